@@ -1,0 +1,96 @@
+"""`specmemo chat`: one reply, or the REPL."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from specmemo_chat.cli import options
+from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.oneshot import compose_prompt, piped_input, run_once
+from specmemo_chat.cli.prepare import Prepared, prepare, start_client, state_folder
+from specmemo_chat.cli.repl import Repl
+from specmemo_chat.errors import UsageError
+from specmemo_chat.host.client import ChatClient
+
+
+def chat(
+    text: Annotated[str | None, typer.Argument(help="One message; without it the REPL starts.")] = None,
+    prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="One message, then exit.")] = None,
+    model: options.Model = "pocket",
+    draft: options.Draft = "auto",
+    max_memory: options.MaxMemory = None,
+    ctx_size: options.ContextSize = None,
+    profile: options.ProfileName = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = options.Precision.auto,
+    gpus: options.Gpus = 1,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    repeat_penalty: options.RepeatPenalty = 1.0,
+    seed: options.Seed = None,
+    max_new_tokens: options.MaxNewTokens = 0,
+    stop: options.Stop = None,
+    system: options.System = None,
+    chat_template: options.ChatTemplate = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+    offline: options.Offline = False,
+    json: options.Json = False,
+    color: options.ColorWhen = options.Color.auto,
+    no_markdown: options.NoMarkdown = False,
+    verbose: options.Verbose = False,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Chat with a model: one message, or the REPL."""
+    if text is not None and prompt is not None:
+        raise UsageError("both TEXT and -p were given", "give the message once")
+    screen = Screen(color.value, quiet=quiet, verbose=verbose)
+    choice = options.ModelChoice(
+        model=model,
+        draft=draft,
+        max_memory=max_memory,
+        ctx_size=ctx_size,
+        profile=profile,
+        device=device,
+        dtype=dtype.value,
+        gpus=gpus,
+        system=system,
+        chat_template=chat_template,
+        trust_remote_code=trust_remote_code,
+        offline=offline,
+    )
+    sampling = options.SamplingChoice(
+        temperature, top_k, top_p, min_p, repeat_penalty, seed, max_new_tokens, tuple(stop or ())
+    )
+    message = text if text is not None else prompt
+    piped = piped_input()
+    once = message is not None or piped is not None
+    composed = compose_prompt(message, piped) if once else ""
+    if json and not once:
+        raise UsageError("--json needs a message", 'give one: specmemo chat --json -p "Hello!"')
+    prepared = prepare(choice, sampling, screen)
+    client = start_client(prepared)
+    try:
+        if once:
+            code = run_once(client, prepared.plan.model, composed, prepared.settings, screen, as_json=json)
+        else:
+            code = _repl(client, prepared, screen)
+    finally:
+        client.close()
+    sys.exit(code)
+
+
+def _repl(client: ChatClient, prepared: Prepared, screen: Screen) -> int:
+    from specmemo_chat.cli.reader import TerminalReader, private_file
+
+    repl = Repl(client, prepared.plan, prepared.settings, screen)
+    history = private_file(state_folder(), "history")
+    if history is None:
+        screen.note(f"the history is not kept: {state_folder()} cannot be written")
+    repl.run(TerminalReader(history, repl.footer, color=screen.color))
+    return 0

@@ -1,0 +1,69 @@
+"""One message, one reply: `chat TEXT`, `chat -p TEXT`, or a prompt from standard input."""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.stream import ReplyView
+from specmemo_chat.errors import UsageError
+from specmemo_chat.events import ReplyEnd
+from specmemo_chat.host.client import ChatClient
+from specmemo_chat.settings import GenerationSettings
+
+INTERRUPTED_EXIT_CODE = 130
+
+
+def piped_input() -> str | None:
+    """What was piped to standard input, None where it is a terminal. Raises UsageError where it is not UTF-8."""
+    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+        return None
+    data = sys.stdin.buffer.read()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"standard input is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}",
+            "convert it, for example: iconv -f latin1 -t utf-8",
+        ) from error
+
+
+def compose_prompt(text: str | None, piped: str | None) -> str:
+    """The text of the command line, then what was piped. Raises UsageError where nothing but blanks is left."""
+    parts = [part for part in (text, piped) if part is not None and part.strip()]
+    if not parts:
+        raise UsageError("the prompt is empty", 'give a text: specmemo chat -p "Hello!"')
+    return "\n\n".join(part.strip("\n") for part in parts)
+
+
+def reply_json(model: str, end: ReplyEnd) -> dict[str, Any]:
+    """The object of CONTRACT.md for one reply."""
+    return {
+        "schema": 1,
+        "model": model,
+        "text": end.text,
+        "finish_reason": end.finish_reason,
+        "stats": end.stats.as_json(),
+    }
+
+
+def run_once(
+    client: ChatClient, model: str, prompt: str, settings: GenerationSettings, screen: Screen, *, as_json: bool
+) -> int:
+    """Show the reply (or print its JSON) and return the exit code."""
+    view = ReplyView(screen, show_text=not as_json)
+    end = view.run(client.say(prompt, settings), client.interrupt)
+    if as_json:
+        print(json.dumps(reply_json(model, end), ensure_ascii=False))
+    elif screen.verbose:
+        stats = end.stats
+        ready = client.ready
+        screen.note(
+            f"{stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, first after {stats.ttft_s:.2f} s, "
+            f"acceptance length {stats.mean_acceptance_length:.2f} ({stats.drafter}), load {stats.load_s:.2f} s"
+        )
+        if ready is not None:
+            screen.note("load: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in ready.timings.items()))
+    return INTERRUPTED_EXIT_CODE if end.finish_reason == "interrupted" else 0

@@ -1,0 +1,32 @@
+"""DeviceInfo: what is known of one device before anything is loaded onto it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+DeviceKind = Literal["cuda", "rocm", "mps", "cpu"]
+
+
+@dataclass(frozen=True)
+class DeviceInfo:
+    """One device. Bytes are integers; `usable_bytes` is what a plan may spend (free memory less the reserve that
+    the platform needs, a container's limit counted). `memory_bandwidth` is bytes/s, 0 where unknown.
+    `compute_capability` is (major, minor) on CUDA, else None. `native_bf16`: the device multiplies bf16 natively."""
+
+    index: int
+    kind: DeviceKind
+    name: str
+    uuid: str
+    total_bytes: int
+    free_bytes: int
+    usable_bytes: int
+    driver: str = ""
+    compute_capability: tuple[int, int] | None = None
+    memory_bandwidth: int = 0
+    native_bf16: bool = False
+
+    @property
+    def torch_name(self) -> str:
+        """The name torch knows the device by: "cpu", "mps", "cuda:1" (ROCm builds say cuda too)."""
+        return f"cuda:{self.index}" if self.kind in ("cuda", "rocm") else self.kind

@@ -1,0 +1,192 @@
+"""The terminal's side of one worker: starts it, sends requests, yields events, notices when it dies or hangs."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Protocol
+
+from specmemo_chat import events
+from specmemo_chat.errors import WorkerError, error_with_exit_code
+from specmemo_chat.events import Done, Event, Failure, Ready, ReplyEnd
+from specmemo_chat.host import requests
+from specmemo_chat.host.link import HEARTBEAT, Doorway, Link, LinkClosedError
+from specmemo_chat.host.requests import Interrupt, Request, Shutdown
+
+# A worker sends a heartbeat every second, also while it computes: torch releases the interpreter lock. Importing does
+# so less reliably, hence the longer limit until the model is loaded.
+SILENCE_LIMIT_S = 10.0
+LOADING_SILENCE_LIMIT_S = 90.0
+POLL_S = 0.2
+
+
+class Executor(Protocol):
+    """Where the engine runs. One worker or eight look the same."""
+
+    @property
+    def alive(self) -> bool: ...
+
+    def request(self, request: Request) -> Iterator[Event]:
+        """Send and yield the answer's events up to its last one (Ready, ReplyEnd or Done).
+
+        Raises the error that a Failure describes, and WorkerError where the worker died or hangs.
+        """
+        ...
+
+    def interrupt(self) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class WorkerExecutor:
+    """One worker process on this machine.
+
+    The worker gets the socket's address and key on its standard input, which then stays open: when this process ends,
+    however it ends, the worker reads the end of its input and leaves. Its stderr goes to `log`.
+    """
+
+    def __init__(self, log: Path | None = None, command: list[str] | None = None) -> None:
+        self._doorway = Doorway()
+        self._log = log
+        self._link: Link | None = None
+        self._ready = False
+        self._busy = False
+        command = command or [sys.executable, "-m", "specmemo_chat.host.worker"]
+        stderr = subprocess.DEVNULL if log is None else log.open("ab")
+        try:
+            # A process group of its own: Ctrl-C in the terminal must reach the parent only.
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, process_group=0
+            )
+        finally:
+            if not isinstance(stderr, int):
+                stderr.close()
+        if self._process.stdin is None:
+            raise WorkerError("the worker has no standard input")
+        greeting = json.dumps({"address": self._doorway.address, "key": self._doorway.key.hex()}) + "\n"
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(greeting.encode())
+            self._process.stdin.flush()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def request(self, request: Request) -> Iterator[Event]:
+        """See Executor.request. Where the caller stops early, the rest of the answer is read and dropped first."""
+        link = self._connected()
+        self._drain(link)
+        self._send(link, request)
+        self._busy = True
+        while self._busy:
+            event = self._next_event(link)
+            if isinstance(event, Failure):
+                self._busy = False
+                raise error_with_exit_code(event.exit_code, event.message, event.remedy)
+            if isinstance(event, Ready | ReplyEnd | Done):
+                self._busy = False
+                self._ready = self._ready or isinstance(event, Ready)
+            yield event
+
+    def interrupt(self) -> None:
+        if self._link is not None and self._busy:
+            with contextlib.suppress(LinkClosedError):
+                self._link.send(requests.encode(Interrupt()))
+
+    def close(self) -> None:
+        """Ask the worker to leave, then make it: no orphan stays behind."""
+        if self._link is not None:
+            with contextlib.suppress(LinkClosedError):
+                self._link.send(requests.encode(Interrupt()))
+                self._link.send(requests.encode(Shutdown()))
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
+        for end in (None, self._process.terminate, self._process.kill):
+            if end is not None and self.alive:
+                end()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=2.0)
+                break
+        if self._link is not None:
+            self._link.close()
+        self._doorway.close()
+
+    def _connected(self) -> Link:
+        deadline = time.monotonic() + LOADING_SILENCE_LIMIT_S
+        while self._link is None:
+            self._link = self._doorway.accept(timeout=POLL_S)
+            if self._link is None and (not self.alive or time.monotonic() > deadline):
+                raise self._death()
+        return self._link
+
+    def _drain(self, link: Link) -> None:
+        """Read what an abandoned request still answers, so that the next answer is the next request's."""
+        while self._busy:
+            self.interrupt()
+            if isinstance(self._next_event(link), Ready | ReplyEnd | Done | Failure):
+                self._busy = False
+
+    def _send(self, link: Link, request: Request) -> None:
+        try:
+            link.send(requests.encode(request))
+        except LinkClosedError:
+            raise self._death() from None
+
+    def _next_event(self, link: Link) -> Event:
+        limit = SILENCE_LIMIT_S if self._ready else LOADING_SILENCE_LIMIT_S
+        heard = time.monotonic()
+        while True:
+            try:
+                message = link.receive(timeout=POLL_S)
+            except LinkClosedError:
+                raise self._death() from None
+            if message is None:
+                if time.monotonic() - heard > limit:
+                    raise self._hang(time.monotonic() - heard)
+                continue
+            heard = time.monotonic()
+            if message.get("event") != HEARTBEAT:
+                return events.decode(message)
+
+    def _death(self) -> WorkerError:
+        self._busy = False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=2.0)
+        code = self._process.poll()
+        if code is None:
+            self._process.kill()
+            how = "closed its link"
+        elif code < 0:
+            how = f"was killed by {signal.Signals(-code).name}"
+            if -code == signal.SIGKILL:
+                how += " (often the system's out-of-memory killer)"
+        else:
+            how = f"ended with exit code {code}"
+        log = f"; its log: {self._log}" if self._log is not None else ""
+        return WorkerError(
+            f"the worker process {how}{log}",
+            "the conversation is kept; send the message again to restart the worker, "
+            "with a smaller --max-memory if the machine ran out of memory",
+        )
+
+    def _hang(self, silent: float) -> WorkerError:
+        self._busy = False
+        pid = self._process.pid
+        self._process.kill()
+        self._process.wait()
+        return WorkerError(
+            f"the worker process {pid} gave no sign of life for {silent:.0f} s and was ended",
+            "the conversation is kept; send the message again to restart the worker",
+        )
+

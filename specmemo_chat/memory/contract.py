@@ -1,0 +1,75 @@
+"""The Plan: the contract between planning and running. Arena, masks, drafters and workers consume it unchanged."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Dtype = Literal["bf16", "fp16", "fp32", "int8", "nf4"]
+
+NODE_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+
+BYTES_PER_VALUE: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How every byte will be spent, decided before anything is loaded. All sizes are per worker.
+
+    `target` is the resolved local folder (or hub id) of the model, `model` what the user typed. `node_buckets` are
+    the node counts (root included) that a verify step may have, ascending, first 1; `tree_depth` and `tree_width`
+    limit a draft tree's levels and its children per node. `growth_tokens` is the step of the arena's views: every
+    `update()` view is rounded up to it. `allocate_at_load`: take the whole KV capacity at once, because growth would
+    only raise the worst case.
+    `terms` maps the names of CONTRACT.md's `plan --json` to bytes. `concessions` are sentences.
+    """
+
+    model: str
+    target: str
+    device: str
+    dtype: Dtype
+    context_tokens: int
+    cap_bytes: int
+    terms: dict[str, int]
+    draft: str | None = None
+    draft_dtype: Dtype = "fp32"
+    kv_dtype: Dtype = "fp32"
+    tp: int = 1
+    rows: int = 1
+    growth_tokens: int = 256
+    node_buckets: tuple[int, ...] = NODE_BUCKETS
+    tree_depth: int = 8
+    tree_width: int = 8
+    prefill_chunk: int = 256
+    drafters: tuple[str, ...] = ("ngram",)
+    allocate_at_load: bool = False
+    concessions: tuple[str, ...] = field(default_factory=tuple)
+    profile: str = "default"
+
+    @property
+    def total_bytes(self) -> int:
+        """What the plan will take at its worst moment."""
+        return sum(self.terms.values())
+
+    @property
+    def generation_bytes(self) -> int:
+        """`total_bytes` without the weights and the runtime: what the paper calls generation memory."""
+        fixed = ("target_weights", "draft_weights", "runtime")
+        return self.total_bytes - sum(self.terms.get(name, 0) for name in fixed)
+
+    @property
+    def tree_nodes(self) -> int:
+        """Nodes of the largest verify step, the root included."""
+        return self.node_buckets[-1]
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Plan:
+        """The plan that `as_json` wrote (JSON has lists where the plan has tuples)."""
+        fields = dict(values)
+        for name in ("node_buckets", "drafters", "concessions"):
+            fields[name] = tuple(fields[name])
+        return cls(**fields)

@@ -1,0 +1,103 @@
+"""The tokenizer of a loaded model: text to token ids, token ids to a stream of text, and the chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from specmemo_chat.errors import ModelError, UsageError
+
+
+class ChatTokenizer:
+    """A transformers tokenizer with its fast backend.
+
+    `encode` never adds special tokens of its own: the chat template writes them. Raises ModelError where the folder
+    has no readable tokenizer.
+    """
+
+    def __init__(self, folder: str, *, trust_remote_code: bool = False) -> None:
+        from transformers.models.auto.tokenization_auto import AutoTokenizer
+
+        try:
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+                folder, trust_remote_code=trust_remote_code, local_files_only=True
+            )
+        except (OSError, ValueError, KeyError) as error:
+            raise ModelError(f"the tokenizer in {folder} cannot be read: {error}") from error
+        self._backend: Any = getattr(self._tokenizer, "backend_tokenizer", None)
+        if self._backend is None:
+            raise ModelError(
+                f"the tokenizer in {folder} has no fast version",
+                "convert it with transformers to a tokenizer.json",
+            )
+        self.eos_id: int | None = self._tokenizer.eos_token_id
+        self.vocab_size = len(self._tokenizer)
+
+    @property
+    def template(self) -> str | None:
+        """The chat template that ships with the model, if there is one."""
+        template = self._tokenizer.chat_template
+        if isinstance(template, dict):
+            template = template.get("default")
+        return template or None
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
+        text: str = self._backend.decode(list(ids), skip_special_tokens=not special)
+        return text
+
+    def stream(self) -> TextStream:
+        return TextStream(self._backend)
+
+    def render(self, messages: Sequence[dict[str, str]], template: str, *, reply: bool) -> str:
+        """The conversation as one string; `reply`: followed by the opening of the assistant's turn.
+
+        Raises UsageError where the template refuses these messages (roles it does not know, a system prompt…).
+        """
+        from jinja2.exceptions import TemplateError
+
+        try:
+            text: str = self._tokenizer.apply_chat_template(
+                list(messages), chat_template=template, tokenize=False, add_generation_prompt=reply
+            )
+        except TemplateError as error:
+            raise UsageError(
+                f"the model's chat template refuses this conversation: {error}",
+                "leave out the system prompt, or give --chat-template FILE",
+            ) from error
+        return text
+
+
+class TextStream:
+    """Turns token ids into text as they come; bytes of an unfinished character are held back."""
+
+    def __init__(self, backend: Any) -> None:
+        from tokenizers.decoders import DecodeStream
+
+        self._backend = backend
+        self._decoder = DecodeStream(skip_special_tokens=True)
+
+    def push(self, token: int) -> str:
+        """The text that `token` completes, "" where it completes none."""
+        return self._decoder.step(self._backend, token) or ""
+
+
+def read_template(choice: str, tokenizer: ChatTokenizer) -> str | None:
+    """The template that `--chat-template` asks for: "auto" the model's own, "none" no template (None), else a file."""
+    if choice == "none":
+        return None
+    if choice == "auto":
+        if tokenizer.template is None:
+            raise UsageError(
+                "this model has no chat template: it is a base model",
+                "give --chat-template FILE, or --chat-template none to send the text as it is",
+            )
+        return tokenizer.template
+    try:
+        return Path(choice).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"the chat template {choice} cannot be read: {error}") from error
