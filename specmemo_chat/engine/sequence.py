@@ -1,0 +1,61 @@
+"""One text that grows: its tokens, its row in the arena, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from specmemo_chat.events import FinishReason
+from specmemo_chat.settings import GenerationSettings
+
+
+@dataclass
+class Counts:
+    """What a sequence cost so far; `steps` are verify forwards after the prefill."""
+
+    prompt_tokens: int = 0
+    reused_tokens: int = 0
+    new_tokens: int = 0
+    steps: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    drafter: str = "none"
+
+
+@dataclass
+class Sequence:
+    """`tokens` are the prompt and everything decided after it. Of these, all but the last (the *root* of the next
+    tree) have keys and values in `row` of the arena once the prompt is prefilled.
+
+    `prefilled` counts prompt tokens in the arena. `finished` is set once.
+    """
+
+    tokens: list[int]
+    row: int
+    settings: GenerationSettings
+    eos_ids: frozenset[int]
+    prefilled: int
+    statistics: Counts
+    prompt_length: int = 0
+    finished: FinishReason | None = None
+    closed: bool = field(default=False)
+
+    @property
+    def prefilling(self) -> bool:
+        return self.prefilled < self.prompt_length
+
+    @property
+    def new_tokens(self) -> int:
+        return len(self.tokens) - self.prompt_length
+
+
+@dataclass(frozen=True)
+class Step:
+    """What one engine step decided for one sequence: new tokens, which of them were drafted, and whether it ended.
+
+    A prefill step may decide nothing. `note` is a sentence for the user.
+    """
+
+    tokens: tuple[int, ...] = ()
+    from_draft: tuple[bool, ...] = ()
+    finished: FinishReason | None = None
+    note: str = ""

@@ -1,0 +1,97 @@
+"""The target: an unmodified transformers causal LM whose keys and values live in an arena."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+
+from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.models.cache import ArenaCache
+from specmemo_chat.models.masks import within_window
+
+
+class Target:
+    """Wraps the model `load_target` built. `kv_heads` is per worker (divided by the tensor-parallel degree)."""
+
+    def __init__(self, model: Any, eos_ids: frozenset[int], tp: int = 1) -> None:
+        self.model = model
+        self.config = model.config
+        self.eos_ids = eos_ids
+        config = self.config
+        self.layers: int = config.num_hidden_layers
+        self.vocab_size: int = config.vocab_size
+        heads = config.num_attention_heads
+        self.kv_heads: int = (getattr(config, "num_key_value_heads", None) or heads) // tp
+        self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // heads
+        embedding = model.get_input_embeddings().weight
+        self.dtype: torch.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
+        self.device: torch.device = embedding.device
+        types = getattr(config, "layer_types", None)
+        window = getattr(config, "sliding_window", None)
+        self._window: int = window or 0
+        self._by_type = bool(types) and "sliding_attention" in types and self._window > 0
+        # Mistral has one mask for all layers and no layer types.
+        self._all_slide = not types and self._window > 0 and getattr(config, "use_sliding_window", True)
+        self._cache: ArenaCache | None = None
+
+    def new_arena(
+        self, rows: int, limit_tokens: int, growth_tokens: int, scratch_tokens: int, *, allocate_at_load: bool = False
+    ) -> KVArena:
+        """An arena of this model's shape."""
+        return KVArena(
+            self.layers,
+            rows,
+            self.kv_heads,
+            self.head_dim,
+            dtype=self.dtype,
+            device=self.device,
+            limit_tokens=limit_tokens,
+            growth_tokens=growth_tokens,
+            scratch_tokens=scratch_tokens,
+            allocate_at_load=allocate_at_load,
+        )
+
+    def forward(
+        self,
+        arena: KVArena,
+        rows: Sequence[int],
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        slots: torch.Tensor,
+        mask: torch.Tensor,
+        view: int,
+        *,
+        logits: int | None = None,
+    ) -> torch.Tensor:
+        """One forward over `tokens` [R, N] at `positions` [R, N], written to `slots` [R, N] of `rows`.
+
+        `mask` is bool [R, 1, N, view]. Returns the logits of the last `logits` tokens (None: of all) [R, n, vocab].
+        """
+        arena.reserve(view)
+        cache = self._cache
+        if cache is None or cache.arena is not arena:
+            cache = self._cache = ArenaCache(arena)
+        cache.aim(rows, slots, view)
+        with torch.inference_mode():
+            out = self.model(
+                input_ids=tokens,
+                attention_mask=self._masks(mask, positions, slots, view),
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=0 if logits is None else logits,
+            )
+        result: torch.Tensor = out.logits
+        return result
+
+    def _masks(self, mask: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, view: int) -> Any:
+        """The mask, or one per layer type where some layers see only a window."""
+        if not (self._by_type or self._all_slide):
+            return mask
+        # A committed slot holds the token of the same position; a tree node's slot is not its position.
+        slot_positions = torch.arange(view, device=mask.device).repeat(mask.shape[0], 1)
+        slot_positions.scatter_(1, slots, positions)
+        narrow = within_window(mask, positions, slot_positions, self._window)
+        return narrow if self._all_slide else {"full_attention": mask, "sliding_attention": narrow}
