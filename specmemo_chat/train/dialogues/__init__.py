@@ -1,0 +1,1 @@
+"""The generator of the dialogues that Pocket, the bundled model, is trained on."""

@@ -1,0 +1,157 @@
+"""Dialogues from fragments: several skills in a row, memories with other talk between, and a user who types carelessly."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterator, Sequence
+
+from specmemo_chat.train.dialogues import (  # noqa: F401  (each import registers its skills)
+    arithmetic,
+    beyond,
+    company,
+    facts,
+    formats,
+    helpdesk,
+    letters,
+    memory,
+    tales,
+)
+from specmemo_chat.train.dialogues.base import SKILLS, Fragment, Skill, Turn
+from specmemo_chat.train.evaluation.ngrams import evaluation_ngrams, word_ngrams
+
+Message = dict[str, str]
+
+_LEAD_INS = (
+    "ok, ", "so ", "well, ", "hmm, ", "hey, ", "Pocket, ", "hey Pocket, ", "um, ", "Now, ", "alright, ", "Okay. ", "and ", "please: ",
+    "one more: ", "quick question: ", "I wonder: ", "pls ", "next: ", "Question: ", "say, ", "oh and ", "right. ", "ok pocket, ",
+)  # fmt: skip
+_ENDS = (" :)", " please", " pls", " thanks", "!!", "??", " 🙂", " 😀", "...", " thx", " ok?")
+_SYSTEM = (
+    "You are a helpful assistant.", "You are Pocket.", "Be brief.", "Answer in short sentences.", "You are a friendly chatbot.",
+    "Be polite and concise.", "You are Pocket, a small model in the terminal.", "You help the user.", "Keep your answers short.",
+)  # fmt: skip
+_NEIGHBOURS = {"a": "s", "e": "r", "i": "o", "o": "p", "t": "y", "n": "m", "s": "a", "r": "t", "h": "j", "l": "k", "u": "i"}
+
+
+def _typo(rng: random.Random, word: str) -> str:
+    at = rng.randrange(1, len(word) - 1)
+    draw = rng.random()
+    if draw < 0.35:
+        return word[:at] + word[at + 1] + word[at] + word[at + 2 :]
+    if draw < 0.65:
+        return word[:at] + word[at + 1 :]
+    if draw < 0.85:
+        return word[:at] + word[at] + word[at:]
+    return word[:at] + _NEIGHBOURS.get(word[at], word[at]) + word[at + 1 :]
+
+
+def _lower(rng: random.Random, text: str, kept: set[str]) -> str:
+    if rng.random() < 0.3:
+        return text.lower()
+    # Mostly a name stays as the reply writes it: copying is what is to be learnt first.
+    return re.sub(r"[\w']+", lambda match: match[0] if match[0] in kept else match[0].lower(), text)
+
+
+def careless(rng: random.Random, turn: Turn, replies: str) -> Turn:
+    """The turn as people type it: lower case, no full stop, a lead-in, a typo in a word that no reply needs."""
+    text = turn.user
+    kept = set(re.findall(r"[\w']+", replies))
+    kept_lower = {word.lower() for word in kept}
+    draw = rng.random()
+    if draw < 0.05 and len(text) < 90:
+        lead = rng.choice(_LEAD_INS)
+        first = text.split(maxsplit=1)[0] if text.split() else ""
+        keep = first in kept or first in ("I", "I'm", "I've") or not first.isalpha() or first.isupper()
+        text = lead + (text if keep else text[0].lower() + text[1:])
+    elif draw < 0.08:
+        text = text.rstrip(".!?") + rng.choice(_ENDS)
+    if rng.random() < 0.28:
+        text = _lower(rng, text, kept)
+    if rng.random() < 0.25:
+        text = text.rstrip(".!?") or text
+    elif rng.random() < 0.03:
+        text = text.replace("'", "")
+    if rng.random() < 0.07:
+        words = text.split(" ")
+        loose = [at for at, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in kept_lower]
+        if loose:
+            at = rng.choice(loose)
+            words[at] = _typo(rng, words[at])
+            text = " ".join(words)
+    return Turn(text.strip() or turn.user, turn.reply)
+
+
+class Mixer:
+    """Draws dialogues; `small_talk`: real exchanges of which `small_talk_share` of all fragments are taken."""
+
+    def __init__(self, seed: int, small_talk: Sequence[Turn] = (), small_talk_share: float = 0.03) -> None:
+        self._rng = random.Random(seed)
+        self._skills = list(SKILLS.values())
+        self._weights = [skill.share for skill in self._skills]
+        self._fillers = [skill for skill in self._skills if skill.filler]
+        self._filler_weights = [skill.share for skill in self._fillers]
+        self._small_talk = small_talk
+        self._small_talk_share = small_talk_share if small_talk else 0.0
+        self._forbidden = evaluation_ngrams()
+
+    def dialogue(self, long: bool = False) -> list[Message]:
+        """One dialogue as chat messages, without any 8-gram of the evaluation; `long` ones have 12 to 40 turns."""
+        while True:
+            messages = self._draw(long)
+            users = [message["content"] for message in messages if message["role"] == "user"]
+            if not any(word_ngrams(text) & self._forbidden for text in users):
+                return messages
+
+    def _draw(self, long: bool) -> list[Message]:
+        rng = self._rng
+        wanted = rng.randint(12, 36) if long else rng.choice((1, 1, 2, 2, 3, 3, 4, 5, 6, 8))
+        turns: list[Turn] = []
+        remembered = False
+        while len(turns) < wanted:
+            fragment = self._fragment(self._skills, self._weights)
+            if fragment.gap and remembered or fragment.opening and turns:
+                continue
+            remembered |= fragment.gap
+            turns += self._spread(fragment)
+        messages: list[Message] = []
+        if rng.random() < 0.04:
+            messages.append({"role": "system", "content": rng.choice(_SYSTEM)})
+        for turn in turns:
+            messages.append({"role": "user", "content": turn.user})
+            messages.append({"role": "assistant", "content": turn.reply})
+        return messages
+
+    def _fragment(self, skills: list[Skill], weights: list[float]) -> Fragment:
+        rng = self._rng
+        if rng.random() < self._small_talk_share:
+            return Fragment((rng.choice(self._small_talk),))
+        return rng.choices(skills, weights=weights)[0].sample(rng)
+
+    def _noisy(self, fragment: Fragment) -> list[Turn]:
+        if fragment.exact:
+            return list(fragment.turns)
+        replies = " ".join(turn.reply for turn in fragment.turns)
+        return [careless(self._rng, turn, replies) for turn in fragment.turns]
+
+    def _spread(self, fragment: Fragment) -> list[Turn]:
+        turns = self._noisy(fragment)
+        if not fragment.gap:
+            return turns
+        spread: list[Turn] = []
+        for at, turn in enumerate(turns):
+            if at and self._rng.random() < 0.6:
+                fillers: list[Turn] = []
+                for _ in range(self._rng.choice((1, 1, 2, 3, 4))):
+                    fillers += self._noisy(self._fragment(self._fillers, self._filler_weights))
+                # A correction ("no, it's Ana") is only clear right after what it corrects: most gaps stay short.
+                spread += fillers[:5]
+            spread.append(turn)
+        return spread
+
+
+def dialogues(seed: int, small_talk: Sequence[Turn] = ()) -> Iterator[list[Message]]:
+    """Endless dialogues of ordinary length as {"role", "content"} messages."""
+    mixer = Mixer(seed, small_talk)
+    while True:
+        yield mixer.dialogue()

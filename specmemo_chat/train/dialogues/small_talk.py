@@ -1,0 +1,60 @@
+"""Real small talk: exchanges of Synthetic-Persona-Chat (CC-BY 4.0) whose reply claims no human life."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from specmemo_chat.train.dialogues.base import Turn
+
+# A program has no job, family, body or past: any other first person than these is a claim to one.
+_ALLOWED = re.compile(
+    r"\bI(?:'m| am) (?:glad|sorry|happy|sure)\b|\bI (?:hope|think|agree|see|understand|bet|wish you|can imagine)\b", re.IGNORECASE
+)
+_CLAIM = re.compile(r"\b(?:I|I'm|I've|I'd|I'll|me|my|mine|myself|we|we're|our|us|too|same|either|both)\b", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z0-9 ,.!?'\-]+")
+
+
+@dataclass(frozen=True)
+class SmallTalk:
+    """The exchanges kept of a file, and what the model card says about it."""
+
+    turns: tuple[Turn, ...]
+    source: str
+    sha256: str
+    dialogues: int
+
+
+def claims_a_life(reply: str) -> bool:
+    """Whether `reply` speaks of the speaker as a person."""
+    return bool(_CLAIM.search(_ALLOWED.sub("", reply)))
+
+
+def _kept(user: str, reply: str) -> bool:
+    return (
+        len(user) <= 160
+        and 8 <= len(reply) <= 110
+        and reply.count("?") <= 1
+        and len(re.findall(r"[.!?]+", reply)) <= 3
+        and _PLAIN.fullmatch(reply) is not None
+        and not claims_a_life(reply)
+    )
+
+
+def read_small_talk(file: Path) -> SmallTalk:
+    """Read a gzipped JSONL file of {"messages": [{"role", "content"}]}; raises OSError or ValueError."""
+    data = file.read_bytes()
+    turns: list[Turn] = []
+    count = 0
+    for line in gzip.decompress(data).decode("utf-8").splitlines():
+        messages = json.loads(line)["messages"]
+        count += 1
+        for first, second in zip(messages, messages[1:], strict=False):
+            user, reply = first["content"].strip(), second["content"].strip()
+            if first["role"] == "user" and second["role"] == "assistant" and _kept(user, reply):
+                turns.append(Turn(user, reply))
+    return SmallTalk(tuple(dict.fromkeys(turns)), file.name, hashlib.sha256(data).hexdigest(), count)

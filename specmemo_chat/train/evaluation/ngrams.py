@@ -1,0 +1,24 @@
+"""The word 8-grams of the evaluation's prompts: no training dialogue may hold one."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+PROMPTS = Path(__file__).with_name("prompts.jsonl")
+
+
+def word_ngrams(text: str, n: int = 8) -> set[tuple[str, ...]]:
+    """The runs of `n` words of `text`, in lower case and without punctuation."""
+    words = re.findall(r"[\w'+*-]+", text.lower())
+    return {tuple(words[at : at + n]) for at in range(len(words) - n + 1)}
+
+
+def evaluation_ngrams(file: Path = PROMPTS) -> frozenset[tuple[str, ...]]:
+    """All 8-grams of the evaluation's user messages."""
+    grams: set[tuple[str, ...]] = set()
+    for line in file.read_text(encoding="utf-8").splitlines():
+        for turn in json.loads(line)["turns"]:
+            grams |= word_ngrams(turn)
+    return frozenset(grams)

@@ -1,0 +1,74 @@
+"""Pocket's tokenizer: byte-level BPE with single digits, trained on the generator's dialogues."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import Regex, Tokenizer
+from tokenizers.decoders import ByteLevel as ByteLevelDecoder
+from tokenizers.models import BPE
+from tokenizers.pre_tokenizers import ByteLevel, Sequence, Split
+from tokenizers.trainers import BpeTrainer
+
+VOCABULARY = 2048
+PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|system|>", "<|end|>"
+SPECIAL = (PAD, USER, ASSISTANT, SYSTEM, END)
+ROLE_TOKENS = {"user": USER, "assistant": ASSISTANT, "system": SYSTEM}
+
+# Every message is preceded by a blank: " word" and "word" are different tokens, and repeating a message's first word
+# would fail otherwise.
+CHAT_TEMPLATE = (
+    "{%- for message in messages -%}"
+    "{{- '<|' + message['role'] + '|> ' + (message['content'] | trim) + '<|end|>' -}}"
+    "{%- endfor -%}"
+    "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
+)
+
+
+def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Tokenizer:
+    """A tokenizer with `vocabulary` entries. All 256 bytes are in it, so that nothing is unknown."""
+    tokenizer = Tokenizer(BPE())
+    # Each digit, and each character outside letters and blanks, is a token of its own; a word takes its blank along.
+    tokenizer.pre_tokenizer = Sequence(
+        [Split(Regex(r"\d| ?[A-Za-z']+| ?[^\sA-Za-z\d]|\s+"), "isolated"), ByteLevel(False, use_regex=False)]
+    )
+    tokenizer.decoder = ByteLevelDecoder()
+    trainer = BpeTrainer(
+        vocab_size=vocabulary,
+        special_tokens=list(SPECIAL),
+        initial_alphabet=ByteLevel.alphabet(),
+        show_progress=False,
+        max_token_length=12,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    return tokenizer
+
+
+def encode_dialogue(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> tuple[list[int], list[bool]]:
+    """Token ids of a dialogue, and which of them the model is trained to produce (replies with their end token)."""
+    ids: list[int] = []
+    wanted: list[bool] = []
+    end = tokenizer.token_to_id(END)
+    encoded = tokenizer.encode_batch([" " + message["content"].strip() for message in messages])
+    for message, encoding in zip(messages, encoded, strict=True):
+        body = [*encoding.ids, end]
+        ids += [tokenizer.token_to_id(ROLE_TOKENS[message["role"]]), *body]
+        wanted += [False] + [message["role"] == "assistant"] * len(body)
+    return ids, wanted
+
+
+def save_tokenizer(tokenizer: Tokenizer, folder: Path, context: int) -> None:
+    """Write the files that transformers' AutoTokenizer reads."""
+    folder.mkdir(parents=True, exist_ok=True)
+    tokenizer.save(str(folder / "tokenizer.json"), pretty=False)
+    config = {
+        "tokenizer_class": "PreTrainedTokenizerFast",
+        "model_max_length": context,
+        "pad_token": PAD,
+        "eos_token": END,
+        "clean_up_tokenization_spaces": False,
+        "chat_template": CHAT_TEMPLATE,
+    }
+    (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
