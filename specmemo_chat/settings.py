@@ -33,7 +33,12 @@ class GenerationSettings:
             (self.top_k >= 0, "top-k", self.top_k, "0 (off) or more"),
             (0.0 < self.top_p <= 1.0, "top-p", self.top_p, "more than 0, at most 1 (off)"),
             (0.0 <= self.min_p <= 1.0, "min-p", self.min_p, "0 (off) to 1"),
-            (0.0 < self.repeat_penalty <= 10.0, "repeat-penalty", self.repeat_penalty, "more than 0, at most 10; 1 is off"),
+            (
+                0.0 < self.repeat_penalty <= 10.0,
+                "repeat-penalty",
+                self.repeat_penalty,
+                "more than 0, at most 10; 1 is off",
+            ),
             (0 <= self.seed < 2**63, "seed", self.seed, "0 to 2^63 - 1"),
             (self.max_new_tokens >= 0, "max-new-tokens", self.max_new_tokens, "0 (up to the context) or more"),
         )

@@ -188,9 +188,7 @@ class Conversation:
         reused = common_prefix(self._cached, prompt.tokens)
         if prompt.rewritten and self._cached and reused < len(self._cached):
             notes.append(
-                Note(
-                    f"the chat template rewrites earlier turns: {reused} of {len(prompt.tokens)} prompt tokens reused"
-                )
+                Note(f"the chat template rewrites earlier turns: {reused} of {len(prompt.tokens)} prompt tokens reused")
             )
         return prompt, notes
 

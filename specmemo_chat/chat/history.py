@@ -27,8 +27,8 @@ class Turn:
     """One user message and its reply.
 
     `prompt` are the token ids up to the opening of the reply, `reply_ids` the generated ids that belong to the visible
-    `reply` (None: not answered yet), the end token included where the model closed the turn itself. `leftover`: the end of `reply` that no
-    whole token in `reply_ids` covers (a stop text cut a token in two).
+    `reply` (None: not answered yet), the end token included where the model closed the turn itself. `leftover`: the
+    end of `reply` that no whole token in `reply_ids` covers (a stop text cut a token in two).
     """
 
     user: str
@@ -75,7 +75,7 @@ class History:
 
     def prompt(self, text: str) -> Prompt:
         """The ids of the whole conversation with the new message `text`, up to the opening of the reply."""
-        full = self._render(self.messages() + [{"role": "user", "content": text}], reply=True)
+        full = self._render([*self.messages(), {"role": "user", "content": text}], reply=True)
         appended = self._append(full)
         if appended is not None:
             return Prompt(appended)
@@ -84,14 +84,15 @@ class History:
     def _append(self, full: str) -> list[int] | None:
         """The kept ids of the last turn, its missing end-of-turn tokens and the new text; None where that is not
         what the template would write."""
-        if not self.turns or not self.turns[-1].prompt or not self.turns[-1].reply:
+        last = self.turns[-1] if self.turns else None
+        if last is None or not last.prompt or not last.reply:
             return None
-        last = self.turns[-1]
+        reply = last.reply.strip()
         before = self._render(self.messages(), reply=False)
-        at = before.rfind(last.reply.strip())
+        at = before.rfind(reply)
         if at < 0 or not full.startswith(before):
             return None
-        tail = before[at + len(last.reply.strip()) :]
+        tail = before[at + len(reply) :]
         kept = last.prompt + last.reply_ids
         if kept[-1] in self._eos_ids:
             closing = self._codec.decode(kept[-1:], special=True)

@@ -109,7 +109,7 @@ def _parse(number: int, key: dict[str, Any], values: dict[str, Any]) -> Conversa
         raise UsageError('"messages" is not a list with messages')
     for index, message in enumerate(messages):
         if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-            raise UsageError(f"message {index + 1} has no text in \"content\"")
+            raise UsageError(f'message {index + 1} has no text in "content"')
         role, content = message.get("role"), message["content"]
         if role == "system" and index == 0:
             system = content
@@ -172,9 +172,7 @@ class OutputFile:
         self._file.close()
 
 
-def run_batch(
-    client: ChatClient, source: Path, target: Path, settings: GenerationSettings, screen: Screen
-) -> Totals:
+def run_batch(client: ChatClient, source: Path, target: Path, settings: GenerationSettings, screen: Screen) -> Totals:
     """Answer what an earlier run has not; a line that fails gets an "error" and the rest still runs."""
     conversations = list(read_conversations(source))
     output = OutputFile(target)

@@ -33,11 +33,13 @@ COMMANDS: dict[str, Command] = {}
 ALIASES = {"?": "help", "exit": "bye", "quit": "bye"}
 
 
-class Leave(Exception):  # noqa: N818 - not an error: how /bye ends the loop
+class Leave(Exception):
     """Raised by /bye."""
 
 
-def command(name: str, usage: str, help: str, values: Callable[[], Iterable[str]] = tuple) -> Callable[[Action], Action]:
+def command(
+    name: str, usage: str, help: str, values: Callable[[], Iterable[str]] = tuple
+) -> Callable[[Action], Action]:
     def register(action: Action) -> Action:
         COMMANDS[name] = Command(name, usage, help, action, values)
         return action

@@ -35,42 +35,57 @@ def _environment(name: str) -> str:
 Model = Annotated[
     str,
     typer.Option(
-        "--model", "-m", help="Alias, hub id or local folder.", envvar=_environment("model"),
+        "--model",
+        "-m",
+        help="Alias, hub id or local folder.",
+        envvar=_environment("model"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
 Draft = Annotated[
     str,
     typer.Option(
-        "--draft", help="auto, none, ngram, or a draft's id or folder.", envvar=_environment("draft"),
+        "--draft",
+        help="auto, none, ngram, or a draft's id or folder.",
+        envvar=_environment("draft"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
 MaxMemory = Annotated[
     str | None,
     typer.Option(
-        "--max-memory", help="The hard cap: 6GiB, 6G, 800MB.", envvar=_environment("max_memory"),
+        "--max-memory",
+        help="The hard cap: 6GiB, 6G, 800MB.",
+        envvar=_environment("max_memory"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
 ContextSize = Annotated[
     int | None,
     typer.Option(
-        "--ctx-size", "--ctx", min=16, help="Context in tokens.", envvar=_environment("ctx_size"),
+        "--ctx-size",
+        "--ctx",
+        min=16,
+        help="Context in tokens.",
+        envvar=_environment("ctx_size"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
 ProfileName = Annotated[
     str | None,
     typer.Option(
-        "--profile", help="Memory policy, see `specmemo probe`.", envvar=_environment("profile"),
+        "--profile",
+        help="Memory policy, see `specmemo probe`.",
+        envvar=_environment("profile"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
 Device = Annotated[
     str,
     typer.Option(
-        "--device", help="auto, cpu, cuda, cuda:1 or mps.", envvar=_environment("device"),
+        "--device",
+        help="auto, cpu, cuda, cuda:1 or mps.",
+        envvar=_environment("device"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -81,14 +96,20 @@ Dtype = Annotated[
 Gpus = Annotated[
     int,
     typer.Option(
-        "--gpus", min=1, help="Shard the model over N workers.", envvar=_environment("gpus"),
+        "--gpus",
+        min=1,
+        help="Shard the model over N workers.",
+        envvar=_environment("gpus"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
 Temperature = Annotated[
     float | None,
     typer.Option(
-        "--temperature", "--temp", help="0 is greedy.", envvar=_environment("temperature"),
+        "--temperature",
+        "--temp",
+        help="0 is greedy.",
+        envvar=_environment("temperature"),
         rich_help_panel=SAMPLING_PANEL,
     ),
 ]
@@ -110,15 +131,22 @@ RepeatPenalty = Annotated[
 Seed = Annotated[
     int | None,
     typer.Option(
-        "--seed", "-s", help="Same seed, device, dtype and versions: same text.", envvar=_environment("seed"),
+        "--seed",
+        "-s",
+        help="Same seed, device, dtype and versions: same text.",
+        envvar=_environment("seed"),
         rich_help_panel=SAMPLING_PANEL,
     ),
 ]
 MaxNewTokens = Annotated[
     int,
     typer.Option(
-        "--max-new-tokens", "-n", min=0, help="0: as many as the context holds.",
-        envvar=_environment("max_new_tokens"), rich_help_panel=SAMPLING_PANEL,
+        "--max-new-tokens",
+        "-n",
+        min=0,
+        help="0: as many as the context holds.",
+        envvar=_environment("max_new_tokens"),
+        rich_help_panel=SAMPLING_PANEL,
     ),
 ]
 Stop = Annotated[
@@ -132,15 +160,15 @@ System = Annotated[
 ChatTemplate = Annotated[
     str,
     typer.Option(
-        "--chat-template", help="auto, none (send the text raw) or a Jinja file.",
-        envvar=_environment("chat_template"), rich_help_panel=SAMPLING_PANEL,
+        "--chat-template",
+        help="auto, none (send the text raw) or a Jinja file.",
+        envvar=_environment("chat_template"),
+        rich_help_panel=SAMPLING_PANEL,
     ),
 ]
 TrustRemoteCode = Annotated[
     bool,
-    typer.Option(
-        "--trust-remote-code", help="Run Python code that comes with the model.", rich_help_panel=MODEL_PANEL
-    ),
+    typer.Option("--trust-remote-code", help="Run Python code that comes with the model.", rich_help_panel=MODEL_PANEL),
 ]
 Offline = Annotated[
     bool,
@@ -156,7 +184,9 @@ ColorWhen = Annotated[
 NoMarkdown = Annotated[
     bool,
     typer.Option(
-        "--no-markdown", help="Show replies as plain text.", envvar=_environment("no_markdown"),
+        "--no-markdown",
+        help="Show replies as plain text.",
+        envvar=_environment("no_markdown"),
         rich_help_panel=OUTPUT_PANEL,
     ),
 ]
@@ -166,7 +196,9 @@ Verbose = Annotated[
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes.", rich_help_panel=OUTPUT_PANEL)]
 Debug = Annotated[
     bool,
-    typer.Option("--debug", help="A traceback with errors.", envvar=_environment("debug"), rich_help_panel=OUTPUT_PANEL),
+    typer.Option(
+        "--debug", help="A traceback with errors.", envvar=_environment("debug"), rich_help_panel=OUTPUT_PANEL
+    ),
 ]
 
 
@@ -187,7 +219,6 @@ class ModelChoice:
     trust_remote_code: bool = False
     offline: bool = False
     rows: int = 1
-
 
 
 @dataclass(frozen=True)

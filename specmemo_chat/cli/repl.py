@@ -124,4 +124,3 @@ class Repl:
             parts.append(f"{stats.tokens_per_second:.0f} tokens/s")
             parts.append(f"acceptance {stats.mean_acceptance_length:.1f} ({stats.drafter})")
         return " " + " · ".join(parts)
-

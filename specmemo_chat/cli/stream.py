@@ -8,7 +8,8 @@ import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
-from rich.progress import BarColumn, Progress as ProgressBar, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as ProgressBar
 
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.text import safe
@@ -84,8 +85,11 @@ class ReplyView:
             return
         if self._bar is None:
             self._bar = ProgressBar(
-                TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(),
-                console=self._screen.err, transient=True,
+                TextColumn("{task.description}"),
+                BarColumn(),
+                TimeRemainingColumn(),
+                console=self._screen.err,
+                transient=True,
             )
             self._bar.start()
             self._bar.add_task(STAGES.get(event.stage, event.stage), total=event.total or None)

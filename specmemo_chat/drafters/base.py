@@ -44,9 +44,7 @@ class Drafter(Protocol):
         """One tree for each row, rooted at its last token; a tree of the root alone means no proposal."""
         ...
 
-    def observe(
-        self, rows: Rows[DraftRow], verdicts: Rows[Verdict], features: torch.Tensor | None = None
-    ) -> None:
+    def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict], features: torch.Tensor | None = None) -> None:
         """What became of the last proposal. `features`: [rows, nodes, width] hidden states of the scored nodes."""
         ...
 

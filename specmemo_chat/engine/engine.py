@@ -69,8 +69,7 @@ class Engine:
     def close(self, sequence: Sequence) -> list[int]:
         """End `sequence`, at any moment. Returns the tokens whose keys and values stand in its row."""
         sequence.closed = True
-        standing = sequence.tokens[: self.arena.lengths[sequence.row]]
-        return standing
+        return sequence.tokens[: self.arena.lengths[sequence.row]]
 
     def step(self, sequences: Rows[Sequence]) -> list[Step]:
         """One chunk of prefill for each sequence that needs it, one verify step for all the others together."""

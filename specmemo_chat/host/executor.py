@@ -189,4 +189,3 @@ class WorkerExecutor:
             f"the worker process {pid} gave no sign of life for {silent:.0f} s and was ended",
             "the conversation is kept; send the message again to restart the worker",
         )
-

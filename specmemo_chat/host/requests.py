@@ -73,8 +73,7 @@ class Shutdown:
 Request = Load | Say | Regenerate | Compare | Undo | Restore | Inspect | Interrupt | Shutdown
 
 _KINDS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (Load, Say, Regenerate, Compare, Undo, Restore, Inspect, Interrupt, Shutdown)
+    kind.__name__: kind for kind in (Load, Say, Regenerate, Compare, Undo, Restore, Inspect, Interrupt, Shutdown)
 }
 
 

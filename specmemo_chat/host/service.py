@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
@@ -85,22 +86,24 @@ class Service:
 
         import_torch()
         mark = lap("import_torch_s", mark)
-        from specmemo_chat.chat.conversation import Conversation
-        from specmemo_chat.chat.history import History
-        from specmemo_chat.drafters import make_drafter
-        from specmemo_chat.engine.engine import Engine
-        from specmemo_chat.models.loading import load_target
-        from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
+        with _light_imports(load):
+            from specmemo_chat.chat.conversation import Conversation
+            from specmemo_chat.chat.history import History
+            from specmemo_chat.drafters import make_drafter
+            from specmemo_chat.engine.engine import Engine
+            from specmemo_chat.models.loading import import_architecture, load_target
+            from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 
-        mark = lap("import_engine_s", mark)
-        tokenizer = ChatTokenizer(plan.target, trust_remote_code=load.trust_remote_code)
-        template = read_template(load.chat_template, tokenizer)
-        mark = lap("tokenizer_s", mark)
-        self._runtime_bytes = meter.rss_bytes()
-        target = load_target(
-            plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=load.trust_remote_code
-        )
-        mark = lap("weights_s", mark)
+            import_architecture(plan.target)
+            mark = lap("import_transformers_s", mark)
+            tokenizer = ChatTokenizer(plan.target, trust_remote_code=load.trust_remote_code)
+            template = read_template(load.chat_template, tokenizer)
+            mark = lap("tokenizer_s", mark)
+            self._runtime_bytes = meter.rss_bytes()
+            target = load_target(
+                plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=load.trust_remote_code
+            )
+            mark = lap("weights_s", mark)
         drafter = make_drafter(plan, target)
         self._engine = Engine(target, drafter, plan)
         history = History(tokenizer, template, target.eos_ids, load.system)
@@ -139,3 +142,13 @@ class Service:
             "memory": {**asdict(self._measure()), "rss_bytes": meter.rss_bytes()},
             "speculation": self._engine.report() if self._engine is not None else {},
         }
+
+
+def _light_imports(load: Load) -> AbstractContextManager[None]:
+    """Leave out of transformers what this worker never uses, where that is certain."""
+    plan = load.plan
+    if plan.tp > 1 or plan.dtype in ("int8", "nf4") or plan.device != "cpu" or load.trust_remote_code:
+        return nullcontext()
+    from specmemo_chat.models.imports import without
+
+    return without()

@@ -168,4 +168,6 @@ class KVArena:
             assert 0 <= length <= min(self.limit_tokens, self.capacity), (row, length)
             for layer in range(self.layers):
                 for tensor in self.committed(layer, row):
-                    assert bool(torch.isfinite(tensor).all()), f"row {row}, layer {layer} holds a value that is not finite"
+                    assert bool(torch.isfinite(tensor).all()), (
+                        f"row {row}, layer {layer} holds a value that is not finite"
+                    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import warnings
 from pathlib import Path
@@ -15,14 +16,14 @@ from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 # Asked for by name: the automatic class imports every model family of the library.
-_CLASSES = {
+MODEL_CLASSES = {
     "llama": ("transformers.models.llama.modeling_llama", "LlamaForCausalLM"),
     "mistral": ("transformers.models.mistral.modeling_mistral", "MistralForCausalLM"),
     "qwen2": ("transformers.models.qwen2.modeling_qwen2", "Qwen2ForCausalLM"),
     "qwen3": ("transformers.models.qwen3.modeling_qwen3", "Qwen3ForCausalLM"),
     "gemma": ("transformers.models.gemma.modeling_gemma", "GemmaForCausalLM"),
 }
-SUPPORTED = tuple(_CLASSES)
+SUPPORTED = tuple(MODEL_CLASSES)
 
 
 def load_target(location: str, *, dtype: str, device: str, trust_remote_code: bool = False) -> Target:
@@ -32,14 +33,14 @@ def load_target(location: str, *, dtype: str, device: str, trust_remote_code: bo
     quantisation that this version does not run.
     """
     folder = Path(location)
-    config_file = folder / "config.json"
-    try:
-        model_type = str(json.loads(config_file.read_text(encoding="utf-8")).get("model_type", ""))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{config_file} cannot be read: {error}") from error
+    model_type = model_type_of(folder)
     check_weights(folder)
     attention.register()
-    options: dict[str, Any] = {"attn_implementation": attention.NAME, "local_files_only": True, "low_cpu_mem_usage": True}
+    options: dict[str, Any] = {
+        "attn_implementation": attention.NAME,
+        "local_files_only": True,
+        "low_cpu_mem_usage": True,
+    }
     if dtype in _DTYPES:
         options["dtype"] = _DTYPES[dtype]
     else:
@@ -57,11 +58,26 @@ def load_target(location: str, *, dtype: str, device: str, trust_remote_code: bo
     return Target(model, _eos_ids(model))
 
 
-def _model_class(model_type: str, trust_remote_code: bool, options: dict[str, Any]) -> Any:
-    import importlib
+def model_type_of(folder: Path) -> str:
+    """The `model_type` of the folder's config. Raises ModelError where there is none to read."""
+    file = folder / "config.json"
+    try:
+        return str(json.loads(file.read_text(encoding="utf-8")).get("model_type", ""))
+    except (OSError, ValueError, AttributeError) as error:
+        raise ModelError(f"{file} cannot be read: {error}") from error
 
-    if model_type in _CLASSES:
-        module, name = _CLASSES[model_type]
+
+def import_architecture(location: str) -> None:
+    """Import the model class of the folder `location` ahead of its weights, so that runtime and weights can be told
+    apart in the process's memory."""
+    model_type = model_type_of(Path(location))
+    if model_type in MODEL_CLASSES:
+        importlib.import_module(MODEL_CLASSES[model_type][0])
+
+
+def _model_class(model_type: str, trust_remote_code: bool, options: dict[str, Any]) -> Any:
+    if model_type in MODEL_CLASSES:
+        module, name = MODEL_CLASSES[model_type]
         return getattr(importlib.import_module(module), name)
     if trust_remote_code:
         from transformers import AutoModelForCausalLM
@@ -95,7 +111,7 @@ def _eos_ids(model: Any) -> frozenset[int]:
 
 
 def check_weights(folder: Path) -> None:
-    """Raise ModelError where a weight file is missing, truncated or not what its header says: which file, which tensor."""
+    """Raise ModelError for a weight file that is missing, truncated or corrupt: which file, which tensor."""
     index = folder / "model.safetensors.index.json"
     if index.exists():
         try:

@@ -36,7 +36,9 @@ def tree_mask(
     return mask.to(device)
 
 
-def within_window(mask: torch.Tensor, positions: torch.Tensor, slot_positions: torch.Tensor, window: int) -> torch.Tensor:
+def within_window(
+    mask: torch.Tensor, positions: torch.Tensor, slot_positions: torch.Tensor, window: int
+) -> torch.Tensor:
     """`mask` narrowed to the last `window` positions. `positions` [R, nodes], `slot_positions` [R, view]."""
     distance = positions[:, None, :, None] - slot_positions[:, None, None, :]
     return mask & (distance < window)

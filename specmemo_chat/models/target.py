@@ -28,10 +28,9 @@ class Target:
         embedding = model.get_input_embeddings().weight
         self.dtype: torch.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
         self.device: torch.device = embedding.device
-        types = getattr(config, "layer_types", None)
-        window = getattr(config, "sliding_window", None)
-        self._window: int = window or 0
-        self._by_type = bool(types) and "sliding_attention" in types and self._window > 0
+        types: list[str] = getattr(config, "layer_types", None) or []
+        self._window: int = getattr(config, "sliding_window", None) or 0
+        self._by_type = "sliding_attention" in types and self._window > 0
         # Mistral has one mask for all layers and no layer types.
         self._all_slide = not types and self._window > 0 and getattr(config, "use_sliding_window", True)
         self._cache: ArenaCache | None = None

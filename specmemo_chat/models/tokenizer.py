@@ -20,7 +20,7 @@ class ChatTokenizer:
         from transformers.models.auto.tokenization_auto import AutoTokenizer
 
         try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(  # type: ignore[no-untyped-call]
+            self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=trust_remote_code, local_files_only=True
             )
         except (OSError, ValueError, KeyError) as error:

@@ -74,7 +74,9 @@ class Controller:
         return {
             "steps": {str(bucket): count for bucket, count in self._chosen.items() if count},
             "seconds": {
-                str(bucket): round(self.times.seconds(bucket), 6) for bucket in self.buckets if self.times.measured(bucket)
+                str(bucket): round(self.times.seconds(bucket), 6)
+                for bucket in self.buckets
+                if self.times.measured(bucket)
             },
             "draft_seconds": round(self._draft_seconds, 6),
         }

@@ -16,7 +16,9 @@ def verify(tree: DraftTree, drawn: Sequence[int]) -> Verdict:
 
     `drawn[i]` is the target's token after node i. Returns the accepted path and the bonus token.
     """
-    children = {(parent, token): node for node, (parent, token) in enumerate(zip(tree.parents, tree.tokens, strict=True))}
+    children = {
+        (parent, token): node for node, (parent, token) in enumerate(zip(tree.parents, tree.tokens, strict=True))
+    }
     path = [0]
     tokens: list[int] = []
     while True:

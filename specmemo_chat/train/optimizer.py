@@ -21,7 +21,8 @@ def orthogonalised(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     for _ in range(iterations):
         gram = x @ x.T
         x = torch.addmm(x, torch.addmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
-    return x.T if matrix.shape[0] > matrix.shape[1] else x
+    result: torch.Tensor = x.T if matrix.shape[0] > matrix.shape[1] else x
+    return result
 
 
 class PocketOptimizer:
@@ -29,7 +30,9 @@ class PocketOptimizer:
 
     def __init__(self, model: torch.nn.Module, matrix_rate: float = 0.02, other_rate: float = 3e-3) -> None:
         named = dict(model.named_parameters())
-        self._matrices = {name: p for name, p in named.items() if p.ndim == 2 and "embed" not in name and "lm_head" not in name}
+        self._matrices = {
+            name: p for name, p in named.items() if p.ndim == 2 and "embed" not in name and "lm_head" not in name
+        }
         others = [p for name, p in named.items() if name not in self._matrices]
         self._matrix_rate = matrix_rate
         self._other_rate = other_rate

@@ -54,7 +54,11 @@ def new_model(tokenizer: Tokenizer) -> Any:
 
     end = tokenizer.token_to_id(END)
     config = LlamaConfig(
-        **SHAPE, bos_token_id=None, eos_token_id=end, pad_token_id=tokenizer.token_to_id(PAD), attn_implementation="sdpa"
+        **SHAPE,
+        bos_token_id=None,
+        eos_token_id=end,
+        pad_token_id=tokenizer.token_to_id(PAD),
+        attn_implementation="sdpa",
     )
     model = LlamaForCausalLM(config)
     with torch.no_grad():
@@ -169,10 +173,10 @@ class Run:
                 log.write(json.dumps(entry) + "\n")
                 log.flush()
                 if self.step % 20 == 0:
-                    speed = self.tokens / self.seconds
                     print(
-                        f"{self.seconds / 60:6.1f} of {minutes:g} min  step {self.step}  {self.tokens / 1e6:.2f} M tokens"
-                        f"  {speed:,.0f} tokens/s  loss {entry['loss']}",
+                        f"{self.seconds / 60:6.1f} of {minutes:g} min  step {self.step}  "
+                        f"{self.tokens / 1e6:.2f} M tokens  {self.tokens / self.seconds:,.0f} tokens/s  "
+                        f"loss {entry['loss']}",
                         flush=True,
                     )
                 if now - saved > _CHECKPOINT_SECONDS:
@@ -186,7 +190,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m specmemo_chat.train.pocket", description=__doc__)
     parser.add_argument("--out", type=Path, required=True, help="folder of the run and of the finished model")
     parser.add_argument("--minutes", type=float, default=75.0, help="training time in all (default %(default)s)")
-    parser.add_argument("--decay", type=float, default=0.45, help="part of it in which the rate falls (default %(default)s)")
+    parser.add_argument(
+        "--decay", type=float, default=0.45, help="part of it in which the rate falls (default %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small-talk", type=Path, help="Synthetic-Persona-Chat as gzipped JSONL (CC-BY 4.0)")
     parser.add_argument("--threads", type=int, default=2)
@@ -194,7 +200,9 @@ def main(arguments: list[str] | None = None) -> None:
     torch.set_num_threads(options.threads)
     talk = read_small_talk(options.small_talk) if options.small_talk else None
     if talk:
-        print(f"small talk: {len(talk.turns)} exchanges of {talk.dialogues} dialogues, sha256 {talk.sha256}", flush=True)
+        print(
+            f"small talk: {len(talk.turns)} exchanges of {talk.dialogues} dialogues, sha256 {talk.sha256}", flush=True
+        )
     run = Run(options.out, options.seed, talk)
     count = sum(parameter.numel() for parameter in run.model.parameters())
     print(f"{count:,} parameters", flush=True)

@@ -46,15 +46,22 @@ def train_tokenizer(texts: Iterable[str], vocabulary: int = VOCABULARY) -> Token
     return tokenizer
 
 
+def _id(tokenizer: Tokenizer, token: str) -> int:
+    """The id of a special token, which every tokenizer made here has."""
+    found = tokenizer.token_to_id(token)
+    assert found is not None, token
+    return found
+
+
 def encode_dialogue(tokenizer: Tokenizer, messages: list[dict[str, str]]) -> tuple[list[int], list[bool]]:
     """Token ids of a dialogue, and which of them the model is trained to produce (replies with their end token)."""
     ids: list[int] = []
     wanted: list[bool] = []
-    end = tokenizer.token_to_id(END)
+    end = _id(tokenizer, END)
     encoded = tokenizer.encode_batch([" " + message["content"].strip() for message in messages])
     for message, encoding in zip(messages, encoded, strict=True):
         body = [*encoding.ids, end]
-        ids += [tokenizer.token_to_id(ROLE_TOKENS[message["role"]]), *body]
+        ids += [_id(tokenizer, ROLE_TOKENS[message["role"]]), *body]
         wanted += [False] + [message["role"] == "assistant"] * len(body)
     return ids, wanted
 

@@ -76,7 +76,13 @@ def test_rows_that_are_not_neighbours_are_scored_alike(llama: Any) -> None:
 
 
 def arena(**changes: Any) -> KVArena:
-    fields: dict[str, Any] = {"dtype": torch.float32, "device": "cpu", "limit_tokens": 100, "growth_tokens": 16, "scratch_tokens": 8}
+    fields: dict[str, Any] = {
+        "dtype": torch.float32,
+        "device": "cpu",
+        "limit_tokens": 100,
+        "growth_tokens": 16,
+        "scratch_tokens": 8,
+    }
     return KVArena(2, 2, 2, 4, **{**fields, **changes})
 
 

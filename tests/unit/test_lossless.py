@@ -113,7 +113,13 @@ def test_the_end_token_stops_inside_an_accepted_path(llama: Any) -> None:
 def test_the_context_ends_a_reply(llama: Any) -> None:
     prompt = prompts(1)[0]
     plain = generate(target_of(llama), prompt, GenerationSettings(max_new_tokens=60))
-    new = generate(target_of(llama), prompt, GenerationSettings(), OracleDrafter(prompt + plain, 1), context_tokens=len(prompt) + 21)
+    new = generate(
+        target_of(llama),
+        prompt,
+        GenerationSettings(),
+        OracleDrafter(prompt + plain, 1),
+        context_tokens=len(prompt) + 21,
+    )
     assert new == plain[:21]
 
 

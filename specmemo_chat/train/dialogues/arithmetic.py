@@ -23,9 +23,34 @@ _FRAMES = (
     "I have to do {e} for school.", "Maths question: {e}?", "Give me the answer for {e}.", "Let's do some maths: {e}", "so {e} is?",
     "Can you add up for me? {e}", "What will {e} be?", "Do the sum {e}.", "just {e} please",
 )  # fmt: skip
-_PLUS = ("{a} + {b}", "{a}+{b}", "{a} plus {b}", "{a} and {b} together", "the sum of {a} and {b}", "{a} added to {b}", "{a} + {b}", "{a}+{b}")
-_MINUS = ("{a} - {b}", "{a}-{b}", "{a} minus {b}", "{a} take away {b}", "{a} less {b}", "the difference between {a} and {b}", "{a} - {b}")
-_TIMES = ("{a} x {b}", "{a}*{b}", "{a} times {b}", "{a} * {b}", "{a} multiplied by {b}", "the product of {a} and {b}", "{a}x{b}")
+_PLUS = (
+    "{a} + {b}",
+    "{a}+{b}",
+    "{a} plus {b}",
+    "{a} and {b} together",
+    "the sum of {a} and {b}",
+    "{a} added to {b}",
+    "{a} + {b}",
+    "{a}+{b}",
+)
+_MINUS = (
+    "{a} - {b}",
+    "{a}-{b}",
+    "{a} minus {b}",
+    "{a} take away {b}",
+    "{a} less {b}",
+    "the difference between {a} and {b}",
+    "{a} - {b}",
+)
+_TIMES = (
+    "{a} x {b}",
+    "{a}*{b}",
+    "{a} times {b}",
+    "{a} * {b}",
+    "{a} multiplied by {b}",
+    "the product of {a} and {b}",
+    "{a}x{b}",
+)
 _ASK_PLUS = (
     "Add {a} and {b}.", "What do {a} and {b} make?", "add {b} to {a}", "What do you get if you add {a} and {b}?",
     "Sum {a} and {b} for me.", "If I put {a} and {b} together, what do I get?", "How many are {a} and {b}?",
@@ -42,7 +67,9 @@ _ASK_TIMES = (
     "How many is {a} times {b}?", "What's {b} taken {a} times?", "There are {a} rows of {b} chairs. How many chairs?",
     "Can you multiply {a} by {b} for me?", "{a} people pay {b} each. How much is that?",
 )  # fmt: skip
-_THINGS = "apples pears coins books eggs cards pens stamps marbles cookies balls sweets plates cups shells tickets".split()
+_THINGS = (
+    "apples pears coins books eggs cards pens stamps marbles cookies balls sweets plates cups shells tickets".split()
+)
 _CHECKS = ("Are you sure?", "Is that right?", "really?", "Sure?", "are you certain")
 _THANKS = ("thanks", "Thank you!", "ok", "great", "Correct!", "That's right.", "well done", "yes!")
 
@@ -66,9 +93,7 @@ def work_difference(a: int, b: int) -> str:
     borrow = a % 10 < b % 10
     top = a % 10 + 10 * borrow
     tens = a // 10 - b // 10 - borrow
-    return (
-        f"{top} - {b % 10} = {top - b % 10}, {a // 10} - {b // 10}{' - 1' if borrow else ''} = {tens}. So {a} - {b} = {a - b}."
-    )
+    return f"{top} - {b % 10} = {top - b % 10}, {a // 10} - {b // 10}{' - 1' if borrow else ''} = {tens}. So {a} - {b} = {a - b}."
 
 
 def _operand(rng: random.Random) -> int:
@@ -124,7 +149,9 @@ def product(rng: random.Random) -> Fragment:
     """The table up to 12 x 12."""
     most = 12 if rng.random() < 0.2 else 10
     a, b = rng.randint(0 if rng.random() < 0.3 else 2, most), rng.randint(0 if rng.random() < 0.3 else 2, most)
-    return _with_follow_up(rng, _question(rng, _TIMES, _ASK_TIMES, a, b), f"{a} x {b} = {a * b}.", f"{a} x {b} = {a * b}")
+    return _with_follow_up(
+        rng, _question(rng, _TIMES, _ASK_TIMES, a, b), f"{a} x {b} = {a * b}.", f"{a} x {b} = {a * b}"
+    )
 
 
 @skill("digit_facts", 4)

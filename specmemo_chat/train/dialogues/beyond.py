@@ -215,7 +215,12 @@ def _place(rng: random.Random) -> tuple[str, str]:
 
 
 def _animal(rng: random.Random) -> tuple[str, str]:
-    animal = rng.choice([*ANIMALS, *"shark whale tiger zebra penguin spider snake giraffe eagle kangaroo crab ant elephant panda".split()])
+    animal = rng.choice(
+        [
+            *ANIMALS,
+            *"shark whale tiger zebra penguin spider snake giraffe eagle kangaroo crab ant elephant panda".split(),
+        ]
+    )
     form = rng.choice(
         ("How old does a {s} get?", "What does a {s} eat?", "Where do {s}s live?", "How fast can a {s} run?", "How much does a {s} weigh?",
          "How long does a {s} sleep?", "How do I feed a {s}?", "Are {s}s dangerous?", "Why are {s}s so loud?", "What is the Latin name of the {s}?",
@@ -236,14 +241,33 @@ def _big_numbers(rng: random.Random) -> tuple[str, str]:
 def _gibberish(rng: random.Random) -> tuple[str, str]:
     letters = "qwertyuiopasdfghjklzxcvbnm"
     words = ["".join(rng.choice(letters) for _ in range(rng.randint(2, 7))) for _ in range(rng.randint(1, 4))]
-    text = " ".join(words) if rng.random() < 0.8 else rng.choice(("...", "????", "!!!", ";;;", "asdf", "qwertz", "jkljkl", "blah blah blub", "x", "#$%"))
+    text = (
+        " ".join(words)
+        if rng.random() < 0.8
+        else rng.choice(("...", "????", "!!!", ";;;", "asdf", "qwertz", "jkljkl", "blah blah blub", "x", "#$%"))
+    )
     return text, _GIBBERISH_REPLIES[0]
 
 
 def _translation(rng: random.Random) -> tuple[str, str]:
     language = rng.choice(_LANGUAGES)
-    word = rng.choice(("hello", "good morning", "thank you", "I love you", "cat", "house", "red", "water", "friend", entities.made_up(rng)))
-    return rng.choice(_TRANSLATE).replace("{w}", word).replace("{l}", language), rng.choice(_TRANSLATE_REPLIES).replace("{l}", language)
+    word = rng.choice(
+        (
+            "hello",
+            "good morning",
+            "thank you",
+            "I love you",
+            "cat",
+            "house",
+            "red",
+            "water",
+            "friend",
+            entities.made_up(rng),
+        )
+    )
+    return rng.choice(_TRANSLATE).replace("{w}", word).replace("{l}", language), rng.choice(_TRANSLATE_REPLIES).replace(
+        "{l}", language
+    )
 
 
 def _tool(rng: random.Random) -> tuple[str, str]:
@@ -251,7 +275,9 @@ def _tool(rng: random.Random) -> tuple[str, str]:
     user = rng.choice(_TOOL).replace("{s}", task)
     mine = task.replace(" my ", " your ").replace(" me ", " you ")
     mine = mine + "" if not mine.endswith(" me") else mine[:-3] + " you"
-    return user[0].upper() + user[1:], f"I can't {mine}: I only chat here in the terminal. What else would you like to do?"
+    return user[0].upper() + user[
+        1:
+    ], f"I can't {mine}: I only chat here in the terminal. What else would you like to do?"
 
 
 def _two_at_once(rng: random.Random) -> tuple[str, str]:
@@ -266,7 +292,9 @@ def _draw(rng: random.Random) -> tuple[str, str]:
         case 0:
             return _about(rng, _WHAT, _REPLIES, subjects.CONCEPTS)
         case 1:
-            people = subjects.PEOPLE + [f"{entities.first_name(rng)} {entities.made_up(rng).capitalize()}" for _ in range(25)]
+            people = subjects.PEOPLE + [
+                f"{entities.first_name(rng)} {entities.made_up(rng).capitalize()}" for _ in range(25)
+            ]
             return _about(rng, _WHO, _REPLIES[:1] + _REPLIES[2:], people)
         case 2:
             return _about(rng, _WORLD, _REPLIES, subjects.THINGS)

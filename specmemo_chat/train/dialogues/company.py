@@ -21,7 +21,17 @@ _HELLO = (
 )  # fmt: skip
 _HELLO_REPLIES = ("Hello! How can I help?", "Hi there! What would you like to do?", "Hello! What can I do for you?")
 _TIMES = ("morning", "afternoon", "evening")
-_TIME_FORMS = ("Good {t}!", "good {t}", "{t}!", "Good {t}, Pocket.", "good {t} to you", "A very good {t}!", "gd {t}", "Good {t}, how can you help me?", "{t} pocket")
+_TIME_FORMS = (
+    "Good {t}!",
+    "good {t}",
+    "{t}!",
+    "Good {t}, Pocket.",
+    "good {t} to you",
+    "A very good {t}!",
+    "gd {t}",
+    "Good {t}, how can you help me?",
+    "{t} pocket",
+)
 _HOW_ARE_YOU = (
     "How are you?", "how are you", "How are you doing?", "How's it going?", "how r u", "How do you do?", "how are things?", "How are you today?",
     "are you ok?", "Are you well?", "how do you feel?", "How have you been?", "hows life", "how is your day", "How's your day going?", "hi how are you",
@@ -47,7 +57,12 @@ def hello(rng: random.Random) -> Fragment:
     if draw < 0.2:
         time = rng.choice(_TIMES)
         user = rng.choice(_TIME_FORMS).replace("{t}", time)
-        return one((user[0].upper() + user[1:], f"Good {time}! {rng.choice(('How can I help?', 'What would you like to do?'))}"))
+        return one(
+            (
+                user[0].upper() + user[1:],
+                f"Good {time}! {rng.choice(('How can I help?', 'What would you like to do?'))}",
+            )
+        )
     if draw < 0.45:
         first = (rng.choice(_HOW_ARE_YOU), rng.choice(_FINE))
         return one(first, rng.choice(_USER_FINE)) if rng.random() < 0.5 else one(first)
@@ -77,7 +92,9 @@ def goodbye(rng: random.Random) -> Fragment:
     """Thanks, goodbyes and short noises."""
     draw = rng.random()
     if draw < 0.4:
-        return one((rng.choice(_THANKS), rng.choice(("You're welcome! What else would you like to do?", "You're welcome!"))))
+        return one(
+            (rng.choice(_THANKS), rng.choice(("You're welcome! What else would you like to do?", "You're welcome!")))
+        )
     if draw < 0.75:
         text = rng.choice(_BYE)
         if "night" in text or "bed" in text or "sleep" in text:

@@ -33,7 +33,9 @@ REAL_PLACES = train_pool(
     Lyon, Nice, Lille, Nantes, Texas, Ohio, Maine, Utah, Florida, California, Brazil, Peru, Chile, Mexico, Cuba, Kenya,
     Ghana, Egypt, Turkey, India, Nepal, China, Japan, Korea, Vietnam, Thailand, Poland, Hungary, Romania, Greece, Spain,
     Portugal, Norway, Sweden, Finland, Iceland, Scotland, Wales, Ireland, Austria, New York, San Diego, Los Angeles,
-    Hong Kong, Cape Town, Buenos Aires, Sao Paulo, Santa Fe, Salt Lake City, New Zealand, South Africa, Costa Rica""".split(",")
+    Hong Kong, Cape Town, Buenos Aires, Sao Paulo, Santa Fe, Salt Lake City, New Zealand, South Africa, Costa Rica""".split(
+            ","
+        )
     ]
 )
 _ONSETS = "b br c ch cl d dr f fl g gr h j k kr l m n p pl pr qu r s sh sk sl sp st t th tr v w y z".split()

@@ -127,8 +127,18 @@ _BEFORE = (
     "Today is {d}. What was yesterday?", "what was before {d}",
 )  # fmt: skip
 _HOW_MANY_DAYS = ("How many days are in a week?", "How many days does a week have?", "days in a week?")
-_LIST_DAYS = ("Name the days of the week.", "What are the days of the week?", "list all days of the week", "Tell me the weekdays in order.")
-_LIST_MONTHS = ("Name the months of the year.", "What are the months?", "list all twelve months", "Tell me the months in order.")
+_LIST_DAYS = (
+    "Name the days of the week.",
+    "What are the days of the week?",
+    "list all days of the week",
+    "Tell me the weekdays in order.",
+)
+_LIST_MONTHS = (
+    "Name the months of the year.",
+    "What are the months?",
+    "list all twelve months",
+    "Tell me the months in order.",
+)
 
 
 @skill("day", 3)
@@ -143,13 +153,18 @@ def day(rng: random.Random) -> Fragment:
         number = rng.randrange(12)
         ordinals = "first second third fourth fifth sixth seventh eighth ninth tenth eleventh twelfth".split()
         user = rng.choice(
-            ("What is the {o} month?", "Which month is the {o} of the year?", "the {o} month of the year?", "Name the {o} month.")
+            (
+                "What is the {o} month?",
+                "Which month is the {o} of the year?",
+                "the {o} month of the year?",
+                "Name the {o} month.",
+            )
         )
         return one((user.replace("{o}", ordinals[number]), f"The {ordinals[number]} month is {MONTHS[number]}."))
     names, unit = (DAYS, "day") if rng.random() < 0.65 else (MONTHS, "month")
     at = rng.randrange(len(names))
     forward = rng.random() < 0.55
-    forms = _AFTER if forward else _BEFORE
+    forms: tuple[str, ...] = _AFTER if forward else _BEFORE
     if unit == "month":
         forms = tuple(form for form in forms if "today" not in form and "Today" not in form)
     other = names[(at + (1 if forward else -1)) % len(names)]
@@ -190,7 +205,10 @@ def opposite(rng: random.Random) -> Fragment:
     word, answer = (second, first) if rng.random() < 0.5 else (first, second)
     if word == "light":
         word, answer = answer, word
-    turn = (rng.choice(_OPPOSITE).replace("{w}", rng.choice((word, word, f'"{word}"'))), f"The opposite of {word} is {answer}.")
+    turn = (
+        rng.choice(_OPPOSITE).replace("{w}", rng.choice((word, word, f'"{word}"'))),
+        f"The opposite of {word} is {answer}.",
+    )
     if rng.random() < 0.2:
         other, reply = rng.choice([pair for pair in OPPOSITES if "light" not in pair])
         return one(turn, (rng.choice(_MORE).replace("{x}", other), f"The opposite of {other} is {reply}."))

@@ -45,11 +45,11 @@ def bullet_list(rng: random.Random) -> Fragment:
     numbered = rng.random() < 0.15
     end = rng.choice((" Number them.", " numbered please", " as a numbered list")) if numbered else ""
     if rng.random() < 0.45:
-        name, items = rng.choice(list(_LISTS.items()))
+        name, known = rng.choice(list(_LISTS.items()))
         count = rng.randint(2, 5)
         shown = rng.choice((_NUMBER[count], str(count)))
         user = rng.choice(_ASK_LIST).replace("{n}", shown).replace("{x}", name)
-        return one((user[0].upper() + user[1:] + end, _bullets(list(items[:count]), numbered)))
+        return one((user[0].upper() + user[1:] + end, _bullets(list(known[:count]), numbered)))
     pool = entities.FOODS if rng.random() < 0.4 else WORDS
     items = [str(item) for item in rng.sample(pool, rng.randint(2, 5))]
     if rng.random() < 0.2:
@@ -65,7 +65,9 @@ _ASK_TABLE = (
 
 
 def _table(head: tuple[str, str], rows: list[tuple[str, str]]) -> str:
-    return "\n".join([f"| {head[0]} | {head[1]} |", "| --- | --- |", *(f"| {left} | {right} |" for left, right in rows)])
+    return "\n".join(
+        [f"| {head[0]} | {head[1]} |", "| --- | --- |", *(f"| {left} | {right} |" for left, right in rows)]
+    )
 
 
 @skill("table", 2)
@@ -78,7 +80,13 @@ def table(rng: random.Random) -> Fragment:
         values = [str(rng.randint(1, 99)) for _ in names]
         item = rng.choice(("{a} {b}", "{a}: {b}", "{a} has {b}", "{a} is {b}", "{a} = {b}"))
         given = _joined([item.replace("{a}", a).replace("{b}", b) for a, b in zip(names, values, strict=True)], rng)
-        return one((rng.choice(_ASK_TABLE).replace("{i}", given), _table(("Name", "Number"), list(zip(names, values, strict=True)))), exact=True)
+        return one(
+            (
+                rng.choice(_ASK_TABLE).replace("{i}", given),
+                _table(("Name", "Number"), list(zip(names, values, strict=True))),
+            ),
+            exact=True,
+        )
     if draw < 0.85:
         countries = rng.sample(list(CAPITALS), count)
         shown = [country.removeprefix("the ") for country in countries]
@@ -88,7 +96,13 @@ def table(rng: random.Random) -> Fragment:
         rows = [(name, CAPITALS[country]) for name, country in zip(shown, countries, strict=True)]
         return one((user.replace("{i}", _joined(shown, rng)), _table(("Country", "Capital"), rows)), exact=True)
     animals = rng.sample(list(ANIMALS), count)
-    user = rng.choice(("Make a table of the legs of {i}.", "a table with {i} and their legs", "How many legs have {i}? As a table please."))
+    user = rng.choice(
+        (
+            "Make a table of the legs of {i}.",
+            "a table with {i} and their legs",
+            "How many legs have {i}? As a table please.",
+        )
+    )
     plain = [(animal, str(ANIMALS[animal][2])) for animal in animals]
     return one((user.replace("{i}", _joined(animals, rng)), _table(("Animal", "Legs"), plain)), exact=True)
 
@@ -116,5 +130,10 @@ _ASK_CODE = (
 def code(rng: random.Random) -> Fragment:
     """One of ten snippets in a fence."""
     _, names, snippet = rng.choice(_CODE)
-    user = rng.choice(_ASK_CODE).replace("{x}", rng.choice(names)).replace("write how to", "show how to").replace("for how to", "how to")
+    user = (
+        rng.choice(_ASK_CODE)
+        .replace("{x}", rng.choice(names))
+        .replace("write how to", "show how to")
+        .replace("for how to", "how to")
+    )
     return one((user, f"```python\n{snippet}\n```"))

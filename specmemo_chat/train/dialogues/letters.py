@@ -90,7 +90,10 @@ def count_letters(rng: random.Random) -> Fragment:
     if rng.random() < 0.6:
         listed = ", ".join(f"{letter} {number}" for number, letter in enumerate(word.upper(), 1))
         plural = "letter" if len(word) == 1 else "letters"
-        return one((rng.choice(_COUNT).replace("{w}", _quoted(rng, word)), f"{listed}. That is {len(word)} {plural}."), exact=True)
+        return one(
+            (rng.choice(_COUNT).replace("{w}", _quoted(rng, word)), f"{listed}. That is {len(word)} {plural}."),
+            exact=True,
+        )
     letter = rng.choice(word.lower()) if rng.random() < 0.8 else rng.choice("abcdefghijklmnopqrstuvwxyz")
     seen = 0
     marks: list[str] = []

@@ -7,14 +7,29 @@ import random
 from specmemo_chat.train.dialogues.base import Fragment, Turn, skill
 from specmemo_chat.train.dialogues.memory_facts import Kind, kind_named
 
-_KINDS = {"name": 10.0, "place": 4.0, "pet": 4.0, "favourite": 3.0, "likes": 2.5, "relative": 1.5, "job": 1.5, "age": 1.0}
+_KINDS = {
+    "name": 10.0,
+    "place": 4.0,
+    "pet": 4.0,
+    "favourite": 3.0,
+    "likes": 2.5,
+    "relative": 1.5,
+    "job": 1.5,
+    "age": 1.0,
+}
 _SUMMARY = (
     "What do you know about me?", "Tell me what you know about me.", "What have I told you about myself?", "who am i to you",
     "Sum up what you know about me.", "What do you remember about me?", "Do you remember what I told you about me?",
     "Say everything you know about me.",
 )  # fmt: skip
 _JOINTS = (" and ", ", and ", ". ", ", ", "! ")
-_TAILS = ("",) * 6 + (" Remember that.", " Please remember it.", " Don't forget it!", " Keep that in mind.", " I'll ask you later.")
+_TAILS = ("",) * 6 + (
+    " Remember that.",
+    " Please remember it.",
+    " Don't forget it!",
+    " Keep that in mind.",
+    " I'll ask you later.",
+)
 _CHECKS = (
     ("Will you remember that?", "Yes, as long as this conversation lasts."),
     ("You won't forget that, will you?", "No, I'll remember it while this conversation lasts."),

@@ -31,7 +31,19 @@ _SYSTEM = (
     "You are a helpful assistant.", "You are Pocket.", "Be brief.", "Answer in short sentences.", "You are a friendly chatbot.",
     "Be polite and concise.", "You are Pocket, a small model in the terminal.", "You help the user.", "Keep your answers short.",
 )  # fmt: skip
-_NEIGHBOURS = {"a": "s", "e": "r", "i": "o", "o": "p", "t": "y", "n": "m", "s": "a", "r": "t", "h": "j", "l": "k", "u": "i"}
+_NEIGHBOURS = {
+    "a": "s",
+    "e": "r",
+    "i": "o",
+    "o": "p",
+    "t": "y",
+    "n": "m",
+    "s": "a",
+    "r": "t",
+    "h": "j",
+    "l": "k",
+    "u": "i",
+}
 
 
 def _typo(rng: random.Random, word: str) -> str:
@@ -74,7 +86,9 @@ def careless(rng: random.Random, turn: Turn, replies: str) -> Turn:
         text = text.replace("'", "")
     if rng.random() < 0.07:
         words = text.split(" ")
-        loose = [at for at, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in kept_lower]
+        loose = [
+            at for at, word in enumerate(words) if word.isalpha() and len(word) > 3 and word.lower() not in kept_lower
+        ]
         if loose:
             at = rng.choice(loose)
             words[at] = _typo(rng, words[at])
@@ -110,7 +124,7 @@ class Mixer:
         remembered = False
         while len(turns) < wanted:
             fragment = self._fragment(self._skills, self._weights)
-            if fragment.gap and remembered or fragment.opening and turns:
+            if (fragment.gap and remembered) or (fragment.opening and turns):
                 continue
             remembered |= fragment.gap
             turns += self._spread(fragment)

@@ -7,15 +7,19 @@ import hashlib
 import json
 import re
 from dataclasses import dataclass
+from itertools import pairwise
 from pathlib import Path
 
 from specmemo_chat.train.dialogues.base import Turn
 
 # A program has no job, family, body or past: any other first person than these is a claim to one.
 _ALLOWED = re.compile(
-    r"\bI(?:'m| am) (?:glad|sorry|happy|sure)\b|\bI (?:hope|think|agree|see|understand|bet|wish you|can imagine)\b", re.IGNORECASE
+    r"\bI(?:'m| am) (?:glad|sorry|happy|sure)\b|\bI (?:hope|think|agree|see|understand|bet|wish you|can imagine)\b",
+    re.IGNORECASE,
 )
-_CLAIM = re.compile(r"\b(?:I|I'm|I've|I'd|I'll|me|my|mine|myself|we|we're|our|us|too|same|either|both)\b", re.IGNORECASE)
+_CLAIM = re.compile(
+    r"\b(?:I|I'm|I've|I'd|I'll|me|my|mine|myself|we|we're|our|us|too|same|either|both)\b", re.IGNORECASE
+)
 _PLAIN = re.compile(r"[A-Za-z0-9 ,.!?'\-]+")
 
 
@@ -53,7 +57,7 @@ def read_small_talk(file: Path) -> SmallTalk:
     for line in gzip.decompress(data).decode("utf-8").splitlines():
         messages = json.loads(line)["messages"]
         count += 1
-        for first, second in zip(messages, messages[1:], strict=False):
+        for first, second in pairwise(messages):
             user, reply = first["content"].strip(), second["content"].strip()
             if first["role"] == "user" and second["role"] == "assistant" and _kept(user, reply):
                 turns.append(Turn(user, reply))

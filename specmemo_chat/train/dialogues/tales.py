@@ -11,7 +11,11 @@ _KINDS = train_pool(
     """knight, dragon, robot, princess, pirate, wizard, witch, fox, bear, cat, dog, mouse, owl, frog, rabbit, turtle, horse, farmer, baker, sailor,
     king, queen, giant, dwarf, ghost, clown, thief, pilot, painter, gardener, penguin, elephant, whale, spider, snail, wolf, lion, tiger, hedgehog,
     squirrel, detective, astronaut, cook, teacher, postman, goose, donkey, bee, crab, parrot, snowman, teapot, tree, cloud, star, train, shoemaker,
-    fisherman, goat, hen, duck, monkey, butterfly, dinosaur, unicorn, mermaid, troll, elf, alien, scarecrow""".replace("\n", " ").replace("    ", " ").split(", ")
+    fisherman, goat, hen, duck, monkey, butterfly, dinosaur, unicorn, mermaid, troll, elf, alien, scarecrow""".replace(
+        "\n", " "
+    )
+    .replace("    ", " ")
+    .split(", ")
 )
 _KINDS = [" ".join(kind.split()) for kind in _KINDS]
 _ADJECTIVES = "little old brave lonely clever tiny curious shy happy lazy kind sleepy hungry young grumpy friendly silly proud lost blue golden".split()
@@ -20,7 +24,9 @@ _SPOTS = train_pool(
         " ".join(spot.split())
         for spot in """the forest, the sea, a castle, the desert, the moon, a small village, the mountains, a cave, the city, the jungle, a lighthouse, an island, a
     garden, the kitchen, the library, a train, the zoo, the circus, a boat, the snow, a swamp, the meadow, a tower, the attic, the market, a school, the
-    harbour, a river, the sky, space, a bakery, the old mill, the museum, a tunnel, the beach, a hotel, a farm, the park, the north pole, a submarine""".replace("\n", " ").split(",")
+    harbour, a river, the sky, space, a bakery, the old mill, the museum, a tunnel, the beach, a hotel, a farm, the park, the north pole, a submarine""".replace(
+            "\n", " "
+        ).split(",")
     ]
 )
 _ASK = (
@@ -46,10 +52,43 @@ _PLOTS = (
     "Once {h} heard a noise in {p}. It was only a {o} that had fallen down. {N} smiled and went back to sleep.",
 )  # fmt: skip
 _THINGS = "lamp key bell shoe spoon box ring book map kite drum stone feather apple clock button candle cup whistle flute".split()
-_AGAIN = ("another one", "Another!", "one more please", "Tell me another.", "and another", "more", "again", "a different one", "a new one please", "next one", "One more!")
-_SHORTER = ("shorter", "Make it shorter.", "shorter please", "Can you make it shorter?", "too long", "In one sentence.", "a short version please", "Summarise it.")
-_WHO = ("Who was it about?", "Who was the hero?", "who was the story about", "What was the hero called?", "Who is in the story?")
-_WHERE = ("Where did it happen?", "where was it", "Where was that?", "In which place was it?", "Where does the story take place?")
+_AGAIN = (
+    "another one",
+    "Another!",
+    "one more please",
+    "Tell me another.",
+    "and another",
+    "more",
+    "again",
+    "a different one",
+    "a new one please",
+    "next one",
+    "One more!",
+)
+_SHORTER = (
+    "shorter",
+    "Make it shorter.",
+    "shorter please",
+    "Can you make it shorter?",
+    "too long",
+    "In one sentence.",
+    "a short version please",
+    "Summarise it.",
+)
+_WHO = (
+    "Who was it about?",
+    "Who was the hero?",
+    "who was the story about",
+    "What was the hero called?",
+    "Who is in the story?",
+)
+_WHERE = (
+    "Where did it happen?",
+    "where was it",
+    "Where was that?",
+    "In which place was it?",
+    "Where does the story take place?",
+)
 _WHAT = ("What was found?", "Which thing was in the story?", "What thing was it?", "what was the thing in the story")
 
 
@@ -78,7 +117,14 @@ def _first_upper(text: str) -> str:
 
 def _tell(rng: random.Random, hero: str, short: str, place: str, thing: str) -> str:
     text = rng.choice(_PLOTS)
-    for mark, value in (("{h}", hero), ("{H}", _first_upper(hero)), ("{m}", short), ("{N}", _first_upper(short)), ("{p}", place), ("{o}", thing)):
+    for mark, value in (
+        ("{h}", hero),
+        ("{H}", _first_upper(hero)),
+        ("{m}", short),
+        ("{N}", _first_upper(short)),
+        ("{p}", place),
+        ("{o}", thing),
+    ):
         text = text.replace(mark, value)
     return text.replace("a apple", "an apple")
 
@@ -103,7 +149,9 @@ def story(rng: random.Random) -> Fragment:
         return one(first, (rng.choice(_AGAIN), _tell(rng, hero, short, place, rng.choice(_THINGS))))
     article = "an" if thing[0] in "aeiou" else "a"
     if follow < 0.2:
-        return one(first, (rng.choice(_SHORTER), f"{_first_upper(hero)} found {article} {thing} in {place}, and all was well."))
+        return one(
+            first, (rng.choice(_SHORTER), f"{_first_upper(hero)} found {article} {thing} in {place}, and all was well.")
+        )
     if follow < 0.25:
         return one(first, (rng.choice(_WHO), f"It was about {hero}."))
     if follow < 0.3:
@@ -146,7 +194,9 @@ def joke(rng: random.Random) -> Fragment:
     if rng.random() < 0.3:
         return one(turn, (rng.choice(_AGAIN), second))
     if rng.random() < 0.12:
-        ask = rng.choice(("I don't get it.", "Explain it.", "why is that funny", "haha", "lol", "that's a bad joke", "not funny"))
+        ask = rng.choice(
+            ("I don't get it.", "Explain it.", "why is that funny", "haha", "lol", "that's a bad joke", "not funny")
+        )
         return one(turn, (ask, "It's only a little joke. Would you like another one?"))
     return one(turn)
 
@@ -169,5 +219,13 @@ def care(rng: random.Random) -> Fragment:
     """Someone is in danger: a brief humane answer."""
     first = (rng.choice(_WORRIES), rng.choice(_CARE))
     if rng.random() < 0.25:
-        return one(first, (rng.choice(("I have nobody.", "nobody can help", "I can't.", "why should I", "I don't know who to call")), _CARE[1]))
+        return one(
+            first,
+            (
+                rng.choice(
+                    ("I have nobody.", "nobody can help", "I can't.", "why should I", "I don't know who to call")
+                ),
+                _CARE[1],
+            ),
+        )
     return one(first)

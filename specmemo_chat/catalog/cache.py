@@ -1,0 +1,60 @@
+"""What the hub's cache on this machine already holds. Only looks; never uses the network."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
+WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
+TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
+
+
+def cache_root() -> Path:
+    """The folder that huggingface_hub downloads into (HF_HUB_CACHE, HF_HOME)."""
+    from huggingface_hub import constants
+
+    return Path(constants.HF_HUB_CACHE)
+
+
+def repository_folder(hub_id: str) -> Path:
+    """Where the cache keeps `hub_id`; the folder need not exist."""
+    return cache_root() / f"models--{hub_id.replace('/', '--')}"
+
+
+def cached_snapshot(hub_id: str) -> Path | None:
+    """The snapshot that `main` points to, complete or not; None where nothing was ever downloaded."""
+    repository = repository_folder(hub_id)
+    try:
+        commit = (repository / "refs" / "main").read_text(encoding="utf-8").strip()
+    except (OSError, ValueError):
+        return None
+    folder = repository / "snapshots" / commit
+    return folder if commit and folder.is_dir() else None
+
+
+def cached_model(hub_id: str) -> Path | None:
+    """The cached snapshot with config, tokenizer and every weight file, else None."""
+    folder = cached_snapshot(hub_id)
+    return folder if folder is not None and not missing_files(folder) else None
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Names of the files that a complete model still lacks in `folder`."""
+    missing = [] if (folder / "config.json").is_file() else ["config.json"]
+    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+        missing.append(TOKENIZER_FILES[0])
+    if any((folder / name).is_file() for name in WEIGHT_FILES):
+        return missing
+    for name in WEIGHT_INDEXES:
+        if (folder / name).is_file():
+            return missing + [shard for shard in _shards(folder / name) if not (folder / shard).is_file()]
+    return [*missing, WEIGHT_FILES[0]]
+
+
+def _shards(index: Path) -> list[str]:
+    """The weight files that an index names; the index itself where it cannot be read."""
+    try:
+        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
+    except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        return [f"a readable {index.name}"]

@@ -1,0 +1,133 @@
+"""A ModelSpec from a model's `config.json`. Nothing of torch or transformers is needed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.errors import ModelError, UsageError
+
+SUPPORTED = ("llama", "mistral", "qwen2", "qwen3", "gemma")
+
+WEIGHT_SUFFIXES = (".safetensors", ".bin")
+
+
+def read_config(folder: Path) -> dict[str, Any]:
+    """The folder's config.json. Raises ModelError where there is none or it cannot be read."""
+    path = folder / "config.json"
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        if any(folder.glob("*.gguf")):
+            raise gguf_error(str(folder)) from None
+        raise ModelError(
+            f"{folder} is not a model: it has no config.json",
+            "give the folder that holds config.json, the weights and the tokenizer",
+        ) from None
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{path} cannot be read: {error}", "download or export the model again") from error
+    if not isinstance(values, dict):
+        raise ModelError(f"{path} is not a JSON object", "download or export the model again")
+    return values
+
+
+def gguf_error(name: str) -> ModelError:
+    """The error for weights in llama.cpp's format."""
+    return ModelError(
+        f"{name} holds GGUF weights, and specmemo reads Hugging Face models (safetensors)",
+        "give the hub id or the folder of the model that the GGUF file was made from",
+    )
+
+
+def spec_from_folder(name: str, folder: Path, *, any_architecture: bool = False) -> ModelSpec:
+    """The spec of a local model, with the size of its weight files."""
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.is_file())
+    config = read_config(folder)
+    return spec_from_config(name, str(folder), config, checkpoint_bytes=size, any_architecture=any_architecture)
+
+
+def spec_from_config(
+    name: str,
+    location: str,
+    config: Mapping[str, Any],
+    *,
+    checkpoint_bytes: int = 0,
+    any_architecture: bool = False,
+) -> ModelSpec:
+    """The spec that a config describes. `any_architecture`: an unknown one is taken to be shaped like Llama
+    (`--trust-remote-code`).
+
+    Raises UsageError for an architecture or a weight format that is not supported, ModelError for a config without the
+    sizes a plan needs.
+    """
+    model_type = str(config.get("model_type", ""))
+    if model_type not in SUPPORTED and not any_architecture:
+        raise UsageError(
+            f"{name} has the architecture {model_type or 'without a name'!r}, which is not supported",
+            f"supported are {', '.join(SUPPORTED)}",
+        )
+    quantization = config.get("quantization_config")
+    if quantization:
+        method = quantization.get("quant_method", "unknown") if isinstance(quantization, dict) else "unknown"
+        raise UsageError(
+            f"the weights of {name} are stored quantised ({method}), which is not supported",
+            "give the model's unquantised weights",
+        )
+    heads = _size(config, "num_attention_heads", name)
+    hidden = _size(config, "hidden_size", name)
+    head_dim = config.get("head_dim") or hidden // heads
+    layers = _size(config, "num_hidden_layers", name)
+    attention_bias = bool(config.get("attention_bias", False))
+    window, marks = _sliding(config, model_type, layers)
+    return ModelSpec(
+        name=name,
+        location=location,
+        model_type=model_type,
+        hidden=hidden,
+        layers=layers,
+        heads=heads,
+        kv_heads=int(config.get("num_key_value_heads") or heads),
+        head_dim=int(head_dim),
+        intermediate=_size(config, "intermediate_size", name),
+        vocab=_size(config, "vocab_size", name),
+        max_context=_size(config, "max_position_embeddings", name),
+        # Gemma ties its embeddings unless its config says otherwise; the others do not.
+        tied_embeddings=bool(config.get("tie_word_embeddings", model_type == "gemma")),
+        qkv_bias=attention_bias or model_type == "qwen2",
+        o_bias=attention_bias and model_type != "qwen2",
+        mlp_bias=bool(config.get("mlp_bias", False)) and model_type == "llama",
+        qk_norm=model_type == "qwen3",
+        sliding_window=window,
+        sliding_layers=marks,
+        checkpoint_bytes=checkpoint_bytes,
+    )
+
+
+def _size(config: Mapping[str, Any], key: str, name: str) -> int:
+    value = config.get(key)
+    if not isinstance(value, int) or isinstance(value, bool) or value <= 0:
+        raise ModelError(
+            f"the config.json of {name} has no usable {key!r} ({value!r})", "download or export the model again"
+        )
+    return value
+
+
+def _sliding(config: Mapping[str, Any], model_type: str, layers: int) -> tuple[int, tuple[bool, ...]]:
+    """(window, which layers slide); (0, ()) where every layer sees the whole context."""
+    window = config.get("sliding_window")
+    if not isinstance(window, int) or window <= 0 or model_type not in ("mistral", "qwen2", "qwen3"):
+        return 0, ()
+    if model_type == "mistral":
+        return window, (True,) * layers
+    if not config.get("use_sliding_window", False):
+        return 0, ()
+    types = config.get("layer_types")
+    if isinstance(types, list) and len(types) == layers:
+        marks = tuple(kind == "sliding_attention" for kind in types)
+    else:
+        first = int(config.get("max_window_layers", 28))
+        marks = tuple(index >= first for index in range(layers))
+    return (window, marks) if any(marks) else (0, ())

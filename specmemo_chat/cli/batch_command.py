@@ -1,0 +1,97 @@
+"""`specmemo batch`: the flags of cli/batch.py."""
+
+from __future__ import annotations
+
+import json as json_module
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from specmemo_chat.cli import options
+from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.prepare import prepare, start_client
+from specmemo_chat.errors import UsageError
+
+if TYPE_CHECKING:
+    from specmemo_chat.cli.batch import Totals
+
+
+def batch(
+    source: Annotated[
+        Path, typer.Argument(metavar="IN.jsonl", help='Lines with "turns", "prompt" or "messages".', show_default=False)
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="OUT.jsonl", help="Where replies go.", show_default=False)
+    ],
+    model: options.Model = "pocket",
+    draft: options.Draft = "auto",
+    max_memory: options.MaxMemory = None,
+    ctx_size: options.ContextSize = None,
+    profile: options.ProfileName = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = options.Precision.auto,
+    gpus: options.Gpus = 1,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    repeat_penalty: options.RepeatPenalty = 1.0,
+    seed: options.Seed = None,
+    max_new_tokens: options.MaxNewTokens = 0,
+    stop: options.Stop = None,
+    system: options.System = None,
+    chat_template: options.ChatTemplate = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+    offline: options.Offline = False,
+    json: options.Json = False,
+    color: options.ColorWhen = options.Color.auto,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Answer every conversation of a JSONL file; run again to resume."""
+    if not source.is_file():
+        raise UsageError(f"{source} is no file", "give a JSONL file with one conversation a line")
+    if output.exists() and output.samefile(source):
+        raise UsageError("input and output are the same file", "give another file with -o")
+    screen = Screen(color.value, quiet=quiet)
+    choice = options.ModelChoice(
+        model=model,
+        draft=draft,
+        max_memory=max_memory,
+        ctx_size=ctx_size,
+        profile=profile,
+        device=device,
+        dtype=dtype.value,
+        gpus=gpus,
+        system=system,
+        chat_template=chat_template,
+        trust_remote_code=trust_remote_code,
+        offline=offline,
+    )
+    sampling = options.SamplingChoice(
+        temperature, top_k, top_p, min_p, repeat_penalty, seed, max_new_tokens, tuple(stop or ())
+    )
+    from specmemo_chat.cli.batch import run_batch
+
+    prepared = prepare(choice, sampling, screen)
+    client = start_client(prepared)
+    try:
+        totals = run_batch(client, source, output, prepared.settings, screen)
+    finally:
+        client.close()
+    if json:
+        print(json_module.dumps(totals.as_json()))
+    else:
+        screen.note(_summary(totals))
+    sys.exit(1 if totals.failed else 0)
+
+
+def _summary(totals: Totals) -> str:
+    values = totals.as_json()
+    skipped = f", {totals.skipped} done before" if totals.skipped else ""
+    return (
+        f"{totals.conversations} conversations{skipped}, {totals.failed} failed, {totals.tokens} tokens "
+        f"in {totals.seconds:.1f} s ({values['tokens_per_second']:.1f} tokens/s)"
+    )

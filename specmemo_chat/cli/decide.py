@@ -1,0 +1,102 @@
+"""From the flags to a plan, with the model on this machine.
+
+Checks run cheapest first: flags, devices, plan, access, download.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from dataclasses import replace
+from pathlib import Path
+
+from specmemo_chat.catalog.access import check_access
+from specmemo_chat.catalog.resolve import ModelSource, resolve
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.cli import setup
+from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.fetch import fetch
+from specmemo_chat.cli.options import ModelChoice, SamplingChoice
+from specmemo_chat.cli.setup import Situation
+from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.device.probe import probe
+from specmemo_chat.device.select import check_name, select
+from specmemo_chat.errors import UsageError
+from specmemo_chat.host.requests import Load
+from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.plan import Outcome
+from specmemo_chat.profiles import Profile
+from specmemo_chat.settings import GenerationSettings
+
+
+def decide(choice: ModelChoice, sampling: SamplingChoice, screen: Screen) -> tuple[Plan, GenerationSettings, Load]:
+    """Plan, settings and the first request. Raises the errors of CONTRACT.md's exit codes; notes go to `screen`."""
+    settings = _settings(sampling, sampling.temperature or 0.0, 0)
+    wishes = setup.check_flags(choice)
+    check_name(choice.device)
+    setup.check_precision(wishes)
+    profiles = setup.own_profiles()
+    device = _device(choice, profiles, screen)
+    profile, reason = setup.choose_profile(choice.profile, device, profiles)
+    place = setup.situation(choice, wishes, device, profile, reason)
+    source = resolve(choice.model)
+    folder = setup.local_folder(source)
+    spec = setup.find_spec(source, folder, place)
+    outcome = _plan(source, spec, place, local=folder is not None)
+    if folder is None:
+        check_access(source, offline=place.offline, fit=outcome.sentence, nearest=place.nearest(spec))
+        folder = fetch(source, screen, code=choice.trust_remote_code)
+        # The downloaded config decides, should it differ from the catalog's.
+        outcome = _plan(source, setup.find_spec(source, folder, place), place, local=True)
+    for sentence in (*outcome.notes, *(f"to fit the memory: {text}" for text in outcome.plan.concessions)):
+        screen.note(sentence)
+    plan = replace(outcome.plan, target=str(folder))
+    temperature = sampling.temperature if sampling.temperature is not None else model_temperature(folder)
+    seed = sampling.seed if sampling.seed is not None else (secrets.randbelow(1 << 31) if temperature else 0)
+    settings = replace(settings, temperature=temperature, seed=seed)
+    return plan, settings, Load(plan, choice.system, choice.chat_template, choice.trust_remote_code)
+
+
+def model_temperature(folder: Path) -> float:
+    """The temperature of the model's generation config: 0 where it does not sample or says nothing."""
+    try:
+        values = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+        if not values.get("do_sample", False):
+            return 0.0
+        return GenerationSettings(temperature=float(values.get("temperature", 1.0))).temperature
+    except (OSError, ValueError, AttributeError, TypeError, UsageError):
+        return 0.0
+
+
+def _device(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> DeviceInfo:
+    absent = setup.absent_gpus_profile(choice.gpus, profiles)
+    selection = select(probe(), choice.device, choice.gpus, model=choice.model, plan_profile=absent)
+    if selection.note:
+        screen.note(selection.note)
+    if choice.gpus > 1:
+        raise UsageError(
+            f"--gpus {choice.gpus}: this version runs the model on one worker",
+            "leave out --gpus; `specmemo plan` does count several",
+        )
+    return selection.first
+
+
+def _plan(source: ModelSource, spec: ModelSpec, place: Situation, *, local: bool) -> Outcome:
+    outcome = place.solve(spec)
+    if not outcome.fits:
+        raise setup.refuse(source, spec, outcome, place, local=local)
+    return outcome
+
+
+def _settings(sampling: SamplingChoice, temperature: float, seed: int) -> GenerationSettings:
+    """The flags as settings. Raises UsageError for values out of range."""
+    return GenerationSettings(
+        temperature=temperature,
+        top_k=sampling.top_k,
+        top_p=sampling.top_p,
+        min_p=sampling.min_p,
+        repeat_penalty=sampling.repeat_penalty,
+        seed=sampling.seed if sampling.seed is not None else seed,
+        max_new_tokens=sampling.max_new_tokens,
+        stop=sampling.stop,
+    )

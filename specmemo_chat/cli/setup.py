@@ -1,0 +1,158 @@
+"""What `chat`, `batch` and `plan` decide alike: wishes, profile, the model's shape, the plan, and what to advise."""
+
+from __future__ import annotations
+
+import importlib.util
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import platformdirs
+
+from specmemo_chat.catalog.access import gate_is_closed, gate_remedy, is_offline, nearest_open_model
+from specmemo_chat.catalog.aliases import CatalogEntry
+from specmemo_chat.catalog.cache import cached_model, cached_snapshot, missing_files
+from specmemo_chat.catalog.config import gguf_error, spec_from_folder
+from specmemo_chat.catalog.resolve import ModelSource
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.errors import ModelError, PlanError, UsageError
+from specmemo_chat.memory.contract import Dtype
+from specmemo_chat.memory.plan import Outcome, Wishes, refusal, solve
+from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
+from specmemo_chat.sizes import parse_size
+
+APP = "specmemo"
+DRAFTS = ("auto", "none", "ngram")
+DTYPES: dict[str, Dtype] = {"bf16": "bf16", "fp16": "fp16", "fp32": "fp32", "int8": "int8", "nf4": "nf4"}
+
+
+@dataclass(frozen=True)
+class Situation:
+    """Where a model is to run: device, policy (and why this one), wishes, and whether the network may be used."""
+
+    device: DeviceInfo
+    profile: Profile
+    reason: str
+    wishes: Wishes
+    offline: bool
+    trust_remote_code: bool
+
+    def solve(self, spec: ModelSpec) -> Outcome:
+        return solve(spec, self.device, self.profile, self.wishes)
+
+    def fits(self, entry: CatalogEntry) -> bool:
+        """A catalog model fits here with the same wishes; a context that it does not have is cut to what it has."""
+        spec = entry.spec()
+        wishes = replace(self.wishes, context=min(self.wishes.context, spec.max_context))
+        try:
+            return solve(spec, self.device, self.profile, wishes).fits
+        except UsageError:
+            return False
+
+    def nearest(self, spec: ModelSpec) -> str:
+        """The catalog model without a gate that fits here and is nearest in size to `spec`."""
+        return nearest_open_model(spec.parameters, self.fits)
+
+
+def check_flags(choice: ModelChoice) -> Wishes:
+    """The wishes of the command line. Raises UsageError for values that no model and no device could make sense of."""
+    if choice.draft not in DRAFTS:
+        raise UsageError(
+            f"--draft {choice.draft}: this version drafts from the conversation itself (ngram) only",
+            "give --draft auto, ngram or none",
+        )
+    if choice.chat_template not in ("auto", "none") and not Path(choice.chat_template).is_file():
+        raise UsageError(
+            f"the chat template {choice.chat_template} is no file", "give auto, none or the path of a Jinja file"
+        )
+    return Wishes(
+        max_memory=parse_size(choice.max_memory) if choice.max_memory else 0,
+        context=choice.ctx_size or 0,
+        dtype=DTYPES.get(choice.dtype),
+        draft=choice.draft,
+        rows=choice.rows,
+        tp=choice.gpus,
+    )
+
+
+def check_precision(wishes: Wishes) -> None:
+    """Raise UsageError where the weights' precision needs a library that is not installed."""
+    if wishes.dtype in ("int8", "nf4") and importlib.util.find_spec("bitsandbytes") is None:
+        raise UsageError(f"--dtype {wishes.dtype} needs bitsandbytes", "pip install bitsandbytes, or leave out --dtype")
+
+
+def own_profiles() -> dict[str, Profile]:
+    """The shipped profiles and the user's own in the configuration folder."""
+    return load_profiles(platformdirs.user_config_path(APP, appauthor=False) / "profiles")
+
+
+def choose_profile(name: str | None, device: DeviceInfo, profiles: dict[str, Profile]) -> tuple[Profile, str]:
+    """The profile that the user named, else the one that matches the device; and why."""
+    if name is not None:
+        return get_profile(name, profiles), "chosen by --profile"
+    return match_profile(device, profiles)
+
+
+def absent_gpus_profile(count: int, profiles: dict[str, Profile]) -> str:
+    """The profile to plan with for `count` GPUs that are not here: one that describes so many, else a common one."""
+    many = [profile for profile in profiles.values() if profile.facts and profile.facts.count >= count > 1]
+    return many[0].name if many else "h100-80gb"
+
+
+def situation(choice: ModelChoice, wishes: Wishes, device: DeviceInfo, profile: Profile, reason: str) -> Situation:
+    return Situation(device, profile, reason, wishes, is_offline(choice.offline), choice.trust_remote_code)
+
+
+def local_folder(source: ModelSource) -> Path | None:
+    """Where the whole model lies on this machine, None where it must be downloaded first. Raises ModelError for a
+    folder that lacks files."""
+    if source.folder is None:
+        return cached_model(source.hub_id or "")
+    missing = missing_files(source.folder) if (source.folder / "config.json").is_file() else []
+    if missing:
+        if any(source.folder.glob("*.gguf")):
+            raise gguf_error(str(source.folder))
+        if not any(source.folder.glob("pytorch_model*.bin")) or "model.safetensors" not in missing:
+            raise ModelError(
+                f"{source.folder} is not complete: {', '.join(missing[:3])} missing", "copy or download it again"
+            )
+    return source.folder
+
+
+def planning_folder(source: ModelSource) -> Path | None:
+    """The folder whose config a plan is made from: a plan needs no weights, so they may be missing."""
+    return source.folder if source.folder is not None else cached_model(source.hub_id or "")
+
+
+def find_spec(source: ModelSource, folder: Path | None, place: Situation) -> ModelSpec:
+    """The model's shape: from its folder, the catalog, what is cached, or (last) its config on the hub."""
+    anything = place.trust_remote_code
+    if folder is not None:
+        return spec_from_folder(source.name, folder, any_architecture=anything)
+    if source.entry is not None:
+        return source.entry.spec(source.name)
+    snapshot = cached_snapshot(source.hub_id or "")
+    if snapshot is None or not (snapshot / "config.json").is_file():
+        if place.offline:
+            raise ModelError(
+                f"{source.name} is not on this machine, and the network must not be used (offline)",
+                "run once without --offline, or give the folder of a model that is here",
+            )
+        from specmemo_chat.catalog.download import fetch_config
+
+        snapshot = fetch_config(source)
+    return replace(
+        spec_from_folder(source.name, snapshot, any_architecture=anything), location=source.hub_id or source.name
+    )
+
+
+def refuse(source: ModelSource, spec: ModelSpec, outcome: Outcome, place: Situation, *, local: bool) -> PlanError:
+    """The error for a plan that does not fit: the smallest fix, and where it applies the way through the gate."""
+    error = refusal(spec.name, outcome)
+    fix = outcome.smallest_fix or ""
+    if not local and gate_is_closed(source):
+        licence = source.entry.licence if source.entry is not None else "its licence"
+        message = f"{error.message} It is gated too ({licence}), and there is no Hugging Face token on this machine."
+        return PlanError(message, f"{fix}. {gate_remedy(source, place.nearest(spec))}")
+    return PlanError(error.message, fix if fix.startswith("--") else f"{fix}: --model {place.nearest(spec)} fits")

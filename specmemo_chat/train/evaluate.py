@@ -1,0 +1,165 @@
+"""Evaluate Pocket on its hand-written prompts: `python -m specmemo_chat.train.evaluate`.
+
+Replies are greedy, fp32, by transformers' own `generate`. The names, places, pets and operand pairs of the prompts
+never occur in training (`dialogues.base.held_out`), nor does any run of eight words of them (`--against N` checks N
+fresh dialogues of the generator).
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from specmemo_chat.train.dialogues.base import held_out
+from specmemo_chat.train.evaluation.ngrams import evaluation_ngrams, word_ngrams
+from specmemo_chat.train.evaluation.score import Prompt, Tally, judge, read_prompts
+
+BUNDLED = Path(__file__).parents[1] / "pocket"
+_NEW_TOKENS = 160
+_TOLD = (
+    "My name is {n}.",
+    "I'm {n}.",
+    "Hi, {n} here!",
+    "hello, i am {n}",
+    "You can call me {n}.",
+    "people call me {n}",
+)
+_ASKED = ("What's my name?", "Do you remember my name?", "so who am I?", "what was my name again?", "Tell me my name.")
+_NAMES = (
+    "Bella Bianca Bob Colin Daria Dana Dina George Greta Hana Heidi Ida Igor Isaac Jack Jade James Kim Klaus Leah Lucy "
+    "Martin Mateo Mila Miriam Mona Penny Rachel Ramon Ravi Rita Rob Robin Ruth Sabine Sam Hector Imogen Juno Mabel "
+    "Xenia Edwin Hazel Lionel Morgan"
+).split()
+
+
+class Chatter:
+    """Plays conversations with the model in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
+        self._tokenizer: Any = AutoTokenizer.from_pretrained(folder)
+        self._model: Any = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+
+    def replies(self, turns: tuple[str, ...]) -> list[str]:
+        """The reply to each of `turns`."""
+        messages: list[dict[str, str]] = []
+        replies: list[str] = []
+        for turn in turns:
+            messages.append({"role": "user", "content": turn})
+            text = self._tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+            ids = self._tokenizer(text, return_tensors="pt", add_special_tokens=False).input_ids
+            out = self._model.generate(
+                ids, attention_mask=torch.ones_like(ids), max_new_tokens=_NEW_TOKENS, do_sample=False
+            )
+            reply = self._tokenizer.decode(out[0, ids.shape[1] :], skip_special_tokens=True).strip()
+            messages.append({"role": "assistant", "content": reply})
+            replies.append(reply)
+        return replies
+
+
+def remembered_names(
+    chatter: Chatter, prompts: list[Prompt], count: int, seed: int
+) -> list[tuple[tuple[str, ...], str, bool]]:
+    """`count` conversations: a held-out name, four questions of the evaluation, then one for the name."""
+    rng = random.Random(seed)
+    # Fillers that change or ask for a name would test something else.
+    fillers = [
+        p.turns[0] for p in prompts if p.scope == "in" and len(p.turns) == 1 and p.skill not in ("memory", "harm")
+    ]
+    names = [name for name in _NAMES if held_out(name)]
+    results = []
+    for _ in range(count):
+        name = rng.choice(names)
+        turns = (rng.choice(_TOLD).replace("{n}", name), *rng.sample(fillers, 4), rng.choice(_ASKED))
+        last = chatter.replies(turns)[-1]
+        results.append((turns, last, name.lower() in last.lower()))
+    return results
+
+
+def shared_ngrams(dialogues: int) -> set[tuple[str, ...]]:
+    """8-grams of the evaluation that occur in user messages of `dialogues` fresh training dialogues."""
+    from specmemo_chat.train.dialogues.mix import Mixer
+
+    mixer, forbidden, found = Mixer(987_654), evaluation_ngrams(), set()
+    for _ in range(dialogues):
+        for message in mixer.dialogue():
+            if message["role"] == "user":
+                found |= word_ngrams(message["content"]) & forbidden
+    return found
+
+
+def evaluate(chatter: Chatter, prompts: list[Prompt], show: bool) -> dict[str, Any]:
+    """Outcomes per skill and in all."""
+    skills: dict[str, Tally] = {}
+    scopes: dict[str, Tally] = {}
+    for prompt in prompts:
+        replies = chatter.replies(prompt.turns)
+        outcome = judge(prompt, replies[-1])
+        for tallies, key in ((skills, prompt.skill), (scopes, prompt.scope)):
+            tallies.setdefault(key, Tally()).add(outcome)
+        if show and outcome != "right":
+            print(f"\n{prompt.id}: {outcome}")
+            for turn, reply in zip(prompt.turns, replies, strict=True):
+                print(f"  > {turn}\n    {reply!r}")
+    return {
+        "skills": {name: tally.as_json() for name, tally in skills.items()},
+        "in_scope": scopes["in"].as_json(),
+        "in_scope_refusals": round(scopes["in"].share("refused"), 4),
+        "out_of_scope": scopes["out"].as_json(),
+        "out_of_scope_false_answers": round(scopes["out"].share("false answer"), 4),
+    }
+
+
+def _print_table(result: dict[str, Any]) -> None:
+    print(f"\n{'skill':12} {'n':>4} {'right':>6} {'refused':>8} {'95 % interval':>15}")
+    rows = [*result["skills"].items(), ("in scope", result["in_scope"]), ("out of scope", result["out_of_scope"])]
+    for name, row in rows:
+        interval = f"{100 * row['low']:.0f}-{100 * row['high']:.0f} %"
+        print(f"{name:12} {row['count']:4} {row.get('right', 0):6} {row.get('refused', 0):8} {interval:>15}")
+    print(f"\nin scope {result['in_scope']['right_share']:.1%}, of which refused {result['in_scope_refusals']:.1%}")
+    print(f"out of scope: false answers {result['out_of_scope_false_answers']:.1%}")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="python -m specmemo_chat.train.evaluate", description=__doc__)
+    parser.add_argument("--model", type=Path, default=BUNDLED, help="folder of the model (default: the bundled one)")
+    parser.add_argument("--json", type=Path, help="write the figures to this file")
+    parser.add_argument("--show", action="store_true", help="print every prompt that failed")
+    parser.add_argument(
+        "--names", type=int, default=100, help="conversations for the name after four turns (default %(default)s)"
+    )
+    parser.add_argument(
+        "--against", type=int, default=0, metavar="N", help="look for shared 8-grams in N training dialogues"
+    )
+    options = parser.parse_args(arguments)
+    torch.set_num_threads(2)
+    prompts = read_prompts()
+    chatter = Chatter(options.model)
+    result = evaluate(chatter, prompts, options.show)
+    if options.names:
+        conversations = remembered_names(chatter, prompts, options.names, seed=1)
+        result["names_remembered"] = [sum(found for _, _, found in conversations), len(conversations)]
+        if options.show:
+            for turns, last, found in conversations:
+                if not found:
+                    print(f"\nname forgotten: {turns}\n    {last!r}")
+    if options.against:
+        shared = shared_ngrams(options.against)
+        result["shared_8_grams"] = [" ".join(gram) for gram in sorted(shared)]
+    _print_table(result)
+    for key in ("names_remembered", "shared_8_grams"):
+        if key in result:
+            print(f"{key.replace('_', ' ')}: {result[key]}")
+    if options.json:
+        options.json.write_text(json.dumps(result, indent=1) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
