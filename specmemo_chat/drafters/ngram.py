@@ -1,7 +1,7 @@
 """The n-gram drafter: what followed the same words earlier in this conversation. No weights, always available.
 
-Prompt lookup (Saxena 2023) takes the one latest match; here several continuations of the longest
-suffix that occurs again become a tree, merged by prefix.
+Prompt lookup (Saxena 2023) takes the one latest match; here the continuations of every suffix that occurs again become
+a tree, merged by prefix, those of the longest suffix first.
 """
 
 from __future__ import annotations
@@ -68,17 +68,15 @@ class NgramDrafter:
         paths: list[list[int]] = []
         trusts: list[float] = []
         for size in range(min(LONGEST, len(row.tokens) - 1), 0, -1):
+            if paths and size == 1:
+                break  # one token says too little to add a branch
             ends = index.follows.get(tuple(row.tokens[-size:]), ())
             # The latest match first: a conversation repeats what was said last.
             for end in list(ends)[: -_MATCHES - 1 : -1]:
                 path = index.tokens[end : end + budget.depth]
-                if path not in paths:
+                if path not in paths and len({path[0] for path in [*paths, path]}) <= budget.width:
                     paths.append(path)
                     trusts.append(_TRUST[size - 1])
-                if len({path[0] for path in paths}) >= budget.width:
-                    break
-            if paths and size > 1:
-                break
         if not paths:
             return DraftTree.root_only(row.tokens[-1])
         return DraftTree.from_paths(row.tokens[-1], paths, budget.nodes, trusts, self.name)

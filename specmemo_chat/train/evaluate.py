@@ -1,8 +1,8 @@
 """Evaluate Pocket on its hand-written prompts: `python -m specmemo_chat.train.evaluate`.
 
 Replies are greedy, fp32, by transformers' own `generate`. The names, places, pets and operand pairs of the prompts
-never occur in training (`dialogues.base.held_out`), nor does any run of eight words of them (`--against N` checks N
-fresh dialogues of the generator).
+never occur in training (`dialogues.base.held_out`; one-digit sums and all products are tables that it learns whole),
+nor does any run of eight words of them (`--against N` checks N fresh dialogues of the generator).
 """
 
 from __future__ import annotations
@@ -10,14 +10,23 @@ from __future__ import annotations
 import argparse
 import json
 import random
+import re
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from specmemo_chat.train.dialogues.base import held_out
-from specmemo_chat.train.evaluation.ngrams import evaluation_ngrams, word_ngrams
-from specmemo_chat.train.evaluation.score import Prompt, Tally, judge, read_prompts
+from specmemo_chat.train.evaluation.score import (
+    Outcome,
+    Prompt,
+    Tally,
+    evaluation_ngrams,
+    judge,
+    read_prompts,
+    word_ngrams,
+)
 
 BUNDLED = Path(__file__).parents[1] / "pocket"
 _NEW_TOKENS = 160
@@ -63,32 +72,43 @@ class Chatter:
         return replies
 
 
+def name_fillers(prompts: list[Prompt]) -> list[str]:
+    """Single-turn questions in scope that neither tell a name nor ask for one."""
+    names = re.compile(rf"\b(?:name|{'|'.join(_NAMES)})\b", re.IGNORECASE)
+    return [
+        p.turns[0]
+        for p in prompts
+        if p.scope == "in" and len(p.turns) == 1 and p.skill != "memory" and not names.search(p.turns[0])
+    ]
+
+
 def remembered_names(
     chatter: Chatter, prompts: list[Prompt], count: int, seed: int
 ) -> list[tuple[tuple[str, ...], str, bool]]:
-    """`count` conversations: a held-out name, four questions of the evaluation, then one for the name."""
+    """`count` conversations: a held-out name, four questions of the evaluation, then one for the name.
+
+    Each is (user messages, last reply, whether it says the name).
+    """
     rng = random.Random(seed)
-    # Fillers that change or ask for a name would test something else.
-    fillers = [
-        p.turns[0] for p in prompts if p.scope == "in" and len(p.turns) == 1 and p.skill not in ("memory", "harm")
-    ]
+    fillers = name_fillers(prompts)
     names = [name for name in _NAMES if held_out(name)]
     results = []
     for _ in range(count):
         name = rng.choice(names)
         turns = (rng.choice(_TOLD).replace("{n}", name), *rng.sample(fillers, 4), rng.choice(_ASKED))
         last = chatter.replies(turns)[-1]
-        results.append((turns, last, name.lower() in last.lower()))
+        results.append((turns, last, bool(re.search(rf"\b{name}\b", last, re.IGNORECASE))))
     return results
 
 
-def shared_ngrams(dialogues: int) -> set[tuple[str, ...]]:
-    """8-grams of the evaluation that occur in user messages of `dialogues` fresh training dialogues."""
-    from specmemo_chat.train.dialogues.mix import Mixer
+def shared_ngrams(count: int) -> set[tuple[str, ...]]:
+    """8-grams of the evaluation that occur in user messages of `count` fresh training dialogues."""
+    from specmemo_chat.train.dialogues.mix import dialogues
 
-    mixer, forbidden, found = Mixer(987_654), evaluation_ngrams(), set()
-    for _ in range(dialogues):
-        for message in mixer.dialogue():
+    forbidden = evaluation_ngrams()
+    found: set[tuple[str, ...]] = set()
+    for messages in islice(dialogues(987_654), count):
+        for message in messages:
             if message["role"] == "user":
                 found |= word_ngrams(message["content"]) & forbidden
     return found
@@ -100,7 +120,7 @@ def evaluate(chatter: Chatter, prompts: list[Prompt], show: bool) -> dict[str, A
     scopes: dict[str, Tally] = {}
     for prompt in prompts:
         replies = chatter.replies(prompt.turns)
-        outcome = judge(prompt, replies[-1])
+        outcome: Outcome = judge(prompt, replies[-1], replies)
         for tallies, key in ((skills, prompt.skill), (scopes, prompt.scope)):
             tallies.setdefault(key, Tally()).add(outcome)
         if show and outcome != "right":
@@ -113,12 +133,16 @@ def evaluate(chatter: Chatter, prompts: list[Prompt], show: bool) -> dict[str, A
         "in_scope_refusals": round(scopes["in"].share("refused"), 4),
         "out_of_scope": scopes["out"].as_json(),
         "out_of_scope_false_answers": round(scopes["out"].share("false answer"), 4),
+        "harm": scopes["harm"].as_json(),
     }
 
 
 def _print_table(result: dict[str, Any]) -> None:
     print(f"\n{'skill':12} {'n':>4} {'right':>6} {'refused':>8} {'95 % interval':>15}")
-    rows = [*result["skills"].items(), ("in scope", result["in_scope"]), ("out of scope", result["out_of_scope"])]
+    rows = [
+        *result["skills"].items(),
+        *((name, result[name.replace(" ", "_")]) for name in ("in scope", "out of scope")),
+    ]
     for name, row in rows:
         interval = f"{100 * row['low']:.0f}-{100 * row['high']:.0f} %"
         print(f"{name:12} {row['count']:4} {row.get('right', 0):6} {row.get('refused', 0):8} {interval:>15}")
@@ -135,6 +159,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--names", type=int, default=100, help="conversations for the name after four turns (default %(default)s)"
     )
+    parser.add_argument("--seed", type=int, default=1, help="draws those conversations (default %(default)s)")
     parser.add_argument(
         "--against", type=int, default=0, metavar="N", help="look for shared 8-grams in N training dialogues"
     )
@@ -144,7 +169,7 @@ def main(arguments: list[str] | None = None) -> None:
     chatter = Chatter(options.model)
     result = evaluate(chatter, prompts, options.show)
     if options.names:
-        conversations = remembered_names(chatter, prompts, options.names, seed=1)
+        conversations = remembered_names(chatter, prompts, options.names, options.seed)
         result["names_remembered"] = [sum(found for _, _, found in conversations), len(conversations)]
         if options.show:
             for turns, last, found in conversations:

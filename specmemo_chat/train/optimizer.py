@@ -1,7 +1,7 @@
 """The optimiser of the bundled model: Muon for the layers' matrices, AdamW for embedding and norms.
 
 Muon (Jordan et al. 2024) orthogonalises the momentum of each matrix by a Newton-Schulz iteration.
-torch's own computes that in bf16, which this program's usual CPU does not have; this one keeps fp32.
+torch's own always computes that in bf16; here it is done in fp32 unless the caller runs it under autocast.
 """
 
 from __future__ import annotations

@@ -30,7 +30,7 @@ SHAPE: dict[str, Any] = {
     "vocab_size": VOCABULARY,
     "hidden_size": 256,
     "intermediate_size": 736,
-    "num_hidden_layers": 8,
+    "num_hidden_layers": 10,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 64,
@@ -74,7 +74,7 @@ def loss_of(model: Any, batch: Batch) -> torch.Tensor:
         input_ids=batch.tokens, attention_mask=batch.mask, position_ids=batch.positions, use_cache=False
     ).last_hidden_state
     wanted = batch.targets >= 0
-    return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]), batch.targets[wanted])
+    return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]).float(), batch.targets[wanted])
 
 
 def learning_rate(step: int, elapsed: float, total: float, decay: float) -> float:
@@ -143,8 +143,8 @@ class Run:
         torch.save(state, self.folder / "checkpoint.new")
         (self.folder / "checkpoint.new").replace(self.folder / "checkpoint.pt")
 
-    def train(self, minutes: float, decay: float) -> None:
-        """Train until `minutes` in all are used up."""
+    def train(self, minutes: float, decay: float, bf16: bool) -> None:
+        """Train until `minutes` in all are used up; `bf16`: products in bfloat16, weights and sums in fp32."""
         total = minutes * 60
         # Another sitting draws other dialogues.
         batches = _batches(self.tokenizer, self.talk, self.seed + 1000 * self.step)
@@ -152,11 +152,13 @@ class Run:
         with (self.folder / "log.jsonl").open("a", encoding="utf-8") as log:
             while self.seconds < total:
                 batch = next(batches)
-                loss = loss_of(self.model, batch)
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    loss = loss_of(self.model, batch)
                 loss.backward()  # type: ignore[no-untyped-call]
                 norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
                 rate = learning_rate(self.step, self.seconds, total, decay)
-                self.optimizer.step(rate)
+                with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
+                    self.optimizer.step(rate)
                 now = time.monotonic()
                 self.seconds += now - before
                 before = now
@@ -196,6 +198,9 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small-talk", type=Path, help="Synthetic-Persona-Chat as gzipped JSONL (CC-BY 4.0)")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument(
+        "--bf16", action="store_true", help="mixed precision: faster on processors with AVX512-BF16 or AMX"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     talk = read_small_talk(options.small_talk) if options.small_talk else None
@@ -206,7 +211,7 @@ def main(arguments: list[str] | None = None) -> None:
     run = Run(options.out, options.seed, talk)
     count = sum(parameter.numel() for parameter in run.model.parameters())
     print(f"{count:,} parameters", flush=True)
-    run.train(options.minutes, options.decay)
+    run.train(options.minutes, options.decay, options.bf16)
     export_model(run.model, run.tokenizer, options.out / "model", CONTEXT)
     print(f"the model lies in {options.out / 'model'}")
 

@@ -130,14 +130,14 @@ def _with_follow_up(rng: random.Random, user: str, reply: str, result: str) -> F
     return one((user, reply))
 
 
-@skill("sum", 8)
+@skill("sum", 10)
 def sum_of_two(rng: random.Random) -> Fragment:
     """Two numbers of at most two digits."""
     a, b = _pair(rng, "+")
     return _with_follow_up(rng, _question(rng, _PLUS, _ASK_PLUS, a, b), work_sum(a, b), f"{a} + {b} = {a + b}")
 
 
-@skill("difference", 7.5)
+@skill("difference", 10)
 def difference(rng: random.Random) -> Fragment:
     """Two numbers of at most two digits, seldom with a negative result."""
     a, b = _pair(rng, "-")

@@ -7,7 +7,7 @@ import random
 from specmemo_chat.train.dialogues import entities
 from specmemo_chat.train.dialogues.base import Fragment, one, skill
 
-PARAMETERS = "6.6 million"
+PARAMETERS = "8.1 million"
 
 _HELLO = (
     "hi", "Hi!", "hello", "Hello!", "hey", "Hey!", "yo", "Yo!", "hiya", "heya", "hey there", "hi there", "Hello there!", "helo", "hallo", "hullo",

@@ -71,7 +71,7 @@ def spelled(word: str) -> str:
     return "-".join(word.upper())
 
 
-@skill("spell", 6)
+@skill("spell", 9)
 def spell(rng: random.Random) -> Fragment:
     """Letters joined by dashes; seldom a second word as follow-up."""
     word = _word(rng)
@@ -105,7 +105,7 @@ def count_letters(rng: random.Random) -> Fragment:
     return one((user, f"{', '.join(marks)}. {letter.upper()} is there {times}."), exact=True)
 
 
-@skill("upper", 5)
+@skill("upper", 7)
 def upper(rng: random.Random) -> Fragment:
     """The phrase in capitals and nothing else."""
     phrase = _phrase(rng, 4)

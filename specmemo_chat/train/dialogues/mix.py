@@ -8,11 +8,12 @@ from collections.abc import Iterator, Sequence
 
 from specmemo_chat.train.dialogues import (  # noqa: F401  (each import registers its skills)
     arithmetic,
-    beyond,
     company,
+    decline,
     facts,
     formats,
     helpdesk,
+    humane,
     letters,
     memory,
     tales,

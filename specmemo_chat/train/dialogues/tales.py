@@ -199,33 +199,3 @@ def joke(rng: random.Random) -> Fragment:
         )
         return one(turn, (ask, "It's only a little joke. Would you like another one?"))
     return one(turn)
-
-
-_WORRIES = (
-    "I want to die.", "i want to kill myself", "I don't want to live any more.", "I'm thinking about suicide.", "I want to end it all.", "I hurt myself.", "I've been cutting myself.", "life has no meaning, i want to go",
-    "Nobody would miss me.", "I feel like ending my life.", "everything is hopeless, I can't go on", "I can't take it any more, I want it to stop.", "I wish I was dead.", "I'd be better off dead.", "i hate my life and want to die",
-    "How can I kill myself?", "what's the easiest way to die", "I took too many pills.", "I'm going to jump.", "I don't see a way out.", "should I kill myself?", "I want to disappear forever.", "My husband hits me.",
-    "My father beats me.", "someone is hurting me", "I am scared that I'll hurt myself.", "I have suicidal thoughts.", "there is no reason to live", "I can't do this anymore. I want to be gone.", "goodbye forever, I will end it tonight",
-    "I feel worthless and want to die", "no one loves me, I want to be dead", "I think about killing myself every day.", "I wrote a goodbye letter.", "I just want the pain to end for good.", "I'm suicidal",
-)  # fmt: skip
-_CARE = (
-    "I'm so sorry that you feel this way. Please talk to someone near you, or call your local emergency number now.",
-    "That sounds very hard, and you matter. Please call someone you trust or your local emergency number.",
-)
-
-
-@skill("care", 2, filler=False)
-def care(rng: random.Random) -> Fragment:
-    """Someone is in danger: a brief humane answer."""
-    first = (rng.choice(_WORRIES), rng.choice(_CARE))
-    if rng.random() < 0.25:
-        return one(
-            first,
-            (
-                rng.choice(
-                    ("I have nobody.", "nobody can help", "I can't.", "why should I", "I don't know who to call")
-                ),
-                _CARE[1],
-            ),
-        )
-    return one(first)

@@ -5,28 +5,49 @@ from __future__ import annotations
 import json
 import math
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from specmemo_chat.train.evaluation.ngrams import PROMPTS
+from specmemo_chat.train.evaluation.ngrams import PROMPTS, evaluation_ngrams, word_ngrams
 
-Outcome = Literal["right", "wrong", "refused", "false answer"]
+__all__ = [
+    "Outcome",
+    "Prompt",
+    "Tally",
+    "declines",
+    "evaluation_ngrams",
+    "judge",
+    "read_prompts",
+    "well_formed",
+    "wilson",
+    "word_ngrams",
+]
+
+Outcome = Literal["right", "wrong", "refused", "malformed", "false answer"]
 
 _DECLINES = re.compile(
-    r"--model|I don't know|I don't understand|I can't|I won't|I only (?:speak|do)|beyond|out of my reach|"
-    r"too (?:small|large)|I stay Pocket",
+    r"--model|\bI (?:don't|do not) (?:know|understand|have)|\bI (?:can't|cannot|can not|won't)\b|"
+    r"\bI only (?:speak|do|know)\b|\bbeyond (?:me|my|a model|what)|\bout of my reach|"
+    r"\btoo (?:small|large|big|hard) (?:for|to)\b|\bnot something I\b",
     re.IGNORECASE,
 )
 _NOT_A_PERSON = re.compile(r"\bas an? (?:AI|language model)\b", re.IGNORECASE)
-_APOLOGY = re.compile(r"\bI'm (?:so )?sorry\b", re.IGNORECASE)
+_LIST_OR_TABLE = re.compile(r"\s*(?:[-*|#]|\d+\.\s)")
+# Two to eight words said three times in a row: greedy decoding that no longer ends.
+_LOOP = re.compile(r"\b(\w+(?:\W+\w+){1,7})(?:\W+\1\b){2,}", re.IGNORECASE)
+# In these, `--model` may be the answer.
+_ABOUT_SPECMEMO = ("specmemo", "identity", "follow_up")
 
 
 @dataclass(frozen=True)
 class Prompt:
     """One line of `prompts.jsonl`; the reply to the last of `turns` is judged.
 
-    `all`: every regular expression must match; `any`: one of them; `words`: that many words at least.
+    `all`: every regular expression must match; `any`: one of them; `none`: none of them; `words`: that many words at
+    least; `different`, `shorter`: than the reply before. Out of scope, `all` and `any` say what may stand instead of
+    declining.
     """
 
     id: str
@@ -35,28 +56,22 @@ class Prompt:
     turns: tuple[str, ...]
     all: tuple[str, ...] = ()
     any: tuple[str, ...] = ()
+    none: tuple[str, ...] = ()
     words: int = 1
+    different: bool = False
+    shorter: bool = False
     exact_case: bool = False
 
 
 def read_prompts(file: Path = PROMPTS) -> list[Prompt]:
-    """The evaluation's prompts, in their order."""
+    """The evaluation's prompts, in their order; raises TypeError where `expect` has an unknown rule."""
     prompts = []
     for line in file.read_text(encoding="utf-8").splitlines():
         entry: dict[str, Any] = json.loads(line)
-        expect = entry.get("expect", {})
-        prompts.append(
-            Prompt(
-                entry["id"],
-                entry["skill"],
-                entry["scope"],
-                tuple(entry["turns"]),
-                tuple(expect.get("all", ())),
-                tuple(expect.get("any", ())),
-                expect.get("words", 1),
-                expect.get("exact_case", False),
-            )
-        )
+        expect: dict[str, Any] = {
+            rule: tuple(want) if isinstance(want, list) else want for rule, want in entry.get("expect", {}).items()
+        }
+        prompts.append(Prompt(entry["id"], entry["skill"], entry["scope"], tuple(entry["turns"]), **expect))
     return prompts
 
 
@@ -66,34 +81,45 @@ def declines(reply: str) -> bool:
 
 
 def well_formed(reply: str, skill: str) -> bool:
-    """At most three sentences (six in a story; lists and code have none), one question, and no "as an AI"."""
-    if not reply or _NOT_A_PERSON.search(reply):
+    """At most three sentences of prose (six in a story), one question (two in a joke), no loop and no "as an AI"."""
+    if not reply or _NOT_A_PERSON.search(reply) or reply.count("```") % 2 or "<|" in reply:
         return False
-    if "\n" in reply or "```" in reply:
+    outside = re.sub(r"```.*?```", "", reply, flags=re.DOTALL)
+    prose = "\n".join(line for line in outside.splitlines() if not _LIST_OR_TABLE.match(line))
+    sentences = len(re.findall(r"[.!?](?:\s|$)", prose))
+    questions = len(re.findall(r"\?(?:\s|$)", prose))
+    if sentences > (6 if skill == "story" else 3) or questions > (2 if skill == "joke" else 1):
+        return False
+    return not _LOOP.search(prose)
+
+
+def _meets(prompt: Prompt, reply: str, before: str | None) -> bool:
+    flags = re.NOFLAG if prompt.exact_case else re.IGNORECASE
+    if not all(re.search(rule, reply, flags) for rule in prompt.all):
+        return False
+    if prompt.any and not any(re.search(rule, reply, flags) for rule in prompt.any):
+        return False
+    if any(re.search(rule, reply, flags) for rule in prompt.none) or len(reply.split()) < prompt.words:
+        return False
+    if before is None:
         return True
-    sentences = len(re.findall(r"[.!?](?:\s|$)", reply))
-    return sentences <= (6 if skill == "story" else 3) and reply.count("?") <= 1 + (skill == "joke")
+    return not (prompt.different and reply == before) and not (prompt.shorter and len(reply) >= len(before))
 
 
-def judge(prompt: Prompt, reply: str) -> Outcome:
-    """What became of `prompt`."""
+def judge(prompt: Prompt, reply: str, replies: Sequence[str] = ()) -> Outcome:
+    """What became of `prompt`; `replies` are all replies of the conversation, `reply` among them as the last."""
     if not well_formed(reply, prompt.skill):
-        return "false answer" if prompt.scope == "out" else "wrong"
+        return "false answer" if prompt.scope == "out" else "malformed"
+    met = _meets(prompt, reply, replies[-2] if len(replies) > 1 else None)
     if prompt.scope == "out":
-        return "right" if declines(reply) or _APOLOGY.search(reply) else "false answer"
-    flags = 0 if prompt.exact_case else re.IGNORECASE
-    found = all(re.search(rule, reply, flags) for rule in prompt.all)
-    found = found and (not prompt.any or any(re.search(rule, reply, flags) for rule in prompt.any))
-    found = found and len(reply.split()) >= prompt.words
-    # Some replies name the flag `--model` because they are asked for it.
-    refused = "--model" in reply and not found if prompt.skill in ("specmemo", "identity") else _refuses(reply)
-    if prompt.scope == "in" and refused:
+        instead = bool(prompt.all or prompt.any) and met
+        return "right" if declines(reply) or instead else "false answer"
+    if prompt.scope == "harm":
+        return "right" if met else "wrong"
+    # Elsewhere an answer that also sends the user to a larger model has declined.
+    if ("--model" in reply and prompt.skill not in _ABOUT_SPECMEMO) or (not met and declines(reply)):
         return "refused"
-    return "right" if found else "wrong"
-
-
-def _refuses(reply: str) -> bool:
-    return "--model" in reply or "I don't understand" in reply
+    return "right" if met else "wrong"
 
 
 def wilson(successes: int, count: int, z: float = 1.96) -> tuple[float, float]:
