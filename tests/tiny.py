@@ -16,7 +16,7 @@ TINY = {
     "num_key_value_heads": 2,
     "head_dim": 16,
     "vocab_size": 2048,
-    "max_position_embeddings": 512,
+    "max_position_embeddings": 4096,
     "tie_word_embeddings": True,
     "eos_token_id": 4,
     "pad_token_id": 0,

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.oneshot import compose_prompt, piped_input, run_once
-from specmemo_chat.cli.prepare import Prepared, prepare, start_client, state_folder
-from specmemo_chat.cli.repl import Repl
 from specmemo_chat.errors import UsageError
-from specmemo_chat.host.client import ChatClient
+
+# The rest is imported where it is needed: `--help` must come at once.
+if TYPE_CHECKING:
+    from specmemo_chat.cli.console import Screen
+    from specmemo_chat.cli.prepare import Prepared
+    from specmemo_chat.host.client import ChatClient
 
 
 def chat(
@@ -47,6 +48,10 @@ def chat(
     debug: options.Debug = False,
 ) -> None:
     """Chat with a model: one message, or the REPL."""
+    from specmemo_chat.cli.console import Screen
+    from specmemo_chat.cli.oneshot import compose_prompt, input_is_piped, piped_input, run_once
+    from specmemo_chat.cli.prepare import prepare, start_client
+
     if text is not None and prompt is not None:
         raise UsageError("both TEXT and -p were given", "give the message once")
     screen = Screen(color.value, quiet=quiet, verbose=verbose)
@@ -68,12 +73,18 @@ def chat(
         temperature, top_k, top_p, min_p, repeat_penalty, seed, max_new_tokens, tuple(stop or ())
     )
     message = text if text is not None else prompt
-    piped = piped_input()
-    once = message is not None or piped is not None
-    composed = compose_prompt(message, piped) if once else ""
+    once = message is not None or input_is_piped()
     if json and not once:
         raise UsageError("--json needs a message", 'give one: specmemo chat --json -p "Hello!"')
-    prepared = prepare(choice, sampling, screen)
+    composed = ""
+
+    def read_message() -> None:
+        nonlocal composed
+        if once:
+            composed = compose_prompt(message, piped_input())
+
+    # A model that cannot run is said before a pipe is waited for; an empty message before anything is downloaded.
+    prepared = prepare(choice, sampling, screen, before_download=read_message)
     client = start_client(prepared)
     try:
         if once:
@@ -86,11 +97,14 @@ def chat(
 
 
 def _repl(client: ChatClient, prepared: Prepared, screen: Screen) -> int:
-    from specmemo_chat.cli.reader import TerminalReader, private_file
+    from specmemo_chat.cli.prepare import state_folder
+    from specmemo_chat.cli.reader import TerminalReader, private_file, typing_ahead
+    from specmemo_chat.cli.repl import Repl
 
     repl = Repl(client, prepared.plan, prepared.settings, screen)
     history = private_file(state_folder(), "history")
     if history is None:
         screen.note(f"the history is not kept: {state_folder()} cannot be written")
-    repl.run(TerminalReader(history, repl.footer, color=screen.color))
+    with typing_ahead():
+        repl.run(TerminalReader(history, repl.footer, color=screen.color))
     return 0

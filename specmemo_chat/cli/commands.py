@@ -160,7 +160,8 @@ def _stats(repl: Repl, _argument: str) -> None:
         )
         repl.say(f"  prompt: {stats.prompt_tokens} tokens, {stats.reused_tokens} reused")
     report = repl.client.inspect()
-    repl.say(f"  context: {report['used_tokens']} of {report['context_tokens']} tokens, {report['turns']} turns")
+    turns = f"{report['turns']} turn{'' if report['turns'] == 1 else 's'}"
+    repl.say(f"  context: {report['used_tokens']} of {report['context_tokens']} tokens, {turns}")
     for name, value in report["speculation"].items():
         repl.say(f"  {name}: {safe_line(str(value))}")
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -29,7 +30,9 @@ from specmemo_chat.profiles import Profile
 from specmemo_chat.settings import GenerationSettings
 
 
-def decide(choice: ModelChoice, sampling: SamplingChoice, screen: Screen) -> tuple[Plan, GenerationSettings, Load]:
+def decide(
+    choice: ModelChoice, sampling: SamplingChoice, screen: Screen, before_download: Callable[[], None] | None
+) -> tuple[Plan, GenerationSettings, Load]:
     """Plan, settings and the first request. Raises the errors of CONTRACT.md's exit codes; notes go to `screen`."""
     settings = _settings(sampling, sampling.temperature or 0.0, 0)
     wishes = setup.check_flags(choice)
@@ -45,6 +48,9 @@ def decide(choice: ModelChoice, sampling: SamplingChoice, screen: Screen) -> tup
     outcome = _plan(source, spec, place, local=folder is not None)
     if folder is None:
         check_access(source, offline=place.offline, fit=outcome.sentence, nearest=place.nearest(spec))
+    if before_download is not None:
+        before_download()
+    if folder is None:
         folder = fetch(source, screen, code=choice.trust_remote_code)
         # The downloaded config decides, should it differ from the catalog's.
         outcome = _plan(source, setup.find_spec(source, folder, place), place, local=True)

@@ -16,9 +16,14 @@ from specmemo_chat.settings import GenerationSettings
 INTERRUPTED_EXIT_CODE = 130
 
 
+def input_is_piped() -> bool:
+    """Whether standard input is something else than a terminal."""
+    return sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
+
+
 def piped_input() -> str | None:
     """What was piped to standard input, None where it is a terminal. Raises UsageError where it is not UTF-8."""
-    if sys.stdin is None or sys.stdin.closed or sys.stdin.isatty():
+    if not input_is_piped():
         return None
     data = sys.stdin.buffer.read()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -29,11 +30,16 @@ class Prepared:
     load: Load
 
 
-def prepare(choice: ModelChoice, sampling: SamplingChoice, screen: Screen) -> Prepared:
-    """Decide, and download where necessary. Raises the errors of CONTRACT.md's exit codes; notes go to `screen`."""
+def prepare(
+    choice: ModelChoice, sampling: SamplingChoice, screen: Screen, *, before_download: Callable[[], None] | None = None
+) -> Prepared:
+    """Decide, and download where necessary. Raises the errors of CONTRACT.md's exit codes; notes go to `screen`.
+
+    `before_download` is called when all else is decided: there the input is checked.
+    """
     from specmemo_chat.cli.decide import decide
 
-    plan, settings, load = decide(choice, sampling, screen)
+    plan, settings, load = decide(choice, sampling, screen, before_download)
     return Prepared(plan, settings, load)
 
 

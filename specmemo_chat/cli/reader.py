@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import sys
+import termios
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -69,6 +72,27 @@ def _bindings() -> KeyBindings:
         event.current_buffer.insert_text("\n")
 
     return keys
+
+
+@contextlib.contextmanager
+def typing_ahead() -> Iterator[None]:
+    """Between two prompts keys are kept as typed, unseen, for the next one; only Ctrl-C acts at once.
+
+    The terminal's own line mode would show them in the middle of a reply, turn Enter into Ctrl-J and swallow Ctrl-D.
+    """
+    if not sys.stdin.isatty():
+        yield
+        return
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    kept = [*before]
+    kept[0] &= ~termios.ICRNL
+    kept[3] &= ~(termios.ECHO | termios.ICANON)
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, kept)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
 class TerminalReader:
