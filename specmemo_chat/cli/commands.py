@@ -162,8 +162,11 @@ def _stats(repl: Repl, _argument: str) -> None:
     report = repl.client.inspect()
     turns = f"{report['turns']} turn{'' if report['turns'] == 1 else 's'}"
     repl.say(f"  context: {report['used_tokens']} of {report['context_tokens']} tokens, {turns}")
-    for name, value in report["speculation"].items():
-        repl.say(f"  {name}: {safe_line(str(value))}")
+    speculation = report["speculation"]
+    for nodes, steps in speculation["steps"].items():
+        kind = "plain" if nodes == "1" else f"{nodes} nodes"
+        repl.say(f"  {kind:>9}: {steps:5} steps of {1000 * speculation['seconds'][nodes]:.1f} ms")
+    repl.say(f"   drafting: {1000 * speculation['draft_seconds']:.2f} ms a step")
 
 
 @command("compare", "/compare", "Make the last reply with and without a draft: both times, and whether they are equal")

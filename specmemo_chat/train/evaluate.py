@@ -101,6 +101,16 @@ def remembered_names(
     return results
 
 
+def sample_replies(chatter: Chatter, prompts: list[Prompt], count: int, seed: int) -> str:
+    """The replies to the first `count` prompts in the order that `seed` gives, unselected, as a Markdown list."""
+    lines = []
+    for prompt in random.Random(seed).sample(prompts, len(prompts))[:count]:
+        turns = zip(prompt.turns, chatter.replies(prompt.turns), strict=True)
+        said = " / ".join(f"**{turn}** {reply}" for turn, reply in turns)
+        lines.append("- " + re.sub(r"\s*\n\s*", " ⏎ ", said))
+    return "\n".join(lines)
+
+
 def shared_ngrams(count: int) -> set[tuple[str, ...]]:
     """8-grams of the evaluation that occur in user messages of `count` fresh training dialogues."""
     from specmemo_chat.train.dialogues.mix import dialogues
@@ -163,10 +173,16 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--against", type=int, default=0, metavar="N", help="look for shared 8-grams in N training dialogues"
     )
+    parser.add_argument(
+        "--sample", type=int, default=0, metavar="N", help="only print the replies to N prompts drawn by --seed"
+    )
     options = parser.parse_args(arguments)
     torch.set_num_threads(2)
     prompts = read_prompts()
     chatter = Chatter(options.model)
+    if options.sample:
+        print(sample_replies(chatter, prompts, options.sample, options.seed))
+        return
     result = evaluate(chatter, prompts, options.show)
     if options.names:
         conversations = remembered_names(chatter, prompts, options.names, options.seed)
