@@ -106,5 +106,5 @@ def _repl(client: ChatClient, prepared: Prepared, screen: Screen) -> int:
     if history is None:
         screen.note(f"the history is not kept: {state_folder()} cannot be written")
     with typing_ahead():
-        repl.run(TerminalReader(history, repl.footer, color=screen.color))
+        repl.run(TerminalReader(history, repl.footer, screen.note, color=screen.color))
     return 0

@@ -13,11 +13,12 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
 
 from specmemo_chat.cli.commands import ALIASES, COMMANDS
+from specmemo_chat.cli.line_history import SharedHistory
 
 BLOCK = '"""'
 TWICE_S = 2.0
@@ -96,10 +97,17 @@ def typing_ahead() -> Iterator[None]:
 
 
 class TerminalReader:
-    """A prompt-toolkit session. Ctrl-C clears the line; twice within two seconds on an empty line leaves."""
+    """A prompt-toolkit session. Ctrl-C clears the line; twice within two seconds on an empty line leaves.
 
-    def __init__(self, history: Path | None, footer: Callable[[], str], *, color: bool) -> None:
-        kept: History = FileHistory(str(history)) if history is not None else InMemoryHistory()
+    `note` is told, once, that the history cannot be written.
+    """
+
+    def __init__(
+        self, history: Path | None, footer: Callable[[], str], note: Callable[[str], None], *, color: bool
+    ) -> None:
+        self._shared = SharedHistory(history) if history is not None else None
+        self._note = note
+        kept: History = self._shared or InMemoryHistory()
         self._session: PromptSession[str] = PromptSession(
             history=kept,
             completer=SlashCompleter(),
@@ -118,13 +126,20 @@ class TerminalReader:
         """The next message. Raises EOFError at Ctrl-D, KeyboardInterrupt for Ctrl-C twice."""
         while True:
             try:
-                return message_of(self._session.prompt("> "))
+                message = message_of(self._session.prompt("> "))
+                self._tell_problem()
+                return message
             except KeyboardInterrupt:
                 line = self._session.default_buffer.text
                 now = time.monotonic()
                 if not line and now - self._interrupted_at < TWICE_S:
                     raise
                 self._interrupted_at = now
+
+    def _tell_problem(self) -> None:
+        if self._shared is not None and self._shared.problem is not None:
+            self._note(self._shared.problem)
+            self._shared = None
 
 
 def private_file(folder: Path, name: str) -> Path | None:

@@ -12,6 +12,7 @@ import torch
 
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.models import attention
+from specmemo_chat.models.fused import fusable, fuse
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -55,6 +56,8 @@ def load_target(location: str, *, dtype: str, device: str, trust_remote_code: bo
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(f"the weights in {location} cannot be loaded: {error}", "download the model again") from error
     model.eval()
+    if fusable(model_type, dtype, device):
+        fuse(model)
     return Target(model, _eos_ids(model))
 
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
 from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.models.loading import load_target
@@ -13,7 +14,7 @@ from specmemo_chat.models.target import Target
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.train.evaluation.score import read_prompts
-from tests.models import generate, target_of
+from tests.models import generate
 from tests.tiny import POCKET
 
 GREEDY = GenerationSettings(max_new_tokens=24)
@@ -48,24 +49,21 @@ def prompts() -> list[list[int]]:
 
 
 def test_greedy_text_is_that_of_generate(pocket: Target, prompts: list[list[int]]) -> None:
-    model = pocket.model
+    plain = LlamaForCausalLM.from_pretrained(POCKET, dtype=torch.float32)
     for prompt in prompts:
-        model.set_attn_implementation("sdpa")
-        expected = model.generate(
+        expected = plain.generate(
             torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=24, do_sample=False
         )[0, len(prompt) :].tolist()
-        target = target_of(model, pocket.eos_ids)
-        assert generate(target, prompt, GREEDY) == expected
-        assert generate(target, prompt, GREEDY, NgramDrafter()) == expected
+        assert generate(pocket, prompt, GREEDY) == expected
+        assert generate(pocket, prompt, GREEDY, NgramDrafter()) == expected
 
 
 def test_sampled_text_is_that_of_plain_sampling(pocket: Target, prompts: list[list[int]]) -> None:
-    target = target_of(pocket.model, pocket.eos_ids)
     different = 0
     for seed, prompt in enumerate(prompts):
         settings = replace(SAMPLED[seed % len(SAMPLED)], seed=seed)
-        plain = generate(target, prompt, settings)
-        assert generate(target, prompt, settings, NgramDrafter()) == plain
-        different += plain != generate(target, prompt, GREEDY)
+        plain = generate(pocket, prompt, settings)
+        assert generate(pocket, prompt, settings, NgramDrafter()) == plain
+        different += plain != generate(pocket, prompt, GREEDY)
     # Sampling is not greedy in disguise.
     assert different > 5

@@ -1,0 +1,97 @@
+"""Fused and packed modules give the logits of the modules they replace."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import pytest
+import torch
+
+from specmemo_chat.engine.runner import Runner
+from specmemo_chat.models.fused import FUSABLE, PackedLinear, fusable, fuse
+from specmemo_chat.models.target import Target
+from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.speculation.tree import DraftTree
+from tests.models import generate, prompts, random_model, target_of
+
+TREE = DraftTree.from_paths(5, [[6, 7], [8, 9, 10], [11]], 8)
+
+
+def scores(target: Target, prompt: list[int]) -> torch.Tensor:
+    """The logits [8, vocab] of a tree after `prompt`."""
+    runner = Runner(target, target.new_arena(1, 128, 32, 8))
+    with torch.inference_mode():
+        runner.prefill(0, prompt)
+        return runner.score([0], [TREE], 8)[0, : len(TREE)].float()
+
+
+@pytest.mark.parametrize("model_type", FUSABLE)
+def test_logits_are_those_of_the_plain_modules(model_type: str) -> None:
+    model = random_model(model_type, **({"attention_bias": True} if model_type == "llama" else {}))
+    fused = copy.deepcopy(model)
+    fuse(fused)
+    prompt = prompts(1, seed=3)[0]
+    torch.testing.assert_close(scores(target_of(fused), prompt), scores(target_of(model), prompt), atol=2e-4, rtol=1e-5)
+
+
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="weights are packed only where bf16 products are native"
+)
+@pytest.mark.parametrize("model_type", FUSABLE)
+def test_packed_logits_are_as_near_to_fp32_as_plain_bf16_ones(model_type: str) -> None:
+    exact = random_model(model_type, initializer_range=0.05)
+    plain = copy.deepcopy(exact).to(torch.bfloat16)
+    packed = copy.deepcopy(plain)
+    fuse(packed)
+    assert isinstance(packed.model.layers[0].mlp.down_proj, PackedLinear)
+    prompt = prompts(1, seed=4)[0]
+    wanted = scores(target_of(exact), prompt)
+    error_plain = (scores(target_of(plain), prompt) - wanted).abs().max()
+    error_packed = (scores(target_of(packed), prompt) - wanted).abs().max()
+    assert error_packed <= 2 * error_plain + 1e-3
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.skipif(
+    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="weights are packed only where bf16 products are native"
+)
+def test_a_packed_layer_multiplies_like_a_linear_one(bias: bool) -> None:
+    linear = torch.nn.Linear(96, 56, bias=bias).to(torch.bfloat16)
+    packed = PackedLinear(linear.weight.detach(), linear.bias.detach() if bias else None)
+    for rows in (1, 3, 17):
+        x = torch.randn(2, rows, 96).to(torch.bfloat16)
+        torch.testing.assert_close(packed(x), linear(x), atol=0.02, rtol=0.02)
+
+
+def test_greedy_text_is_that_of_generate() -> None:
+    for model_type in FUSABLE:
+        model: Any = random_model(model_type)
+        fused = copy.deepcopy(model)
+        fuse(fused)
+        for prompt in prompts(3, seed=5):
+            model.set_attn_implementation("sdpa")
+            expected = model.generate(
+                torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=30, do_sample=False
+            )[0, len(prompt) :].tolist()
+            assert generate(target_of(fused), prompt, GenerationSettings(max_new_tokens=30)) == expected
+
+
+def test_tied_output_weights_are_not_copied() -> None:
+    tied = random_model("llama", tie_word_embeddings=True)
+    fuse(tied)
+    assert tied.lm_head.weight is tied.get_input_embeddings().weight
+
+
+@pytest.mark.parametrize(
+    ("model_type", "dtype", "device", "wanted"),
+    [
+        ("llama", "bf16", "cpu", True),
+        ("llama", "fp32", "cpu", True),
+        ("gemma", "fp32", "cpu", False),
+        ("llama", "int8", "cpu", False),
+        ("llama", "bf16", "cuda:0", False),
+    ],
+)
+def test_what_is_fused(model_type: str, dtype: str, device: str, wanted: bool) -> None:
+    assert fusable(model_type, dtype, device) is wanted
