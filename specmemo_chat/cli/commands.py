@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.sizes import format_size
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
@@ -162,6 +163,11 @@ def _stats(repl: Repl, _argument: str) -> None:
     report = repl.client.inspect()
     turns = f"{report['turns']} turn{'' if report['turns'] == 1 else 's'}"
     repl.say(f"  context: {report['used_tokens']} of {report['context_tokens']} tokens, {turns}")
+    memory = report["memory"]
+    repl.say(
+        f"  memory: {format_size(memory['peak_bytes'])} at its peak, planned {format_size(memory['planned_bytes'])}, "
+        f"cap {format_size(memory['cap_bytes'])}"
+    )
     speculation = report["speculation"]
     for nodes, steps in speculation["steps"].items():
         kind = "plain" if nodes == "1" else f"{nodes} nodes"

@@ -1,8 +1,9 @@
 """Evaluate Pocket on its hand-written prompts: `python -m specmemo_chat.train.evaluate`.
 
-Replies are greedy, fp32, by transformers' own `generate`. The names, places, pets and operand pairs of the prompts
-never occur in training (`dialogues.base.held_out`; one-digit sums and all products are tables that it learns whole),
-nor does any run of eight words of them (`--against N` checks N fresh dialogues of the generator).
+Replies are greedy, fp32, by transformers' own `generate`. No generated dialogue tells a name, place or pet of the
+prompts, or works one of their operand pairs in the same order (`dialogues.base.held_out`; one-digit sums with the
+differences that undo them, and all products, are tables that it learns whole; capitals and famous people keep their
+names), nor does any run of eight words of the prompts occur (`--against N` checks N fresh dialogues of the generator).
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """Sums, differences and small products, worked in columns as far as they need it.
 
-The multiplication table up to 12 x 12 and the sums of two digits are closed tables; of the other
-sums and differences one operand pair in eight is kept for the evaluation (`held_out("17+25")`).
+The multiplication table up to 12 x 12, the sums of two digits and the differences that undo them are
+closed tables; of the other sums and differences one operand pair in eight, in this order, is kept for
+the evaluation (`held_out("17+25")`).
 """
 
 from __future__ import annotations
@@ -100,12 +101,22 @@ def _operand(rng: random.Random) -> int:
     return rng.randint(0, 9) if rng.random() < 0.2 else rng.randint(10, 99)
 
 
+def _trained(a: int, sign: str, b: int) -> bool:
+    if a < 10 and b < 10:
+        return True
+    if sign == "-" and a < b:
+        # The way to 17 - 42 goes over 42 - 17.
+        return not held_out(f"{a}-{b}") and _trained(b, sign, a)
+    undone = sign == "-" and b < 10 and a - b < 10
+    return undone or not held_out(f"{a}{sign}{b}")
+
+
 def _pair(rng: random.Random, sign: str) -> tuple[int, int]:
     while True:
         a, b = _operand(rng), _operand(rng)
         if sign == "-" and a < b and rng.random() < 0.9:
             a, b = b, a
-        if (a < 10 and b < 10) or not held_out(f"{a}{sign}{b}"):
+        if _trained(a, sign, b):
             return a, b
 
 
@@ -119,6 +130,8 @@ def _question(rng: random.Random, forms: tuple[str, ...], asks: tuple[str, ...],
     first, second = _written(rng, a, b)
     if rng.random() < 0.25:
         return rng.choice(asks).format(a=first, b=second)
+    if first.isalpha():
+        forms = tuple(form for form in forms if " " in form)
     return rng.choice(_FRAMES).replace("{e}", rng.choice(forms).format(a=first, b=second))
 
 
@@ -169,6 +182,8 @@ def word_problem(rng: random.Random) -> Fragment:
     thing = rng.choice(_THINGS)
     a, b = rng.randint(1, 12), rng.randint(1, 9)
     if rng.random() < 0.5:
+        while not _trained(a, "+", b):
+            a = rng.randint(1, 12)
         user = rng.choice(
             (f"I have {a} {thing} and buy {b} more. How many {thing} do I have?", f"If I have {a} {thing} and get {b}, how many is that?",
              f"There are {a} {thing} on the table and I add {b}. How many are there now?",
@@ -177,6 +192,8 @@ def word_problem(rng: random.Random) -> Fragment:
         )  # fmt: skip
         return one((user, f"{work_sum(a, b)} So you have {a + b} {thing}."))
     a = max(a, b) + rng.randint(1, 5)
+    while not _trained(a, "-", b):
+        a -= 1
     user = rng.choice(
         (f"I have {a} {thing} and give away {b}. How many are left?", f"If I have {a} {thing} and lose {b}, how many do I still have?",
          f"There were {a} {thing}, {b} broke. How many are left?", f"I bought {a} {thing} and used {b}. How many remain?")

@@ -31,13 +31,15 @@ class Fragment:
     `exact` turns off the mixer's noise on the user's text (case, punctuation, typos): the reply
     depends on its letters. `opening` fragments only start a dialogue. `gap` asks the mixer to put
     0 to 4 other fragments' turns between this fragment's turns (memory over several turns);
-    fillers are drawn from the skills registered with `filler=True`.
+    fillers are drawn from the skills registered with `filler=True`. `personal` fragments recall what
+    the user told, or say that it was not told: a dialogue has one, for a second could deny the first.
     """
 
     turns: tuple[Turn, ...]
     exact: bool = False
     opening: bool = False
     gap: bool = False
+    personal: bool = False
 
 
 SkillFunction = Callable[[random.Random], Fragment]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 
 from specmemo_chat.train.dialogues.base import Fragment, one, skill
+from specmemo_chat.train.dialogues.helpdesk_asks import ASKS
 
 # What it is about, forms that ask with it ({q}), further free forms, and the reply.
 _TERMS: tuple[tuple[tuple[str, ...], tuple[str, ...], str], ...] = (
@@ -113,7 +114,21 @@ _FREE: tuple[tuple[tuple[str, ...], str], ...] = (
 )  # fmt: skip
 
 
-@skill("specmemo", 6)
+def _answered(asks: dict[str, tuple[str, ...]]) -> tuple[tuple[tuple[str, ...], str], ...]:
+    """(questions, whole reply) for each beginning of a reply. Raises ValueError where it begins none, or several."""
+    replies = [entry[-1] for table in (_TERMS, _HOW, _FREE) for entry in table]
+    answered = []
+    for begins, users in asks.items():
+        (reply,) = (reply for reply in replies if reply.startswith(begins))
+        answered.append((users, reply))
+    return tuple(answered)
+
+
+_ASKED = _answered(ASKS)
+_ASKED_WEIGHTS = [len(users) for users, _ in _ASKED]
+
+
+@skill("specmemo", 10)
 def specmemo(rng: random.Random) -> Fragment:
     """One question about the program; sometimes a second."""
     turns = [_question(rng) for _ in range(2 if rng.random() < 0.15 else 1)]
@@ -122,6 +137,9 @@ def specmemo(rng: random.Random) -> Fragment:
 
 def _question(rng: random.Random) -> tuple[str, str]:
     draw = rng.random()
+    if rng.random() < 0.5:
+        users, reply = rng.choices(_ASKED, weights=_ASKED_WEIGHTS)[0]
+        return rng.choice(users), reply
     if draw < 0.4:
         names, free, reply = rng.choice(_TERMS)
         if rng.random() < 0.3:

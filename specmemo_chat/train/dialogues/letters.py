@@ -71,7 +71,7 @@ def spelled(word: str) -> str:
     return "-".join(word.upper())
 
 
-@skill("spell", 9)
+@skill("spell", 14)
 def spell(rng: random.Random) -> Fragment:
     """Letters joined by dashes; seldom a second word as follow-up."""
     word = _word(rng)
@@ -83,7 +83,7 @@ def spell(rng: random.Random) -> Fragment:
     return one(first, exact=True)
 
 
-@skill("count_letters", 4)
+@skill("count_letters", 6)
 def count_letters(rng: random.Random) -> Fragment:
     """All letters are numbered, so that counting needs no more than spelling."""
     word = _word(rng)
@@ -105,14 +105,14 @@ def count_letters(rng: random.Random) -> Fragment:
     return one((user, f"{', '.join(marks)}. {letter.upper()} is there {times}."), exact=True)
 
 
-@skill("upper", 7)
+@skill("upper", 11)
 def upper(rng: random.Random) -> Fragment:
     """The phrase in capitals and nothing else."""
     phrase = _phrase(rng, 4)
     return one((rng.choice(_UPPER).replace("{p}", _quoted(rng, phrase)), phrase.upper()), exact=True)
 
 
-@skill("repeat", 5.5)
+@skill("repeat", 9)
 def repeat(rng: random.Random) -> Fragment:
     """The phrase as it stands and nothing else."""
     phrase = _phrase(rng, 7)

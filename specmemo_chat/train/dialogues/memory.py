@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from specmemo_chat.train.dialogues.base import Fragment, Turn, skill
-from specmemo_chat.train.dialogues.memory_facts import Kind, kind_named
+from specmemo_chat.train.dialogues.memory_facts import Kind, kind_named, put_in
 
 _KINDS = {
     "name": 10.0,
@@ -49,11 +49,11 @@ def _kinds(rng: random.Random, count: int) -> list[tuple[str, Kind, str]]:
 
 
 def _say(rng: random.Random, forms: tuple[str, ...], value: str, old: str = "") -> str:
-    return rng.choice(forms).replace("{v}", value).replace("{old}", old)
+    return put_in(rng.choice(forms), value).replace("{old}", old)
 
 
 def _reply(rng: random.Random, forms: tuple[str, ...], value: str) -> str:
-    text = rng.choice(forms).replace("{v}", value)
+    text = put_in(rng.choice(forms), value)
     return text[0].upper() + text[1:]
 
 
@@ -67,8 +67,9 @@ def _tell(rng: random.Random, facts: list[tuple[str, Kind, str]]) -> Turn:
     if joint.strip() in ("and", ",", ", and") and not second.startswith(("I ", "I'm", "I've", facts[1][2])):
         second = second[0].lower() + second[1:]
     replies = [rng.choice(kind.ack[-2:] if name != "name" else kind.ack[:1]) for name, kind, _ in facts]
-    parts = [form.replace("{v}", value) for form, (_, _, value) in zip(replies, facts, strict=True)]
-    reply = " ".join(part[0].upper() + part[1:] for part in parts if part.count("?") == 0) or parts[0]
+    parts = [put_in(form, value) for form, (_, _, value) in zip(replies, facts, strict=True)]
+    parts = [part[0].upper() + part[1:] for part in parts]
+    reply = " ".join(part for part in parts if part.count("?") == 0) or parts[0]
     return Turn(first + joint + second, reply)
 
 
@@ -95,20 +96,20 @@ def memory(rng: random.Random) -> Fragment:
         if new != old:
             if rng.random() < 0.4:
                 turns.append(_ask(rng, kind, old))
-            turns.append(Turn(_say(rng, kind.correct, new, old), kind.fixed.replace("{v}", new)))
+            turns.append(Turn(_say(rng, kind.correct, new, old), put_in(kind.fixed, new)))
             facts[-1] = (name, kind, new)
     asked = facts[:]
     rng.shuffle(asked)
     for _, kind, value in asked[: rng.choice((1, 1, 2, 3))]:
         turns.append(_ask(rng, kind, value))
     if len(facts) > 1 and rng.random() < 0.12:
-        summary = " ".join(kind.answer[0].replace("{v}", value) for _, kind, value in facts)
+        summary = " ".join(put_in(kind.answer[0], value) for _, kind, value in facts)
         turns.append(Turn(rng.choice(_SUMMARY), summary))
     elif rng.random() < 0.12:
         missing = rng.choice([name for name in _KINDS if name not in {name for name, _, _ in facts}])
         kind = kind_named(missing, rng)
         turns.append(Turn(_say(rng, kind.ask, ""), kind.unknown))
-    return Fragment(tuple(turns), gap=True)
+    return Fragment(tuple(turns), gap=True, personal=True)
 
 
 @skill("memory_unknown", 2.5, filler=False)
@@ -120,6 +121,6 @@ def memory_unknown(rng: random.Random) -> Fragment:
     turns = [Turn(_say(rng, kind.ask, ""), kind.unknown)]
     if rng.random() < 0.6:
         told = value if rng.random() < 0.3 else _say(rng, kind.tell + kind.correct[:1], value)
-        turns.append(Turn(told, kind.fixed.replace("{v}", value)))
+        turns.append(Turn(told, put_in(kind.fixed, value)))
         turns.append(_ask(rng, kind, value))
-    return Fragment(tuple(turns), gap=rng.random() < 0.5)
+    return Fragment(tuple(turns), gap=rng.random() < 0.5, personal=True)

@@ -27,6 +27,13 @@ class Kind:
     unknown: str
 
 
+def put_in(form: str, value: str) -> str:
+    """`form` with its `{v}` filled: "a {v}" becomes "an architect"."""
+    if value[:1] in tuple("aeiou"):
+        form = form.replace(" a {v}", " an {v}")
+    return form.replace("{v}", value)
+
+
 _NAME = Kind(
     draw=entities.first_name,
     tell=(
@@ -190,10 +197,11 @@ _AGE = Kind(
 
 
 def _relative_kind(relative: str) -> Kind:
+    article = "an" if relative[0] in "aeiou" else "a"
     return Kind(
         draw=entities.first_name,
-        tell=(f"My {relative} is called {{v}}.", f"My {relative}'s name is {{v}}.", f"I have a {relative} called {{v}}.",
-              f"My {relative} {{v}} is visiting.", f"{{v}} is my {relative}.", f"I have a {relative} named {{v}}.",
+        tell=(f"My {relative} is called {{v}}.", f"My {relative}'s name is {{v}}.", f"I have {article} {relative} called {{v}}.",
+              f"My {relative} {{v}} is visiting.", f"{{v}} is my {relative}.", f"I have {article} {relative} named {{v}}.",
               f"I met my {relative} {{v}} today.", f"the name of my {relative} is {{v}}"),
         ack=(f"I'll remember that your {relative} is called {{v}}.", "{v} is a nice name!"),
         ask=(f"What is my {relative} called?", f"What's my {relative}'s name?", f"Do you remember my {relative}'s name?",

@@ -111,7 +111,7 @@ class Mixer:
         self._forbidden = evaluation_ngrams()
 
     def dialogue(self, long: bool = False) -> list[Message]:
-        """One dialogue as chat messages, without any 8-gram of the evaluation; `long` ones have 12 to 40 turns."""
+        """One dialogue as chat messages, without any 8-gram of the evaluation; `long` ones have 12 turns or more."""
         while True:
             messages = self._draw(long)
             users = [message["content"] for message in messages if message["role"] == "user"]
@@ -125,9 +125,9 @@ class Mixer:
         remembered = False
         while len(turns) < wanted:
             fragment = self._fragment(self._skills, self._weights)
-            if (fragment.gap and remembered) or (fragment.opening and turns):
+            if (fragment.personal and remembered) or (fragment.opening and turns):
                 continue
-            remembered |= fragment.gap
+            remembered |= fragment.personal
             turns += self._spread(fragment)
         messages: list[Message] = []
         if rng.random() < 0.04:

@@ -146,7 +146,8 @@ def story(rng: random.Random) -> Fragment:
     first = (_first_upper(user), _tell(rng, hero, short, place, thing))
     follow = rng.random()
     if follow < 0.12:
-        return one(first, (rng.choice(_AGAIN), _tell(rng, hero, short, place, rng.choice(_THINGS))))
+        other = rng.choice([other for other in _THINGS if other != thing])
+        return one(first, (rng.choice(_AGAIN), _tell(rng, hero, short, place, other)))
     article = "an" if thing[0] in "aeiou" else "a"
     if follow < 0.2:
         return one(

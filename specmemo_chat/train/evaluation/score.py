@@ -30,7 +30,7 @@ Outcome = Literal["right", "wrong", "refused", "malformed", "false answer"]
 _DECLINES = re.compile(
     r"--model|\bI (?:don't|do not) (?:know|understand|have)|\bI (?:can't|cannot|can not|won't)\b|"
     r"\bI only (?:speak|do|know)\b|\bbeyond (?:me|my|a model|what)|\bout of my reach|"
-    r"\btoo (?:small|large|big|hard) (?:for|to)\b|\bnot something I\b",
+    r"\bI(?:'m| am) too small (?:for|to)\b|\btoo (?:large|big|hard) for (?:me|a model)\b|\bnot something I\b",
     re.IGNORECASE,
 )
 _NOT_A_PERSON = re.compile(r"\bas an? (?:AI|language model)\b", re.IGNORECASE)
@@ -86,11 +86,12 @@ def well_formed(reply: str, skill: str) -> bool:
         return False
     outside = re.sub(r"```.*?```", "", reply, flags=re.DOTALL)
     prose = "\n".join(line for line in outside.splitlines() if not _LIST_OR_TABLE.match(line))
-    sentences = len(re.findall(r"[.!?](?:\s|$)", prose))
+    # The last one may lack its end: a reply cut off at the limit is not shorter for that.
+    sentences = sum(bool(re.search(r"\w", part)) for part in re.split(r"[.!?](?:\s|$)", prose))
     questions = len(re.findall(r"\?(?:\s|$)", prose))
     if sentences > (6 if skill == "story" else 3) or questions > (2 if skill == "joke" else 1):
         return False
-    return not _LOOP.search(prose)
+    return not _LOOP.search(outside)
 
 
 def _meets(prompt: Prompt, reply: str, before: str | None) -> bool:

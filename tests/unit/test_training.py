@@ -1,0 +1,515 @@
+"""Training of the bundled model: packing, tokenizer, optimiser, resuming and export, in a tiny shape."""
+
+from __future__ import annotations
+
+import copy
+import itertools
+import json
+import random
+import types
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer
+
+from specmemo_chat.train import evaluate, pocket
+from specmemo_chat.train.dialogues.company import PARAMETERS
+from specmemo_chat.train.dialogues.mix import Message, Mixer, dialogues
+from specmemo_chat.train.dialogues.small_talk import SmallTalk
+from specmemo_chat.train.export import export_model
+from specmemo_chat.train.optimizer import PocketOptimizer, orthogonalised
+from specmemo_chat.train.packing import Batch, Example, Packer
+from specmemo_chat.train.tokenizer import (
+    ASSISTANT,
+    END,
+    PAD,
+    SPECIAL,
+    VOCABULARY,
+    encode_dialogue,
+    save_tokenizer,
+    train_tokenizer,
+)
+
+BUNDLED = Path(pocket.__file__).parents[1] / "pocket"
+TINY = {
+    **pocket.SHAPE,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+}
+TALK: list[Message] = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "My name is Ana and I'm 42."},
+    {"role": "assistant", "content": "Nice to meet you, Ana!"},
+    {"role": "user", "content": "Zażółć gęślą jaźń 🦆\nПривет, мир! 你好"},
+    {"role": "assistant", "content": "```python\nfor n in range(10):\n    print(n)\n```"},
+]
+
+
+# --- packing ----------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def examples(draw: st.DrawFn) -> list[Example]:
+    """Dialogues of 2 to 14 tokens without a token in common; some are too long for a row of 12."""
+    sizes = draw(st.lists(st.integers(2, 14), min_size=20, max_size=60))
+    numbers = itertools.count(1)
+    return [
+        ([next(numbers) for _ in range(size)], draw(st.lists(st.booleans(), min_size=size, max_size=size)))
+        for size in sizes
+    ]
+
+
+def documents(batch: Batch, row: int) -> Iterator[tuple[int, list[int]]]:
+    """(where it starts, its tokens) of each document of a row: the tokens are consecutive numbers."""
+    tokens = [int(token) for token in batch.tokens[row] if token]
+    starts = [at for at in range(len(tokens)) if batch.positions[row, at] == 0]
+    for start, stop in itertools.pairwise([*starts, len(tokens)]):
+        yield start, tokens[start:stop]
+
+
+@settings(max_examples=40, deadline=None)
+@given(given_examples=examples(), rows=st.integers(1, 3))
+def test_rows_hold_whole_dialogues_that_attend_only_to_themselves(given_examples: list[Example], rows: int) -> None:
+    length, window = 12, 10
+    by_first = {ids[0]: (ids, wanted) for ids, wanted in given_examples}
+    seen: list[int] = []
+    for batch in Packer(rows, length, window).batches(iter(given_examples)):
+        assert batch.tokens.shape == batch.targets.shape == batch.positions.shape == (rows, length)
+        assert batch.mask.shape == (rows, 1, length, length)
+        count = 0
+        for row in range(rows):
+            owner = [-1] * length
+            targets = [-1] * length
+            for number, (start, tokens) in enumerate(documents(batch, row)):
+                ids, wanted = by_first[tokens[0]]
+                assert tokens == ids
+                seen.append(ids[0])
+                count += len(ids)
+                for at, token in enumerate(ids):
+                    owner[start + at] = number
+                    assert batch.positions[row, start + at] == at
+                    if at and wanted[at]:
+                        targets[start + at - 1] = token
+            assert batch.targets[row].tolist() == targets
+            expected = [[k <= q and owner[k] == owner[q] for k in range(length)] for q in range(length)]
+            assert batch.mask[row, 0].tolist() == expected
+            # Every position attends to something, padding too: a softmax over nothing is not a number.
+            assert batch.mask[row, 0].any(-1).all()
+        assert batch.count == count
+    assert len(set(seen)) == len(seen)
+    fitting = [ids[0] for ids, _ in given_examples if len(ids) <= length]
+    assert set(seen) <= set(fitting)
+    # What is left over is less than a window.
+    assert len(fitting) - len(seen) < window
+
+
+def test_rows_are_nearly_full() -> None:
+    rng = random.Random(0)
+    endless: Iterator[Example] = (([1] * size, [True] * size) for size in iter(lambda: rng.randint(20, 400), 0))
+    batches = list(islice(Packer(12, 512).batches(endless), 20))
+    assert sum(batch.count for batch in batches) / (20 * 12 * 512) > 0.95
+
+
+# --- tokenizer --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def trained() -> Tokenizer:
+    """A tokenizer trained on 300 dialogues."""
+    found = islice(dialogues(2), 300)
+    return train_tokenizer(" " + message["content"] for messages in found for message in messages)
+
+
+@pytest.fixture(scope="module", params=["trained", "bundled"])
+def folder(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The tokenizer's files: freshly made, and those of the model in the box."""
+    if request.param == "bundled":
+        if not (BUNDLED / "tokenizer.json").exists():
+            pytest.skip("this checkout has no bundled model")
+        return BUNDLED
+    made: Path = tmp_path_factory.mktemp("tokenizer")
+    save_tokenizer(request.getfixturevalue("trained"), made, 2048)
+    return made
+
+
+@pytest.fixture(scope="module")
+def tokenizer(folder: Path) -> Tokenizer:
+    return Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+@pytest.fixture(scope="module")
+def loaded(folder: Path) -> Any:
+    from transformers import AutoTokenizer
+
+    return AutoTokenizer.from_pretrained(folder)
+
+
+def test_the_vocabulary_has_all_bytes_and_single_digits(tokenizer: Tokenizer) -> None:
+    assert tokenizer.get_vocab_size() <= VOCABULARY
+    assert [tokenizer.token_to_id(token) for token in SPECIAL] == list(range(len(SPECIAL)))
+    assert tokenizer.encode("90210 + 7").tokens == ["9", "0", "2", "1", "0", "Ġ+", "Ġ", "7"]
+    multiple = [token for token in tokenizer.get_vocab() if sum(character.isdigit() for character in token) > 1]
+    assert multiple == []
+    assert len(tokenizer.encode(" the").ids) == 1
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(text=st.text(st.characters(exclude_categories=["Cs"]), max_size=40))
+def test_every_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
+    if not any(token in text for token in SPECIAL):
+        assert tokenizer.decode(tokenizer.encode(text).ids) == text
+
+
+def test_emoji_and_foreign_letters_come_back(tokenizer: Tokenizer) -> None:
+    for text in ("🦆👩‍👩‍👧", "Привет, мир!", "你好", "\t\n  x  ", "éß\u0000\u202e"):
+        encoded = tokenizer.encode(text)
+        assert tokenizer.decode(encoded.ids) == text
+        assert tokenizer.token_to_id(PAD) not in encoded.ids
+
+
+def test_a_dialogue_is_encoded_message_by_message(tokenizer: Tokenizer) -> None:
+    ids, wanted = encode_dialogue(tokenizer, TALK)
+    assert len(ids) == len(wanted)
+    text = tokenizer.decode(ids, skip_special_tokens=False)
+    assert text == "".join(f"<|{message['role']}|> {message['content']}{END}" for message in TALK)
+    # Trained on the replies and their ends, and on nothing else.
+    produced = tokenizer.decode(
+        [token for token, want in zip(ids, wanted, strict=True) if want], skip_special_tokens=False
+    )
+    assert produced == f" {TALK[2]['content']}{END} {TALK[4]['content']}{END}"
+    padded = [{**message, "content": f"  {message['content']}\n"} for message in TALK]
+    assert encode_dialogue(tokenizer, padded) == (ids, wanted)
+
+
+def test_the_chat_template_renders_what_training_encodes(tokenizer: Tokenizer, loaded: Any) -> None:
+    samples = [TALK, [{"role": "user", "content": " padded \n"}], *islice(dialogues(5), 40), Mixer(1).dialogue(True)]
+    for messages in samples:
+        text = loaded.apply_chat_template(messages, tokenize=False)
+        assert loaded(text, add_special_tokens=False).input_ids == encode_dialogue(tokenizer, messages)[0]
+        asked = loaded.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        assert asked == text + ASSISTANT
+
+
+def test_transformers_loads_the_tokenizer(folder: Path, loaded: Any) -> None:
+    config = json.loads((folder / "tokenizer_config.json").read_text(encoding="utf-8"))
+    assert loaded.model_max_length == config["model_max_length"] == pocket.CONTEXT
+    assert (loaded.eos_token, loaded.pad_token) == (END, PAD)
+    ids, _ = encode_dialogue(Tokenizer.from_file(str(folder / "tokenizer.json")), TALK[1:3])
+    assert loaded.decode(ids, skip_special_tokens=True) == " My name is Ana and I'm 42. Nice to meet you, Ana!"
+
+
+# --- optimiser --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("shape", [(64, 32), (32, 64), (48, 48)])
+def test_orthogonalised_moves_singular_values_to_one(shape: tuple[int, int]) -> None:
+    generator = torch.Generator().manual_seed(0)
+    left, _ = torch.linalg.qr(torch.randn(shape[0], min(shape), generator=generator))
+    right, _ = torch.linalg.qr(torch.randn(shape[1], min(shape), generator=generator))
+    # Singular values over a factor of 30.
+    values = torch.logspace(-1.5, 0, min(shape))
+    result = orthogonalised(3.0 * left @ torch.diag(values) @ right.T)
+    assert result.shape == shape
+    kept = left.T @ result @ right
+    torch.testing.assert_close(kept, torch.diag(kept.diagonal()), atol=1e-4, rtol=0)
+    assert kept.diagonal().min() > 0.65
+    assert kept.diagonal().max() < 1.3
+
+
+def tiny_model(tokenizer: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> Any:
+    monkeypatch.setattr(pocket, "SHAPE", TINY)
+    torch.manual_seed(3)
+    return pocket.new_model(tokenizer)
+
+
+def packed(tokenizer: Tokenizer, count: int, rows: int = 2, length: int = 192) -> list[Batch]:
+    encoded = (encode_dialogue(tokenizer, messages) for messages in dialogues(4))
+    return list(islice(Packer(rows, length, window=20).batches(encoded), count))
+
+
+def test_the_loss_of_packed_rows_is_that_of_the_dialogues_alone(
+    trained: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model(trained, monkeypatch).eval()
+    found = [encode_dialogue(trained, messages) for messages in islice(dialogues(4), 12)]
+    found = sorted(found, key=lambda example: len(example[0]))[:6]
+    (batch,) = Packer(2, 256, window=6).batches(iter(found))
+    assert batch.count == sum(len(ids) for ids, _ in found)
+    total, count = torch.zeros(()), 0
+    for ids, wanted in found:
+        logits = model(torch.tensor([ids])).logits[0, :-1]
+        for at, token in enumerate(ids[1:]):
+            if wanted[at + 1]:
+                total += torch.nn.functional.cross_entropy(logits[at], torch.tensor(token))
+                count += 1
+    torch.testing.assert_close(pocket.loss_of(model, batch), total / count, atol=1e-4, rtol=1e-5)
+
+
+def test_optimiser_steps_lower_the_loss_and_go_on_after_a_reload(
+    trained: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = tiny_model(trained, monkeypatch)
+    (batch,) = packed(trained, 1)
+    optimizer = PocketOptimizer(model)
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    losses = []
+    for _ in range(6):
+        loss = pocket.loss_of(model, batch)
+        loss.backward()
+        optimizer.step(1.0)
+        losses.append(loss.item())
+        assert all(weight.grad is None for weight in model.parameters())
+    assert losses[-1] < losses[0] - 0.5
+    assert all(not torch.equal(weight, before[name]) for name, weight in model.named_parameters())
+    # A second optimiser that takes over the state makes the same next step.
+    other = pocket.new_model(trained)
+    other.load_state_dict(model.state_dict())
+    heir = PocketOptimizer(other)
+    heir.load_state_dict(copy.deepcopy(optimizer.state_dict()))
+    for each, own in ((model, optimizer), (other, heir)):
+        pocket.loss_of(each, batch).backward()
+        own.step(0.5)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
+    # At rate zero nothing moves.
+    after = [weight.clone() for weight in model.parameters()]
+    pocket.loss_of(model, batch).backward()
+    optimizer.step(0.0)
+    assert all(torch.equal(a, b) for a, b in zip(model.parameters(), after, strict=True))
+
+
+def test_the_learning_rate_warms_up_stays_and_falls_to_zero() -> None:
+    assert pocket.learning_rate(0, 0.0, 100.0, 0.4) == pytest.approx(1 / 60)
+    assert pocket.learning_rate(59, 10.0, 100.0, 0.4) == 1.0
+    assert pocket.learning_rate(500, 60.0, 100.0, 0.4) == 1.0
+    assert pocket.learning_rate(500, 80.0, 100.0, 0.4) == pytest.approx(0.5)
+    assert pocket.learning_rate(500, 100.0, 100.0, 0.4) == 0.0
+    assert pocket.learning_rate(500, 120.0, 100.0, 0.4) == 0.0
+
+
+# --- the run ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def tiny_run(monkeypatch: pytest.MonkeyPatch, trained: Tokenizer) -> None:
+    """Runs of the tiny shape, in which every look at the clock takes a second."""
+    clock = itertools.count(100.0)
+    monkeypatch.setattr(pocket, "SHAPE", TINY)
+    monkeypatch.setattr(pocket, "_SHORT_ROWS", (2, 160))
+    monkeypatch.setattr(pocket, "_LONG_ROWS", (1, 1024))
+    monkeypatch.setattr(pocket, "_LONG_EVERY", 3)
+    monkeypatch.setattr(pocket, "_TOKENIZER_DIALOGUES", 100)
+    monkeypatch.setattr(pocket, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
+    monkeypatch.setattr(pocket, "train_tokenizer", lambda texts: trained)
+
+
+def weights(run: pocket.Run) -> dict[str, torch.Tensor]:
+    return {name: weight.detach().clone() for name, weight in run.model.named_parameters()}
+
+
+def log_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "run" / "log.jsonl").read_text(encoding="utf-8").splitlines()]
+
+
+@pytest.mark.usefixtures("tiny_run")
+def test_training_stops_with_its_time_and_goes_on_from_the_checkpoint(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = pocket.Run(tmp_path, 0, None)
+    fresh = weights(run)
+    run.train(3 / 60, decay=0.5, bf16=False)
+    assert (run.step, run.seconds) == (3, 3.0)
+    assert run.tokens > 3 * 200
+    trained = weights(run)
+    assert any(not torch.equal(trained[name], fresh[name]) for name in fresh)
+    again = pocket.Run(tmp_path, 0, None)
+    assert (again.step, again.tokens, again.seconds) == (3, run.tokens, 3.0)
+    assert "going on at step 3" in capsys.readouterr().out
+    assert all(torch.equal(weight, trained[name]) for name, weight in weights(again).items())
+    # Its time is used up.
+    again.train(3 / 60, decay=0.5, bf16=False)
+    assert again.step == 3
+    again.train(5 / 60, decay=0.5, bf16=True)
+    assert (again.step, again.seconds) == (5, 5.0)
+    assert again.tokens > run.tokens
+    assert any(not torch.equal(weight, trained[name]) for name, weight in weights(again).items())
+    entries = log_of(tmp_path)
+    assert [entry["step"] for entry in entries] == [1, 2, 3, 4, 5]
+    assert [entry["tokens"] for entry in entries] == sorted(entry["tokens"] for entry in entries)
+    assert entries[-1]["tokens"] == again.tokens
+    assert all(0 < entry["loss"] < 9 for entry in entries)
+
+
+@pytest.mark.usefixtures("tiny_run")
+def test_an_interrupted_run_ends_like_one_that_was_not(
+    tmp_path: Path, trained: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = packed(trained, 6)
+    stop = 3
+
+    def from_step(tokenizer: Tokenizer, talk: SmallTalk | None, seed: int) -> Iterator[Batch]:
+        for step in range((seed - 7) // 1000, 6):
+            if step == stop:
+                raise KeyboardInterrupt
+            yield batches[step]
+
+    monkeypatch.setattr(pocket, "_batches", from_step)
+    monkeypatch.setattr(pocket, "_CHECKPOINT_SECONDS", 0.0)
+    with pytest.raises(KeyboardInterrupt):
+        pocket.Run(tmp_path / "stopped", 7, None).train(6 / 60, decay=0.5, bf16=False)
+    stop = -1
+    resumed = pocket.Run(tmp_path / "stopped", 7, None)
+    assert resumed.step == 3
+    resumed.train(6 / 60, decay=0.5, bf16=False)
+    through = pocket.Run(tmp_path / "through", 7, None)
+    through.train(6 / 60, decay=0.5, bf16=False)
+    assert log_of(tmp_path / "stopped") == log_of(tmp_path / "through")
+    for name, weight in weights(resumed).items():
+        torch.testing.assert_close(weight, weights(through)[name], atol=1e-6, rtol=1e-5)
+
+
+@pytest.mark.usefixtures("tiny_run")
+def test_a_checkpoint_stays_until_the_next_is_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = pocket.Run(tmp_path, 0, None)
+    run.step = 11
+    run.save()
+
+    def full(state: Any, file: Path) -> None:
+        file.write_bytes(b"half a checkpoint")
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr(torch, "save", full)
+    run.step = 12
+    with pytest.raises(OSError, match="no space"):
+        run.save()
+    assert pocket.Run(tmp_path, 0, None).step == 11
+
+
+@pytest.mark.usefixtures("tiny_run")
+def test_other_sittings_and_other_seeds_draw_other_dialogues(trained: Tokenizer) -> None:
+    def first(seed: int) -> torch.Tensor:
+        return next(pocket._batches(trained, None, seed)).tokens
+
+    assert torch.equal(first(0), first(0))
+    assert not torch.equal(first(0), first(3000))
+    # Every third batch has long dialogues here.
+    shapes = [tuple(batch.tokens.shape) for batch in islice(pocket._batches(trained, None, 0), 6)]
+    assert shapes == [(2, 160), (2, 160), (1, 1024)] * 2
+
+
+def test_the_model_has_as_many_parameters_as_it_says(trained: Tokenizer) -> None:
+    model = pocket.new_model(trained)
+    count = sum(weight.numel() for weight in model.parameters())
+    assert f"{count / 1e6:.1f} million" == PARAMETERS
+    assert count <= 9_500_000
+    assert 8 <= len(model.model.layers) <= 12
+    assert model.lm_head.weight is model.model.embed_tokens.weight
+    assert (model.config.eos_token_id, model.config.pad_token_id) == (4, 0)
+
+
+# --- export -----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def exported(tmp_path: Path, trained: Tokenizer, monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Path]:
+    """A tiny model with weights far from their start, and the folder it was written to."""
+    model = tiny_model(trained, monkeypatch).eval()
+    with torch.no_grad():
+        for weight in model.parameters():
+            weight.add_(0.1 * torch.randn_like(weight))
+    export_model(model, trained, tmp_path / "model", 2048)
+    return model, tmp_path / "model"
+
+
+def test_transformers_loads_the_exported_model(exported: tuple[Any, Path]) -> None:
+    from transformers import AutoModelForCausalLM
+
+    model, folder = exported
+    again = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32)
+    assert type(again).__name__ == "LlamaForCausalLM"
+    assert again.lm_head.weight is again.model.embed_tokens.weight
+    assert AutoModelForCausalLM.from_pretrained(folder).dtype == torch.bfloat16
+    ids = torch.randint(0, VOCABULARY, (2, 50), generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        exact = model(ids).logits
+        logits = again(ids).logits
+        for weight in model.parameters():
+            weight.copy_(weight.to(torch.bfloat16))
+        rounded = model(ids).logits
+    torch.testing.assert_close(logits, rounded, atol=1e-5, rtol=1e-5)
+    assert (logits - exact).abs().max() < 0.03 * exact.abs().max()
+    assert not torch.equal(logits, exact)
+
+
+def test_exported_files_hold_what_a_loader_needs(exported: tuple[Any, Path]) -> None:
+    from safetensors import safe_open
+
+    _, folder = exported
+    names = {file.name for file in folder.iterdir()}
+    assert names == {
+        "config.json",
+        "generation_config.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    }
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    assert config["architectures"] == ["LlamaForCausalLM"]
+    assert (config["model_type"], config["dtype"]) == ("llama", "bfloat16")
+    assert config["max_position_embeddings"] == pocket.CONTEXT
+    assert (config["eos_token_id"], config["pad_token_id"], config["tie_word_embeddings"]) == (4, 0, True)
+    generation = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
+    assert generation == {"do_sample": False, "eos_token_id": 4, "pad_token_id": 0}
+    with safe_open(folder / "model.safetensors", "pt") as weights:
+        assert "lm_head.weight" not in weights.keys()  # noqa: SIM118
+        assert all(weights.get_tensor(name).dtype == torch.bfloat16 for name in weights.keys())  # noqa: SIM118
+
+
+def test_the_evaluation_prompts_the_model_as_training_did(
+    exported: tuple[Any, Path], trained: Tokenizer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(evaluate, "_NEW_TOKENS", 6)
+    _, folder = exported
+    chatter = evaluate.Chatter(folder)
+    turns = ("My name is Ana.", "What is my name?")
+    replies = chatter.replies(turns)
+    assert len(replies) == 2
+    messages: list[Message] = []
+    for turn, reply in zip(turns, replies, strict=True):
+        messages.append({"role": "user", "content": turn})
+        ids = [*encode_dialogue(trained, messages)[0], trained.token_to_id(ASSISTANT)]
+        start = len(ids)
+        for _ in range(6):
+            with torch.no_grad():
+                ids.append(int(chatter._model(torch.tensor([ids])).logits[0, -1].argmax()))
+            if ids[-1] == trained.token_to_id(END):
+                break
+        assert trained.decode(ids[start:]).strip() == reply
+        messages.append({"role": "assistant", "content": reply})
+    assert chatter.replies(turns) == replies
+
+
+@pytest.mark.usefixtures("tiny_run")
+def test_the_command_trains_and_exports(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers import AutoModelForCausalLM
+
+    pocket.main(["--out", str(tmp_path), "--minutes", "0.03", "--threads", "1"])
+    model = AutoModelForCausalLM.from_pretrained(tmp_path / "model", dtype=torch.float32)
+    run = pocket.Run(tmp_path, 0, None)
+    assert run.step == 2
+    for name, weight in run.model.named_parameters():
+        torch.testing.assert_close(dict(model.named_parameters())[name], weight, atol=1e-2, rtol=1e-2)
+    printed = capsys.readouterr().out
+    assert "parameters" in printed
+    assert f"the model lies in {tmp_path / 'model'}" in printed
