@@ -1,7 +1,8 @@
 """Memory policies as TOML files: how much of a device to spend, and on what. Keys are strict.
 
 A file has `summary` and the tables `match` (which devices it is for), `policy` (limits of a plan) and, optionally,
-`device` (facts, so that a plan can be made for a device that is not here). Sizes are written like "256MiB".
+`device` (facts, so that a plan can be made for a device that is not here). Sizes are written like "256MiB", the
+bandwidth like "672GB/s"; a number without its unit is an error.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ MEMORY_TOLERANCE = 0.06
 
 @dataclass(frozen=True)
 class DeviceFacts:
-    """A device that need not be here. `bandwidth` is bytes/s, `compute` operations/s, 0 where not given."""
+    """A device that need not be here. `memory` is bytes, `bandwidth` bytes/s and `compute` operations/s of dense
+    matrices in half precision, both 0 where not given; `count` is how many of it the machine has."""
 
     kind: DeviceKind
     name: str
@@ -106,8 +108,11 @@ def get_profile(name: str, profiles: dict[str, Profile]) -> Profile:
 
 
 def match_profile(device: Device, profiles: dict[str, Profile]) -> tuple[Profile, str]:
-    """The profile for a device, and why: its name, else the largest of its kind that its memory covers."""
-    of_kind = [profile for profile in profiles.values() if profile.match_kind == device.kind]
+    """The profile for a device, and why: its name, else the largest of its kind that its memory covers.
+
+    Of two that match alike the later one wins: the user's own come after the shipped ones.
+    """
+    of_kind = [profile for profile in reversed(profiles.values()) if profile.match_kind == device.kind]
     by_name = [
         (len(name), profile)
         for profile in of_kind
@@ -180,15 +185,28 @@ class _Reader:
         return value
 
     def size(self, table: str, values: dict[str, Any], key: str, default: str | None = None) -> int:
-        """A size like "256MiB" (also for bytes a second)."""
-        text = self.take(table, values, key, str, default)
+        """A size with its unit, like "256MiB"."""
+        return self._sized(table, key, self.take(table, values, key, str, default))
+
+    def rate(self, table: str, values: dict[str, Any], key: str) -> int:
+        """Bytes a second, like "672GB/s"; 0 where the key is missing."""
+        text = self.take(table, values, key, str, "0")
+        if text != "0" and not text.endswith("/s"):
+            raise self.error(table, key, f"{text!r} is not a size a second", 'write for example "672GB/s"')
+        return self._sized(table, key, text.removesuffix("/s"))
+
+    def _sized(self, table: str, key: str, text: str) -> int:
+        if text == "0":
+            return 0
+        if text.strip().replace(".", "").isdigit():
+            raise self.error(table, key, f"{text!r} has no unit", f'write for example "{text.strip()}MiB"')
         try:
-            return parse_size(text) if text != "0" else 0
+            return parse_size(text)
         except UsageError as error:
             raise self.error(table, key, error.message, error.remedy) from error
 
-    def count(self, table: str, values: dict[str, Any], key: str) -> int:
-        number = self.take(table, values, key, int)
+    def count(self, table: str, values: dict[str, Any], key: str, default: int | None = None) -> int:
+        number = self.take(table, values, key, int, default)
         if number < 1:
             raise self.error(table, key, f"{number} is less than 1")
         return int(number)
@@ -214,7 +232,9 @@ def read_profile(path: Path) -> Profile:
             raise reader.error("", key, "is not a known key", "known are summary, match, policy, device")
     match = reader.table("match", {"kind", "names"})
     policy = reader.table("policy", {"cap_fraction", "cap", "reserve", "precisions", *_POLICY_COUNTS})
-    fraction = reader.take("policy", policy, "cap_fraction", float)
+    if "cap" in policy and "cap_fraction" in policy:
+        raise reader.error("policy", "cap", "stands beside cap_fraction", "keep one of the two")
+    fraction = reader.take("policy", policy, "cap_fraction", float, 1.0 if "cap" in policy else None)
     if not 0 < fraction <= 1:
         raise reader.error("policy", "cap_fraction", f"{fraction} is not between 0 and 1")
     precisions = reader.texts("policy", policy, "precisions")
@@ -256,8 +276,8 @@ def _facts(reader: _Reader) -> DeviceFacts:
         kind=kind,
         name=reader.take("device", values, "name", str),
         memory=reader.size("device", values, "memory"),
-        bandwidth=reader.size("device", values, "bandwidth", "0"),
-        compute=reader.take("device", values, "compute", int, 0),
+        bandwidth=reader.rate("device", values, "bandwidth"),
+        compute=reader.count("device", values, "compute") if "compute" in values else 0,
         compute_capability=(int(major), int(minor)) if capability else None,
-        count=reader.take("device", values, "count", int, 1),
+        count=reader.count("device", values, "count", 1),
     )

@@ -21,14 +21,16 @@ BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / BUNDLED
 
 @dataclass(frozen=True)
 class CatalogEntry:
-    """One model of the catalog. `draft` is the hub id of a published draft head, "" where none is known.
-    `template` is False where the model comes without a chat template."""
+    """One model of the catalog. `draft` is the hub id of a published draft head, "" where none is known, and
+    `draft_config` what its config says beyond the model's own, empty where that is not known. `template` is False where
+    the model comes without a chat template."""
 
     name: str
     hub_id: str
     licence: str
     gated: bool
     draft: str = ""
+    draft_config: Mapping[str, Any] = field(default_factory=dict)
     also: tuple[str, ...] = ()
     bundled: bool = False
     template: bool = True
@@ -70,6 +72,7 @@ def _entry(name: str, values: dict[str, Any]) -> CatalogEntry:
         licence=values["licence"],
         gated=values["gated"],
         draft=values.get("draft", ""),
+        draft_config=values.get("draft_config", {}),
         also=tuple(values.get("also", ())),
         bundled=values.get("bundled", False),
         template=values.get("template", True),

@@ -17,9 +17,8 @@ WEIGHT_SUFFIXES = (".safetensors", ".bin")
 
 def read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json. Raises ModelError where there is none or it cannot be read."""
-    path = folder / "config.json"
     try:
-        values = json.loads(path.read_text(encoding="utf-8"))
+        return read_config_file(folder / "config.json")
     except FileNotFoundError:
         if any(folder.glob("*.gguf")):
             raise gguf_error(str(folder)) from None
@@ -27,6 +26,14 @@ def read_config(folder: Path) -> dict[str, Any]:
             f"{folder} is not a model: it has no config.json",
             "give the folder that holds config.json, the weights and the tokenizer",
         ) from None
+
+
+def read_config_file(path: Path) -> dict[str, Any]:
+    """The object in a config file. Raises FileNotFoundError where there is none, ModelError where it is none."""
+    try:
+        values = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise
     except (OSError, ValueError) as error:
         raise ModelError(f"{path} cannot be read: {error}", "download or export the model again") from error
     if not isinstance(values, dict):
@@ -47,6 +54,11 @@ def spec_from_folder(name: str, folder: Path, *, any_architecture: bool = False)
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.is_file())
     config = read_config(folder)
     return spec_from_config(name, str(folder), config, checkpoint_bytes=size, any_architecture=any_architecture)
+
+
+def spec_from_file(path: Path, *, any_architecture: bool = False) -> ModelSpec:
+    """The spec of a config file alone: enough for a plan, not for a chat."""
+    return spec_from_config(str(path), str(path.parent), read_config_file(path), any_architecture=any_architecture)
 
 
 def spec_from_config(
@@ -80,7 +92,8 @@ def spec_from_config(
     hidden = _size(config, "hidden_size", name)
     head_dim = config.get("head_dim") or hidden // heads
     layers = _size(config, "num_hidden_layers", name)
-    attention_bias = bool(config.get("attention_bias", False))
+    # Mistral's projections have no biases, whatever its config says.
+    attention_bias = bool(config.get("attention_bias", False)) and model_type != "mistral"
     window, marks = _sliding(config, model_type, layers)
     return ModelSpec(
         name=name,

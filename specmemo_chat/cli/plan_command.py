@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -20,8 +21,29 @@ PlanDevice = Annotated[
 ]
 
 
+BatchSize = Annotated[
+    int,
+    typer.Option(
+        "--batch-size", min=1, help="Conversations at once, as `batch` runs them.", rich_help_panel=options.MODEL_PANEL
+    ),
+]
+Frontier = Annotated[
+    bool,
+    typer.Option("--frontier", help="The budget against the expected speed.", rich_help_panel=options.OUTPUT_PANEL),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="The frontier as a picture (.png, .svg, .pdf).",
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]  # fmt: skip
+
+
 def plan(
-    name: Annotated[str | None, typer.Argument(metavar="[MODEL]", help="Alias, hub id or local folder.")] = None,
+    name: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="Alias, hub id, local folder or config.json.")
+    ] = None,
     model: options.Model = "pocket",
     draft: options.Draft = "auto",
     max_memory: options.MaxMemory = None,
@@ -30,6 +52,9 @@ def plan(
     device: PlanDevice = "auto",
     dtype: options.Dtype = options.Precision.auto,
     gpus: options.Gpus = 1,
+    batch_size: BatchSize = 1,
+    frontier: Frontier = False,
+    plot: Plot = None,
     trust_remote_code: options.TrustRemoteCode = False,
     offline: options.Offline = False,
     json: options.Json = False,
@@ -50,7 +75,8 @@ def plan(
         gpus=gpus,
         trust_remote_code=trust_remote_code,
         offline=offline,
+        rows=batch_size,
     )
     from specmemo_chat.cli.plan_table import show_plan
 
-    show_plan(choice, screen, as_json=json)
+    show_plan(choice, screen, as_json=json, frontier=frontier, picture=plot)

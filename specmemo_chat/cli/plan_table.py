@@ -3,42 +3,125 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
+from pathlib import Path
 
-from specmemo_chat.catalog.resolve import resolve
-from specmemo_chat.cli import setup
+from rich.text import Text
+
+from specmemo_chat.catalog.config import spec_from_file
+from specmemo_chat.catalog.resolve import ModelSource, resolve
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.cli import plan_plot, plan_render, setup
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.plan_draft import find_draft
+from specmemo_chat.cli.setup import Situation
+from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.device.probe import probe
+from specmemo_chat.device.probe import cpu_threads, probe
 from specmemo_chat.device.select import KINDS, select
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.absent import described_device
-from specmemo_chat.memory.report import plan_json, plan_lines
+from specmemo_chat.memory.frontier import Frontier, frontier
+from specmemo_chat.memory.plan import Outcome
+from specmemo_chat.memory.report import frontier_json, plan_json
+from specmemo_chat.memory.throughput import DeviceSpeed, Expected, device_speed, expect
+from specmemo_chat.memory.wishes import auto_dtype, compute_dtype, start
 from specmemo_chat.profiles import Profile
 
 
-def show_plan(choice: ModelChoice, screen: Screen, *, as_json: bool) -> None:
-    """Print the table or the object of CONTRACT.md. Raises PlanError after it where the plan does not fit."""
-    wishes = setup.check_flags(choice)
+@dataclass(frozen=True)
+class _Place:
+    """The devices of the workers, the name to show, how many there are, and whether they are described only."""
+
+    devices: tuple[DeviceInfo, ...]
+    shown: str
+    available: int
+    absent: bool = False
+
+    @property
+    def tightest(self) -> DeviceInfo:
+        """All workers run the same plan: the one with the least memory decides."""
+        return min(self.devices, key=lambda device: device.usable_bytes)
+
+
+def show_plan(
+    choice: ModelChoice, screen: Screen, *, as_json: bool, frontier: bool = False, picture: Path | None = None
+) -> None:
+    """Print the table or the object of CONTRACT.md, with the frontier where it is asked for, and draw it into the file
+    `picture`. Raises PlanError after it where the plan does not fit."""
+    wishes = setup.check_flags(choice, drafts_with_weights=True)
+    if picture is not None:
+        plan_plot.check_plot(picture)
     profiles = setup.own_profiles()
-    target, shown = _device(choice, profiles, screen)
-    policy, reason = _policy(choice, target, shown, profiles)
-    place = setup.situation(choice, wishes, target, policy, reason)
-    source = resolve(choice.model)
-    folder = setup.planning_folder(source)
-    spec = setup.find_spec(source, folder, place)
-    outcome = place.solve(spec)
+    place = _place(choice, profiles, screen)
+    policy, reason = _policy(choice, place, profiles)
+    wishes = replace(wishes, gpus_available=place.available)
+    situation = setup.situation(choice, wishes, place.tightest, policy, reason)
+    source, spec = _model(choice, situation)
+    situation = _with_draft(choice, situation, spec)
+    outcome = situation.solve(spec)
+    speed = _speed(place, profiles[place.shown] if place.absent else policy)
+    expected = _expected(outcome, policy, speed)
+    curve = _frontier(spec, situation, speed, place) if frontier or picture is not None else None
     if as_json:
-        print(json.dumps(plan_json(outcome, shown), ensure_ascii=False))
+        values = plan_json(outcome, place.shown, expected, speed)
+        print(json.dumps(values | (frontier_json(curve) if curve is not None else {}), ensure_ascii=False))
     else:
-        for line in plan_lines(outcome, shown, reason):
-            screen.out.print(line, markup=False)
+        _print(screen, outcome, place, reason, expected, speed, curve)
+    if curve is not None and picture is not None:
+        title = f"{spec.name} on {place.shown}, {outcome.plan.context_tokens} tokens of context"
+        plan_plot.plot_frontier(curve, title, outcome.plan.cap_bytes, picture)
+        screen.note(f"written: {picture}")
     if not outcome.fits:
-        raise setup.refuse(source, spec, outcome, place, local=True)
+        raise setup.refuse(source, spec, outcome, situation, local=True)
 
 
-def _device(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> tuple[DeviceInfo, str]:
-    """The device to plan for and the name to show: one of this machine, or one that a profile describes."""
+def _print(
+    screen: Screen,
+    outcome: Outcome,
+    place: _Place,
+    reason: str,
+    expected: Expected | None,
+    speed: DeviceSpeed | None,
+    curve: Frontier | None,
+) -> None:
+    lines: list[Text | str] = list(plan_render.plan_lines(outcome, place.shown, reason))
+    if outcome.fits:
+        lines += plan_render.expected_lines(expected, speed, place.shown)
+    if len(place.devices) > 1:
+        lines += ["", *plan_render.worker_lines(outcome, place.devices)]
+    if curve is not None:
+        lines += ["", *plan_render.frontier_lines(curve, outcome)]
+    for line in lines:
+        if screen.color:
+            screen.out.print(line, markup=False)
+        else:
+            screen.write(f"{line}\n")
+
+
+def _model(choice: ModelChoice, situation: Situation) -> tuple[ModelSource, ModelSpec]:
+    """The model's shape; a config file alone is enough."""
+    path = Path(choice.model).expanduser()
+    if path.suffix.lower() == ".json" and path.is_file():
+        spec = spec_from_file(path, any_architecture=choice.trust_remote_code)
+        return ModelSource(choice.model, path.parent), spec
+    source = resolve(choice.model)
+    return source, setup.find_spec(source, setup.planning_folder(source), situation)
+
+
+def _with_draft(choice: ModelChoice, situation: Situation, spec: ModelSpec) -> Situation:
+    """The situation with the shape of the draft that the user named, if they named one with weights."""
+    wishes, device = situation.wishes, situation.device
+    if choice.draft in setup.DRAFTS:
+        return situation
+    dtype = compute_dtype(wishes.dtype or auto_dtype(device), device)
+    head = find_draft(choice.draft, spec, dtype, offline=situation.offline)
+    return replace(situation, wishes=replace(wishes, head=head))
+
+
+def _place(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> _Place:
+    """The devices to plan for: this machine's, or what a profile describes."""
     if choice.device.partition(":")[0] not in KINDS:
         described = profiles.get(choice.device)
         if described is None or described.facts is None:
@@ -47,15 +130,46 @@ def _device(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -
                 f"--device {choice.device} is neither a device nor a profile that describes one",
                 f"devices: {', '.join(KINDS)}, cuda:1; profiles: {known}",
             )
-        return described_device(described.facts), described.name
+        devices = tuple(described_device(described.facts, index) for index in range(choice.gpus))
+        return _Place(devices, described.name, described.facts.count, absent=True)
     absent = setup.absent_gpus_profile(choice.gpus, profiles)
-    selection = select(probe(), choice.device, choice.gpus, model=choice.model, plan_profile=absent)
+    found = probe()
+    selection = select(found, choice.device, choice.gpus, model=choice.model, plan_profile=absent)
     if selection.note:
         screen.note(selection.note)
-    return selection.first, selection.first.torch_name
+    alike = [device for device in found.gpus if device.kind == selection.first.kind]
+    return _Place(selection.devices, selection.first.torch_name, max(1, len(alike)))
 
 
-def _policy(choice: ModelChoice, device: DeviceInfo, shown: str, profiles: dict[str, Profile]) -> tuple[Profile, str]:
-    if choice.profile is None and shown in profiles and choice.device == shown and profiles[shown].facts:
-        return profiles[shown], "it describes the device"
-    return setup.choose_profile(choice.profile, device, profiles)
+def _policy(choice: ModelChoice, place: _Place, profiles: dict[str, Profile]) -> tuple[Profile, str]:
+    if choice.profile is None and place.absent:
+        return profiles[place.shown], "it describes the device"
+    return setup.choose_profile(choice.profile, place.tightest, profiles)
+
+
+def _speed(place: _Place, profile: Profile) -> DeviceSpeed | None:
+    """The facts of the device; this machine's processor, of which no driver tells any, is measured."""
+    device = place.tightest
+    speed = device_speed(device, profile)
+    if speed is not None or device.kind != "cpu" or place.absent:
+        return speed
+    sharing = len(place.devices)
+    bandwidth = measure_bandwidth(cpu_threads(), device.free_bytes) // sharing
+    compute = measure_compute() // sharing
+    return DeviceSpeed("cpu", bandwidth, compute, "this processor as measured just now")
+
+
+def _expected(outcome: Outcome, policy: Profile, speed: DeviceSpeed | None) -> Expected | None:
+    if speed is None or not outcome.fits:
+        return None
+    return expect(outcome.shape, outcome.plan.drafters, policy.tree_depth, policy.tree_width, speed)
+
+
+def _frontier(spec: ModelSpec, situation: Situation, speed: DeviceSpeed | None, place: _Place) -> Frontier:
+    device, policy, wishes = situation.device, situation.profile, situation.wishes
+    if speed is None:
+        raise UsageError(
+            f"--frontier: nothing tells the memory bandwidth of {device.name}, so no speed can be expected",
+            "give a device that a profile describes (--device titan-rtx-24gb), or write a profile with its bandwidth",
+        )
+    return frontier(start(spec, device, policy, wishes, None), device, policy, wishes, speed)

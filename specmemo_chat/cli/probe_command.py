@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 import time
 from typing import Annotated
 
@@ -30,6 +32,10 @@ def probe(
                 return
             time.sleep(watch)
             if not json:
-                screen.out.print("")
+                screen.write("\n")
     except KeyboardInterrupt:
         return
+    except BrokenPipeError:
+        # The reader has gone (`specmemo probe --watch 1 | head`). What is left in the buffer goes nowhere, else the
+        # interpreter would fail on it once more when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

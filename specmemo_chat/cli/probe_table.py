@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import platform
+from collections.abc import Iterator
 from typing import Any
 
 from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.device.probe import Probe, cpu_flags, cpu_threads, torch_version
+from specmemo_chat.device.probe import Probe, cpu_flags, cpu_threads
 from specmemo_chat.device.probe import probe as look
+from specmemo_chat.device.torch_build import torch_version
 from specmemo_chat.errors import UsageError
 from specmemo_chat.profiles import match_profile
 from specmemo_chat.sizes import format_size
@@ -26,7 +28,7 @@ def show_probe(screen: Screen, *, as_json: bool) -> None:
         print(json.dumps(values, ensure_ascii=False), flush=True)
         return
     for line in probe_lines(found, values):
-        screen.out.print(line, markup=False)
+        screen.write(f"{line}\n")
 
 
 def probe_json(found: Probe) -> dict[str, Any]:
@@ -82,6 +84,16 @@ def _device_json(device: DeviceInfo) -> dict[str, Any]:
     return values
 
 
+def _facts(device: DeviceInfo) -> Iterator[str]:
+    """What a driver tells of a GPU."""
+    yield f"driver {device.driver or 'not known'}"
+    if device.compute_capability is not None:
+        yield "compute capability {}.{}".format(*device.compute_capability)
+    if device.memory_bandwidth:
+        yield f"{device.memory_bandwidth / 1e9:,.0f} GB/s"
+    yield "native bf16" if device.native_bf16 else "no native bf16"
+
+
 def probe_lines(found: Probe, values: dict[str, Any]) -> list[str]:
     """The same for people."""
     host, cpu = values["host"], values["cpu"]
@@ -96,11 +108,13 @@ def probe_lines(found: Probe, values: dict[str, Any]) -> list[str]:
             f"  {device.torch_name:<8} {device.name}: {format_size(device.total_bytes)} total, "
             f"{format_size(device.free_bytes)} free, {format_size(device.usable_bytes)} usable"
         )
+        if device.kind != "cpu":
+            lines.append(f"  {'':<8} {', '.join(_facts(device))}")
     if found.container is not None:
         lines.append(f"  a container limits the memory to {format_size(found.container.limit_bytes)}")
     profile = values["profile"]
     lines += ["", f"profile {profile['name']}: {profile['reason']}"]
     lines += [f"problem: {problem}" for problem in values["problems"]]
-    if not found.gpus and not values["problems"]:
+    if found.devices == (found.cpu,) and not values["problems"]:
         lines.append("no GPU was found: the processor is used")
     return lines

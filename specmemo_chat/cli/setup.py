@@ -18,7 +18,8 @@ from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.memory.contract import Dtype
-from specmemo_chat.memory.plan import Outcome, Wishes, refusal, solve
+from specmemo_chat.memory.plan import Outcome, refusal, solve
+from specmemo_chat.memory.wishes import Wishes
 from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
 from specmemo_chat.sizes import parse_size
 
@@ -55,9 +56,12 @@ class Situation:
         return nearest_open_model(spec.parameters, self.fits)
 
 
-def check_flags(choice: ModelChoice) -> Wishes:
-    """The wishes of the command line. Raises UsageError for values that no model and no device could make sense of."""
-    if choice.draft not in DRAFTS:
+def check_flags(choice: ModelChoice, *, drafts_with_weights: bool = False) -> Wishes:
+    """The wishes of the command line. Raises UsageError for values that no model and no device could make sense of.
+
+    `drafts_with_weights`: --draft may name a head or a model; whether there is one is seen later.
+    """
+    if choice.draft not in DRAFTS and not drafts_with_weights:
         raise UsageError(
             f"--draft {choice.draft}: this version drafts from the conversation itself (ngram) only",
             "give --draft auto, ngram or none",

@@ -1,4 +1,4 @@
-"""The memory limit that a container (control group, version 1 or 2) puts on this process."""
+"""The system's memory as this process may use it: a container's limit (control group, version 1 or 2) counts."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import contextlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+import psutil
 
 _ROOT = Path("/sys/fs/cgroup")
 _SELF = Path("/proc/self/cgroup")
@@ -20,6 +22,14 @@ class ContainerMemory:
 
     limit_bytes: int
     used_bytes: int
+
+
+@dataclass(frozen=True)
+class SystemMemory:
+    """Bytes in all and bytes that are free."""
+
+    total_bytes: int
+    free_bytes: int
 
 
 @dataclass(frozen=True)
@@ -41,6 +51,16 @@ def container_memory(root: Path = _ROOT, self_file: Path = _SELF) -> ContainerMe
         if 0 < (limit := _number(folder / version.limit)) < _UNLIMITED
     ]
     return min(found, key=lambda memory: memory.limit_bytes - memory.used_bytes, default=None)
+
+
+def system_memory(container: ContainerMemory | None) -> SystemMemory:
+    """The machine's memory; a container's limit that is below it is the total."""
+    memory = psutil.virtual_memory()
+    total, free = int(memory.total), int(memory.available)
+    if container is not None and container.limit_bytes < total:
+        total = container.limit_bytes
+        free = min(free, max(0, total - container.used_bytes))
+    return SystemMemory(total, free)
 
 
 def _groups(root: Path, self_file: Path) -> Iterator[tuple[Path, _Version]]:

@@ -1,43 +1,50 @@
-"""NVIDIA cards, asked through NVML. Every error becomes a sentence with its remedy; torch is not needed."""
+"""NVIDIA cards and MIG instances, asked through NVML. Every error becomes a sentence with its remedy; torch is not
+needed."""
 
 from __future__ import annotations
 
+import contextlib
 import os
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.device.limits import SystemMemory
+from specmemo_chat.device.nvml_errors import (
+    DRIVER_NOT_LOADED,
+    FUNCTION_NOT_FOUND,
+    LIBRARY_NOT_FOUND,
+    NOT_FOUND,
+    NOT_SUPPORTED,
+    code_of,
+    describe,
+)
 from specmemo_chat.sizes import MIB
 
 # The driver and the desktop take a little more while a program runs.
 RESERVE = 128 * MIB
 
-# NVML's return codes (nvml.h) that users meet, and what helps.
-REMEDIES = {
-    2: "the NVML library refuses this program's request: update nvidia-ml-py",
-    3: "this device does not support the question: nothing to mend",
-    4: "no permission to ask the NVIDIA driver: add this user to the group of /dev/nvidia* (often `video`), "
-    "or start the container with --gpus all",
-    8: "the GPU has no external power: check its power cables",
-    9: "the NVIDIA driver is not loaded: `sudo modprobe nvidia`, or install the driver",
-    10: "the driver does not answer in time: look into `dmesg` for Xid errors, restart the machine",
-    12: "libnvidia-ml.so is not found: install the NVIDIA driver's user-space package",
-    13: "libnvidia-ml.so is too old for this program: update the NVIDIA driver",
-    15: "the GPU has fallen off the bus: restart the machine; if it comes back, check power and seating",
-    16: "the GPU needs a reset: `sudo nvidia-smi --gpu-reset`, or restart the machine",
-    17: "the operating system has blocked the GPU: check the control group's device list",
-    18: "the NVIDIA driver and libnvidia-ml.so have different versions (usual after an upgrade): restart the machine",
-    20: "too little memory for the NVIDIA driver: close other programs",
-    999: "the NVIDIA driver reports an unknown error: look into `dmesg`, restart the machine",
-}
-
-_NOT_SUPPORTED = 3
-_NO_DRIVER = (9, 12)
+_DRIVER_FILES = ("/dev/nvidiactl", "/proc/driver/nvidia/version")
 
 
-def probe_nvidia() -> tuple[list[DeviceInfo], list[str]]:
+@dataclass(frozen=True)
+class _Card:
+    """A GPU, or an instance of a GPU that MIG divides. `gpu` is NVML's number of the GPU; a `handle` of None: the
+    driver has lost it."""
+
+    gpu: int
+    uuid: str
+    handle: Any
+    parent: Any = None
+    divided: bool = False
+
+
+def probe_nvidia(system: SystemMemory) -> tuple[list[DeviceInfo], list[str]]:
     """The cards that CUDA_VISIBLE_DEVICES lets this process use, in CUDA's order, and the problems on the way.
 
-    A machine without an NVIDIA driver is not a problem, unless it has the driver's device files.
+    `system` stands in for the memory of a device that has none of its own. A machine without an NVIDIA driver is not a
+    problem, unless it has the driver's device files.
     """
     try:
         import pynvml
@@ -46,65 +53,126 @@ def probe_nvidia() -> tuple[list[DeviceInfo], list[str]]:
     try:
         pynvml.nvmlInit()
     except pynvml.NVMLError as error:
-        code = int(getattr(error, "value", 999))
-        if code in _NO_DRIVER and not _driver_files():
+        if code_of(error) in (DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND) and not _driver_files():
             return [], []
         return [], [describe(error)]
     try:
-        return _devices(pynvml)
+        return _devices(pynvml, system)
     finally:
-        pynvml.nvmlShutdown()
-
-
-def describe(error: Any) -> str:
-    """An NVML error with its code and its remedy."""
-    code = int(getattr(error, "value", 999))
-    return f"NVML error {code} ({error}): {REMEDIES.get(code, 'look into `dmesg`, restart the machine')}"
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
 
 
 def _driver_files() -> bool:
-    return os.path.exists("/dev/nvidiactl") or os.path.exists("/proc/driver/nvidia/version")
+    return any(os.path.exists(path) for path in _DRIVER_FILES)
 
 
-def _devices(nvml: Any) -> tuple[list[DeviceInfo], list[str]]:
-    problems: list[str] = []
-    cards: list[tuple[str, Any]] = []
+def _devices(nvml: Any, system: SystemMemory) -> tuple[list[DeviceInfo], list[str]]:
     try:
         driver = _text(nvml.nvmlSystemGetDriverVersion())
         count = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError as error:
         return [], [describe(error)]
-    for index in range(count):
-        try:
-            handle = nvml.nvmlDeviceGetHandleByIndex(index)
-            cards.append((_text(nvml.nvmlDeviceGetUUID(handle)), handle))
-        except nvml.NVMLError as error:
-            problems.append(f"GPU {index}: {describe(error)}")
-            # Its place stays taken: the numbers of the cards behind it must not move.
-            cards.append(("", None))
+    problems: list[str] = []
+    gpus = [_gpu(nvml, index, problems) for index in range(count)]
+    instances = [instance for gpu in gpus if gpu.divided for instance in _instances(nvml, gpu, problems)]
+    chosen = _enumerated(gpus, instances, problems)
     devices = []
-    for visible_index, index in enumerate(visible(os.environ.get("CUDA_VISIBLE_DEVICES"), [uuid for uuid, _ in cards])):
-        uuid, handle = cards[index]
-        if handle is None:
+    for index, card in enumerate(chosen):
+        if card.handle is None:
             continue
         try:
-            devices.append(_device(nvml, visible_index, uuid, handle, driver, problems))
+            devices.append(_device(nvml, index, card, driver, system, problems))
         except nvml.NVMLError as error:
-            problems.append(f"GPU {index}: {describe(error)}")
+            problems.append(f"GPU {card.gpu}: {describe(error)}")
     return devices, problems
 
 
-def visible(setting: str | None, uuids: list[str]) -> list[int]:
-    """Indices of the cards that CUDA_VISIBLE_DEVICES leaves, in its order. As in CUDA, the first entry that names no
-    card ends the list; an empty setting hides all."""
+def _gpu(nvml: Any, index: int, problems: list[str]) -> _Card:
+    try:
+        handle = nvml.nvmlDeviceGetHandleByIndex(index)
+        return _Card(index, _text(nvml.nvmlDeviceGetUUID(handle)), handle, divided=_mig_is_on(nvml, handle))
+    except nvml.NVMLError as error:
+        problems.append(f"GPU {index}: {describe(error)}")
+        # Its place stays taken: the numbers of the cards behind it must not move.
+        return _Card(index, "", None)
+
+
+def _mig_is_on(nvml: Any, handle: Any) -> bool:
+    try:
+        current, _pending = nvml.nvmlDeviceGetMigMode(handle)
+    except nvml.NVMLError as error:
+        # Most cards have no MIG, and drivers before 450 do not know the question.
+        if code_of(error) in (NOT_SUPPORTED, FUNCTION_NOT_FOUND):
+            return False
+        raise
+    return bool(current)
+
+
+def _instances(nvml: Any, gpu: _Card, problems: list[str]) -> list[_Card]:
+    """The MIG instances of a divided GPU; a problem where there are none, because then CUDA cannot use the GPU."""
+    found: list[_Card] = []
+    failed = False
+    try:
+        most = nvml.nvmlDeviceGetMaxMigDeviceCount(gpu.handle)
+    except nvml.NVMLError as error:
+        problems.append(f"GPU {gpu.gpu} (MIG): {describe(error)}")
+        return []
+    for index in range(most):
+        try:
+            handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu.handle, index)
+            found.append(_Card(gpu.gpu, _text(nvml.nvmlDeviceGetUUID(handle)), handle, parent=gpu.handle))
+        except nvml.NVMLError as error:
+            # NOT_FOUND: a place that no instance takes.
+            if code_of(error) != NOT_FOUND:
+                failed = True
+                problems.append(f"GPU {gpu.gpu}, MIG instance {index}: {describe(error)}")
+    if not found and not failed:
+        problems.append(
+            f"GPU {gpu.gpu} is in MIG mode without an instance, so CUDA cannot use it: create one "
+            f"(`sudo nvidia-smi mig -i {gpu.gpu} -cgi PROFILE -C`) or leave the mode "
+            f"(`sudo nvidia-smi -i {gpu.gpu} -mig 0`)"
+        )
+    return found
+
+
+def _enumerated(gpus: Sequence[_Card], instances: Sequence[_Card], problems: list[str]) -> list[_Card]:
+    """What CUDA enumerates for this process, in its order.
+
+    A process sees at most one MIG instance, and where it sees one it sees no whole GPU (NVIDIA's MIG user guide,
+    "Device Enumeration").
+    """
+    cards = [*gpus, *instances]
+    chosen = visible(os.environ.get("CUDA_VISIBLE_DEVICES"), [card.uuid for card in cards], len(gpus))
+    usable: list[_Card] = []
+    for card in (cards[index] for index in chosen):
+        usable += [instance for instance in instances if instance.gpu == card.gpu] if card.divided else [card]
+    first = next((card for card in usable if card.parent is not None), None)
+    if first is None:
+        return usable
+    left_out = len(usable) - 1
+    if left_out:
+        problems.append(
+            f"GPU {first.gpu} is divided by MIG, and a process can use one instance only: {first.uuid} is used, "
+            f"{left_out} more {'is' if left_out == 1 else 'are'} not; choose with CUDA_VISIBLE_DEVICES"
+        )
+    return [first]
+
+
+def visible(setting: str | None, uuids: Sequence[str], gpus: int | None = None) -> list[int]:
+    """Indices of the cards that CUDA_VISIBLE_DEVICES leaves, in its order. The first `gpus` of `uuids` are whole GPUs
+    and may be named by number; the others are MIG instances. As in CUDA, the first entry that names no card ends the
+    list, a card that is named twice hides all, and so does an empty setting."""
+    numbered = len(uuids) if gpus is None else gpus
     if setting is None:
-        return list(range(len(uuids)))
+        return list(range(numbered))
     chosen: list[int] = []
     for entry in (part.strip() for part in setting.split(",")):
-        if entry.isdigit() and int(entry) < len(uuids):
+        if entry.isdigit() and int(entry) < numbered:
             index = int(entry)
         else:
-            matches = [index for index, uuid in enumerate(uuids) if entry.startswith("GPU-") and uuid.startswith(entry)]
+            named = entry.startswith(("GPU-", "MIG-"))
+            matches = [index for index, uuid in enumerate(uuids) if named and uuid.startswith(entry)]
             if len(matches) != 1:
                 break
             index = matches[0]
@@ -114,38 +182,38 @@ def visible(setting: str | None, uuids: list[str]) -> list[int]:
     return chosen
 
 
-def _device(nvml: Any, index: int, uuid: str, handle: Any, driver: str, problems: list[str]) -> DeviceInfo:
-    name = _text(nvml.nvmlDeviceGetName(handle))
-    total, free = _memory(nvml, handle, index, name, problems)
-    capability = nvml.nvmlDeviceGetCudaComputeCapability(handle)
+def _device(nvml: Any, index: int, card: _Card, driver: str, system: SystemMemory, problems: list[str]) -> DeviceInfo:
+    name = _text(nvml.nvmlDeviceGetName(card.handle))
+    memory = _memory(nvml, card, name, system, problems)
+    major, minor = nvml.nvmlDeviceGetCudaComputeCapability(card.handle if card.parent is None else card.parent)
     return DeviceInfo(
         index=index,
         kind="cuda",
         name=name,
-        uuid=uuid,
-        total_bytes=total,
-        free_bytes=free,
-        usable_bytes=max(0, free - RESERVE),
+        uuid=card.uuid,
+        total_bytes=memory.total_bytes,
+        free_bytes=memory.free_bytes,
+        usable_bytes=max(0, memory.free_bytes - RESERVE),
         driver=driver,
-        compute_capability=(int(capability[0]), int(capability[1])),
-        memory_bandwidth=_bandwidth(nvml, handle),
-        native_bf16=tuple(capability) >= (8, 0),
+        compute_capability=(int(major), int(minor)),
+        # NVML gives the bus of the whole GPU; an instance has a part of it that NVML does not say.
+        memory_bandwidth=_bandwidth(nvml, card.handle) if card.parent is None else 0,
+        native_bf16=(major, minor) >= (8, 0),
     )
 
 
-def _memory(nvml: Any, handle: Any, index: int, name: str, problems: list[str]) -> tuple[int, int]:
-    """(total, free) bytes. A device that shares the system's memory has none of its own: then the system's counts."""
+def _memory(nvml: Any, card: _Card, name: str, system: SystemMemory, problems: list[str]) -> SystemMemory:
+    """A device that shares the system's memory (Jetson, GB10) has none of its own: then the system's counts."""
     try:
-        memory = nvml.nvmlDeviceGetMemoryInfo(handle)
-        return int(memory.total), int(memory.free)
+        memory = nvml.nvmlDeviceGetMemoryInfo(card.handle)
+        return SystemMemory(int(memory.total), int(memory.free))
     except nvml.NVMLError as error:
-        if int(getattr(error, "value", 999)) != _NOT_SUPPORTED:
+        if code_of(error) != NOT_SUPPORTED:
             raise
-    import psutil
-
-    system = psutil.virtual_memory()
-    problems.append(f"GPU {index} ({name}) has no memory of its own that NVML can count: the system's memory is used")
-    return int(system.total), int(system.available)
+    problems.append(
+        f"GPU {card.gpu} ({name}) has no memory of its own that NVML can count: the system's memory is used"
+    )
+    return system
 
 
 def _bandwidth(nvml: Any, handle: Any) -> int:

@@ -1,25 +1,22 @@
-"""What devices this machine has: NVIDIA cards through NVML, the Apple GPU, and always the CPU. Torch is not needed."""
+"""What devices this machine has: NVIDIA cards through NVML, AMD and Apple GPUs through a helper process, and always the
+CPU. Torch is not imported."""
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
 import platform
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import psutil
-
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.device.limits import ContainerMemory, container_memory
+from specmemo_chat.device.limits import ContainerMemory, SystemMemory, container_memory, system_memory
 from specmemo_chat.device.nvml import probe_nvidia
+from specmemo_chat.device.torch_build import torch_build, torch_lacks_cuda
+from specmemo_chat.device.torch_devices import probe_torch
 from specmemo_chat.sizes import MIB
 
 # What the system and the other programs keep of the memory that is free now.
 CPU_RESERVE = 512 * MIB
-# The part of Apple's shared memory that the GPU may wire, by default.
-MPS_SHARE = (2, 3)
 
 # Matrix units for bf16: with one of them bf16 is faster than fp32, without it is much slower.
 NATIVE_BF16_FLAGS = frozenset({"avx512_bf16", "amx_bf16"})
@@ -45,26 +42,25 @@ class Probe:
 
 def probe() -> Probe:
     """Look at this machine. Never fails: what cannot be read becomes a problem with its remedy."""
-    gpus, problems = probe_nvidia()
+    container = container_memory()
+    cpu = probe_cpu(container)
+    gpus, problems = probe_nvidia(SystemMemory(cpu.total_bytes, cpu.free_bytes))
     if gpus and torch_lacks_cuda():
         problems.append(
-            f"{len(gpus)} NVIDIA GPU(s) found, but the installed torch is a CPU build: they cannot be used; "
+            f"{len(gpus)} NVIDIA GPU(s) found, but the installed torch is built without CUDA: they cannot be used; "
             "install torch with CUDA (https://pytorch.org/get-started/locally)"
         )
         gpus = []
-    container = container_memory()
-    cpu = probe_cpu(container)
-    apple = [_apple_gpu(cpu)] if sys.platform == "darwin" and platform.machine() == "arm64" else []
-    return Probe((*gpus, *apple, cpu), tuple(problems), container)
+    if not gpus:
+        others, more = probe_torch(cpu, torch_build())
+        gpus, problems = others, [*problems, *more]
+    return Probe((*gpus, cpu), tuple(problems), container)
 
 
 def probe_cpu(container: ContainerMemory | None = None) -> DeviceInfo:
     """The CPU and its memory; a container's limit that is below the machine's memory is the total."""
-    memory = psutil.virtual_memory()
-    total, free = int(memory.total), int(memory.available)
-    if container is not None and container.limit_bytes < total:
-        total = container.limit_bytes
-        free = min(free, max(0, total - container.used_bytes))
+    memory = system_memory(container)
+    total, free = memory.total_bytes, memory.free_bytes
     flags = cpu_flags()
     return DeviceInfo(
         index=0,
@@ -106,30 +102,3 @@ def _cpuinfo() -> list[str]:
         return Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
     except OSError:
         return []
-
-
-def torch_version() -> str:
-    """The installed torch's version without importing it, "" where there is none."""
-    try:
-        return importlib.metadata.version("torch")
-    except importlib.metadata.PackageNotFoundError:
-        return ""
-
-
-def torch_lacks_cuda() -> bool:
-    """The installed torch says in its version that it was built for the CPU alone."""
-    return torch_version().endswith("+cpu")
-
-
-def _apple_gpu(cpu: DeviceInfo) -> DeviceInfo:
-    numerator, denominator = MPS_SHARE
-    return DeviceInfo(
-        index=0,
-        kind="mps",
-        name=f"{cpu.name} GPU",
-        uuid="mps",
-        total_bytes=cpu.total_bytes,
-        free_bytes=cpu.free_bytes,
-        usable_bytes=min(cpu.usable_bytes, cpu.total_bytes * numerator // denominator),
-        driver=platform.mac_ver()[0],
-    )

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.device.probe import Probe, torch_lacks_cuda
+from specmemo_chat.device.probe import Probe
+from specmemo_chat.device.torch_build import torch_lacks_cuda
 from specmemo_chat.errors import DeviceError, UsageError
 
 KINDS = ("auto", "cpu", "cuda", "rocm", "mps")

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specmemo_chat.drafters.base import Drafter
 from specmemo_chat.drafters.ngram import NgramDrafter
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
     from specmemo_chat.memory.contract import Plan
@@ -14,9 +15,56 @@ if TYPE_CHECKING:
 
 
 def make_drafter(plan: Plan, target: Target) -> Drafter | None:
-    """The drafter that the plan names; None for plain decoding."""
-    if not plan.drafters:
-        return None
-    if plan.drafters == ("ngram",):
-        return NgramDrafter()
-    raise UsageError(f"no drafter is called {'+'.join(plan.drafters)}", "use --draft ngram or --draft none")
+    """The drafter that the plan names; None for plain decoding.
+
+    `plan.drafters` are the names in their order, `plan.draft` the local folder of the one that has weights. Raises
+    ModelError for a draft that is damaged or another model's, UsageError for one that cannot draft for `target`.
+    """
+    chained = len(plan.drafters) > 1
+    drafters = [_make(name, plan, target, chained) for name in plan.drafters]
+    if not chained:
+        return drafters[0] if drafters else None
+    from specmemo_chat.drafters.chain import ChainDrafter
+
+    return ChainDrafter(drafters)
+
+
+def _make(name: str, plan: Plan, target: Target, chained: bool) -> Drafter:
+    # Imported where they are needed: a chat without weights for its draft should not wait for them.
+    if name == "ngram":
+        from specmemo_chat.drafters.chain import LONG_MATCH
+
+        return NgramDrafter(LONG_MATCH if chained else 1)
+    if name in ("eagle", "eagle3"):
+        return _eagle(name, _folder(name, plan), plan, target)
+    if name == "model":
+        return _model(_folder(name, plan), plan, target)
+    raise UsageError(f"no drafter is called {name}", "use --draft ngram, --draft none, or a draft's id or folder")
+
+
+def _folder(name: str, plan: Plan) -> Path:
+    if plan.draft is None:
+        raise UsageError(f"the drafter {name} needs weights and the plan names none", "give --draft ID_OR_PATH")
+    return Path(plan.draft)
+
+
+def _eagle(name: str, folder: Path, plan: Plan, target: Target) -> Drafter:
+    from specmemo_chat.drafters.eagle import EagleDrafter
+    from specmemo_chat.drafters.eagle_head import load_head
+    from specmemo_chat.drafters.pairing import check_hash
+
+    head = load_head(folder, target, plan.draft_dtype)
+    if head.config.kind != name:
+        raise ModelError(f"{folder} holds a head of the kind {head.config.kind}, and the plan is for {name}")
+    check_hash(folder, head.config.target_hash, Path(plan.target))
+    return EagleDrafter(head, target, plan)
+
+
+def _model(folder: Path, plan: Plan, target: Target) -> Drafter:
+    from specmemo_chat.drafters.model import ModelDrafter
+    from specmemo_chat.drafters.pairing import check_tokenizers
+    from specmemo_chat.models.loading import load_target
+
+    # Before the weights: it takes a moment, and they may take minutes.
+    check_tokenizers(folder, Path(plan.target))
+    return ModelDrafter(load_target(str(folder), dtype=plan.draft_dtype, device=plan.device), target, plan)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import functools
 import importlib.metadata
 from dataclasses import dataclass
-from typing import Literal
 
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
+from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
 from specmemo_chat.sizes import MIB
+from specmemo_chat.speculation.tree import draft_scratch
 
 TERMS = (
     "target_weights", "draft_weights", "target_kv", "tree_slots", "draft_kv", "prefill_activations",
@@ -31,30 +32,12 @@ TOKENIZER_BYTES_PER_ENTRY = 768
 NF4_BLOCK = 64
 NF4_TABLE = 16 * 4
 
-DraftKind = Literal["eagle", "eagle3", "model"]
-
-
-@dataclass(frozen=True)
-class DraftShape:
-    """A draft that has weights. `spec` is its own shape (a head: of its one layer); `vocab` the size of an EAGLE-3
-    head's own output vocabulary, `target_hidden` the width of the features it reads."""
-
-    kind: DraftKind
-    spec: ModelSpec
-    dtype: Dtype
-    vocab: int = 0
-    target_hidden: int = 0
-
-    @property
-    def features(self) -> int:
-        """Hidden states of the target kept for each token: 1 (EAGLE), 3 (EAGLE-3), 0 (a model)."""
-        return {"eagle": 1, "eagle3": 3, "model": 0}[self.kind]
-
 
 @dataclass(frozen=True)
 class Shape:
     """Everything that a footprint depends on. `compute` is the precision of activations, keys and values; it differs
-    from `dtype` where the weights are quantised. `nodes` counts the root; `runtime` is bytes."""
+    from `dtype` where the weights are quantised. `nodes` counts the root, `depth` and `width` limit the trees of a
+    draft that has weights; `runtime` is bytes."""
 
     spec: ModelSpec
     dtype: Dtype
@@ -68,6 +51,8 @@ class Shape:
     growth: int = 256
     allocate_at_load: bool = False
     draft: DraftShape | None = None
+    depth: int = 8
+    width: int = 8
 
     @property
     def value_bytes(self) -> int:
@@ -77,6 +62,12 @@ class Shape:
     def capacity(self) -> int:
         """Slots of one row: context and tree, rounded up to the arena's step."""
         return -(-(self.context + self.nodes) // self.growth) * self.growth
+
+    @property
+    def draft_capacity(self) -> int:
+        """Slots of one row of the draft's own arena: context and the levels of a tree, rounded up alike."""
+        scratch = draft_scratch(self.nodes, self.depth, self.width)
+        return -(-(self.context + scratch) // self.growth) * self.growth
 
 
 def footprint(shape: Shape) -> dict[str, int]:
@@ -145,24 +136,25 @@ def embedding_is_sharded() -> bool:
 
 
 def draft_weights(draft: DraftShape | None) -> int:
-    """A head's own weights; the embedding (EAGLE-3: not the output head) is the target's and counted there.
+    """A head's own weights; the embedding (EAGLE-1: the output head too) is the target's and counted there.
 
-    EAGLE: fc h·2h + h, one layer without its first norm. EAGLE-3: fc h·3·h_target, q/k/v with 2h inputs, four norms,
-    output head V_draft·h, and the two vocabulary maps (8 and 1 bytes an entry). A draft model: all of it.
+    With f features of width t a token: EAGLE: fc h·2h, one layer without its first norm. EAGLE-3: fc h·f·t, q/k/v with
+    2h inputs, four norms, output head V_draft·h. Both: biases, norms before fc and an embedding where the config has
+    them, and the map of the vocabulary, 8 bytes an entry. A draft model: all of it.
     """
     if draft is None:
         return 0
-    spec, b = draft.spec, BYTES_PER_VALUE.get(draft.dtype, 2)
+    spec = draft.spec
     if draft.kind == "model":
         return target_weights(spec, draft.dtype, draft.dtype if draft.dtype in BYTES_PER_VALUE else "bf16")
     h, q, kv = spec.hidden, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
-    mlp = 3 * h * spec.intermediate
+    own = (q + 2 * kv) * spec.qkv_bias + q * h + 3 * h * spec.intermediate + h * draft.fc_bias + draft.fc_norms
     if draft.kind == "eagle":
-        attention = h * (q + 2 * kv) + q * h + (q + 2 * kv) * spec.qkv_bias
-        return b * (2 * h * h + h + attention + mlp + h)
-    attention = 2 * h * (q + 2 * kv) + q * h
-    own = 3 * h * (draft.target_hidden or h) + attention + mlp + 4 * h + draft.vocab * h
-    return b * own + 8 * draft.vocab + spec.vocab
+        own += 2 * h * h + h * (q + 2 * kv) + h
+    else:
+        own += h * draft.feature_count * draft.target_hidden + 2 * h * (q + 2 * kv) + 4 * h + draft.vocab * h
+    own += spec.vocab * h * draft.own_embedding
+    return BYTES_PER_VALUE[draft.dtype] * own + 8 * draft.vocab
 
 
 def target_kv(shape: Shape) -> int:
@@ -178,10 +170,14 @@ def tree_slots(shape: Shape) -> int:
 
 
 def draft_kv(shape: Shape) -> int:
-    """2 · draft layers · kv_heads · head_dim · b · (context + tree) · rows; a draft is whole on every worker."""
+    """2 · draft layers · kv_heads · head_dim · b · slots of the draft's arena · rows; whole on every worker."""
     if shape.draft is None:
         return 0
-    return shape.draft.spec.kv_bytes_per_token(shape.value_bytes) * shape.capacity * shape.rows
+    return shape.draft.spec.kv_bytes_per_token(_draft_value_bytes(shape.draft)) * shape.draft_capacity * shape.rows
+
+
+def _draft_value_bytes(draft: DraftShape) -> int:
+    return BYTES_PER_VALUE.get(draft.dtype, 2)
 
 
 def activations(shape: Shape, tokens: int, rows: int) -> int:
@@ -209,21 +205,26 @@ def logits(shape: Shape) -> int:
 
 
 def draft_features(shape: Shape) -> int:
-    """Hidden states kept for the drafter: 1 (EAGLE) or 3 (EAGLE-3) · h · b for each token of the largest forward."""
-    if shape.draft is None:
+    """Hidden states kept for a head, 1 (EAGLE) or 3 (EAGLE-3) · width · b for each token: of the largest forward, and
+    of those that still wait for the head."""
+    draft = shape.draft
+    if draft is None:
         return 0
-    tokens = max(shape.chunk, shape.nodes * shape.rows)
-    return shape.draft.features * shape.spec.hidden * shape.value_bytes * tokens
+    tokens = max(shape.chunk, shape.nodes * shape.rows) + WAITING_TOKENS
+    return draft.feature_count * draft.target_hidden * shape.value_bytes * tokens
 
 
 def growth_transient(shape: Shape) -> int:
-    """One layer's keys and values at full capacity: the old tensor beside the new one while the arena grows. 0 where
-    all of it is allocated at load."""
+    """One layer's keys and values at full capacity: the old tensor beside the new one while an arena grows, the
+    target's or the draft's, whichever is larger. 0 where all of it is allocated at load."""
     if shape.allocate_at_load:
         return 0
-    spec = shape.spec
-    one_layer = 2 * (spec.kv_heads // shape.tp) * spec.head_dim * shape.value_bytes
-    return one_layer * shape.capacity * shape.rows
+    spec, draft = shape.spec, shape.draft
+    layer = 2 * (spec.kv_heads // shape.tp) * spec.head_dim * shape.value_bytes * shape.capacity
+    if draft is not None:
+        draft_layer = draft.spec.kv_bytes_per_token(_draft_value_bytes(draft)) // draft.spec.layers
+        layer = max(layer, draft_layer * shape.draft_capacity)
+    return layer * shape.rows
 
 
 def runtime_bytes(kind: str, vocab: int, measured: int | None = None) -> int:

@@ -1,44 +1,35 @@
 """The solver: a model, a device, a profile and the user's wishes in, a Plan out; or a refusal with the smallest fix.
 
-Concessions are taken in a fixed order until the plan fits: prefill chunk, tree, context (down to the profile's
-minimum), weight precision (only those that the profile allows). What the user set is never changed.
+What the user set is never changed. Concessions are taken in their fixed order until the plan fits.
 """
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.errors import PlanError, UsageError
+from specmemo_chat.errors import PlanError
+from specmemo_chat.memory.concessions import concessions, fitted, other_precisions, runs
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype, Plan
-from specmemo_chat.memory.footprint import Shape, footprint, runtime_bytes, total
+from specmemo_chat.memory.footprint import Shape, footprint, total
+from specmemo_chat.memory.inverse import largest_context
+from specmemo_chat.memory.wishes import Wishes, check, shares_out, start
 from specmemo_chat.profiles import Profile
 from specmemo_chat.sizes import MIB, format_size
 
-SMALLEST_CONTEXT = 16
-
-
-@dataclass(frozen=True)
-class Wishes:
-    """What the user set. 0, None and "auto": not set. `max_memory` is bytes per worker."""
-
-    max_memory: int = 0
-    context: int = 0
-    dtype: Dtype | None = None
-    draft: str = "auto"
-    rows: int = 1
-    tp: int = 1
+# A conversation in fewer tokens is hardly one: a higher cap is the smaller change, where the device has it.
+USEFUL_CONTEXT = 256
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """A plan, whether it fits, and (where it does not) the smallest change that would make it fit. `notes` are
-    sentences for the user."""
+    """A plan with the shape it was made from, whether it fits, and (where it does not) the smallest change that would
+    make it fit. `notes` are sentences for the user."""
 
     plan: Plan
+    shape: Shape
     fits: bool
     smallest_fix: str | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
@@ -76,185 +67,58 @@ def solve(
     *,
     measured_runtime: int | None = None,
 ) -> Outcome:
-    """Like `make_plan`, but a plan that does not fit is returned too."""
+    """Like `make_plan`, but a plan that does not fit is returned too, with the smallest fix.
+
+    `measured_runtime`: bytes that this device was measured to take before any weights, None: an assumption.
+    """
     wishes = wishes or Wishes()
-    _check(spec, wishes)
+    outcome = _solve(spec, device, profile, wishes, measured_runtime)
+    if outcome.fits:
+        return outcome
+    return replace(outcome, smallest_fix=_smallest_fix(outcome, device, profile, wishes, measured_runtime))
+
+
+def _solve(
+    spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None
+) -> Outcome:
+    check(spec, wishes)
     cap, notes = _cap(device, profile, wishes)
-    start = _start(spec, device, profile, wishes, measured_runtime)
-    fitted: Shape | None = None
+    aim = start(spec, device, profile, wishes, measured_runtime)
     taken: list[str] = []
-    for shape in (start, *_other_precisions(start, device, profile, wishes)):
-        taken = [] if shape is start else [f"weights in {shape.dtype} instead of {start.dtype}"]
-        fitted = _fitted(shape, cap)
-        if fitted is None:
-            for step in _concessions(shape, profile, wishes, cap):
+    shape = aim
+    for wanted in (aim, *other_precisions(aim, device, profile, wishes)):
+        shape = wanted
+        taken = [] if wanted is aim else [f"weights in {wanted.dtype} instead of {aim.dtype}"]
+        fit = fitted(shape, cap)
+        if fit is None:
+            for step in concessions(wanted, profile, wishes, cap):
                 shape = step.shape
                 taken.append(step.sentence)
-                fitted = _fitted(shape, cap)
-                if fitted is not None:
+                fit = fitted(shape, cap)
+                if fit is not None:
                     break
-        if fitted is not None:
-            break
-    plan = _plan(fitted or replace(shape, allocate_at_load=True), device, profile, wishes, cap, taken)
-    if fitted is not None:
-        return Outcome(plan, True, None, tuple(notes))
-    return Outcome(plan, False, _smallest_fix(shape, plan, device), tuple(notes))
+        if fit is not None:
+            return Outcome(_plan(fit, device, profile, wishes, cap, taken), fit, True, None, notes)
+    shape = replace(shape, allocate_at_load=True)
+    return Outcome(_plan(shape, device, profile, wishes, cap, taken), shape, False, None, notes)
 
 
-def auto_dtype(device: DeviceInfo) -> Dtype:
-    """CUDA: bf16 from compute capability 8.0 on, below it fp16. ROCm bf16, MPS fp16. CPU bf16 where it is native."""
-    if device.kind == "cuda":
-        return "bf16" if (device.compute_capability or (0, 0)) >= (8, 0) else "fp16"
-    if device.kind == "cpu":
-        return "bf16" if device.native_bf16 else "fp32"
-    return "bf16" if device.kind == "rocm" else "fp16"
-
-
-def largest_context(shape: Shape, cap: int, limit: int) -> int:
-    """The most context tokens, at most `limit`, at which `shape` fits `cap`; 0 where not even the smallest does."""
-    if total(replace(shape, context=limit)) <= cap:
-        return limit
-    low, high = 0, limit  # low fits (or is 0), high does not
-    while high - low > 1:
-        middle = (low + high) // 2
-        if total(replace(shape, context=middle)) <= cap:
-            low = middle
-        else:
-            high = middle
-    return low if low >= SMALLEST_CONTEXT else 0
-
-
-@dataclass(frozen=True)
-class _Concession:
-    shape: Shape
-    sentence: str
-
-
-def _check(spec: ModelSpec, wishes: Wishes) -> None:
-    if wishes.context > spec.max_context:
-        raise UsageError(
-            f"--ctx-size {wishes.context} is more than {spec.name} was made for ({spec.max_context} tokens)",
-            f"give --ctx-size {spec.max_context} or less",
-        )
-    tp = wishes.tp
-    for what, size in (("key-value heads", spec.kv_heads), ("heads", spec.heads), ("MLP columns", spec.intermediate)):
-        if size % tp:
-            raise UsageError(
-                f"{spec.name} cannot be shared out over {tp} workers: it has {size} {what}",
-                f"give --gpus {max(n for n in range(1, tp) if spec.kv_heads % n == 0 and spec.intermediate % n == 0)}",
-            )
-    if tp > 1 and wishes.dtype in ("int8", "nf4"):
-        raise UsageError(
-            f"--dtype {wishes.dtype} runs on one worker only: bitsandbytes' weights cannot be shared out",
-            "leave out --gpus, or use --dtype bf16",
-        )
-
-
-def _cap(device: DeviceInfo, profile: Profile, wishes: Wishes) -> tuple[int, list[str]]:
-    """The bytes that a plan may take, and what is to be said about them."""
+def _cap(device: DeviceInfo, profile: Profile, wishes: Wishes) -> tuple[int, tuple[str, ...]]:
+    """The bytes that each worker may take, and what is to be said about them."""
+    # Workers on the processor share one memory; every GPU has its own.
+    sharing = wishes.tp if device.kind == "cpu" else 1
     if not wishes.max_memory:
-        return profile.cap_for(device), []
-    if wishes.max_memory <= device.usable_bytes:
-        return wishes.max_memory, []
-    asked, usable = format_size(wishes.max_memory), format_size(device.usable_bytes)
-    return device.usable_bytes, [f"--max-memory {asked} is more than {device.name} can spend: the cap is {usable}"]
+        return profile.cap_for(device) // sharing, ()
+    usable = device.usable_bytes // sharing
+    if wishes.max_memory <= usable:
+        return wishes.max_memory, ()
+    asked, each = format_size(wishes.max_memory), " to each of its workers" if sharing > 1 else ""
+    note = f"--max-memory {asked} is more than {device.name} can give{each}: the cap is {format_size(usable)}"
+    return usable, (note,)
 
 
-def _start(
-    spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None
-) -> Shape:
-    """The shape that is aimed at, before any concession."""
-    dtype = wishes.dtype or auto_dtype(device)
-    nodes = profile.tree_nodes if wishes.draft != "none" else 1
-    context = wishes.context or min(profile.context, spec.max_context)
-    return Shape(
-        spec=spec,
-        dtype=dtype,
-        compute=_compute_dtype(dtype, device),
-        context=context,
-        nodes=_bucket(nodes),
-        chunk=min(profile.prefill_chunk, context),
-        runtime=runtime_bytes(device.kind, spec.vocab, measured_runtime),
-        rows=wishes.rows,
-        tp=wishes.tp,
-        growth=profile.growth_tokens,
-    )
-
-
-def _compute_dtype(dtype: Dtype, device: DeviceInfo) -> Dtype:
-    """The precision of activations, keys and values: the weights' own, or the device's where they are quantised."""
-    if dtype in BYTES_PER_VALUE:
-        return dtype
-    return auto_dtype(device)
-
-
-def _bucket(nodes: int) -> int:
-    """The largest node bucket that is at most `nodes`."""
-    return max(bucket for bucket in NODE_BUCKETS if bucket <= max(1, nodes))
-
-
-def _fitted(shape: Shape, cap: int) -> Shape | None:
-    """The shape as it is, else with the whole arena allocated at load (which spares the transient), else None."""
-    return next(
-        (candidate for candidate in (shape, replace(shape, allocate_at_load=True)) if total(candidate) <= cap), None
-    )
-
-
-def _other_precisions(start: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes) -> Iterator[Shape]:
-    """The same with weights in the smaller precisions that the profile allows; none where the user set one."""
-    for precision in profile.precisions if wishes.dtype is None else ():
-        smaller = _in_precision(start, precision, device)
-        if _is_smaller(smaller, start) and _runs(smaller):
-            yield smaller
-
-
-def _concessions(shape: Shape, profile: Profile, wishes: Wishes, cap: int) -> Iterator[_Concession]:
-    """Each step's shape contains all the steps before it."""
-    chunk, minimum = shape.chunk, min(shape.chunk, profile.prefill_chunk_minimum)
-    while shape.chunk > minimum:
-        shape = replace(shape, chunk=max(minimum, shape.chunk // 2))
-        if shape.chunk == minimum or _fitted(shape, cap):
-            yield _Concession(shape, f"prefill in chunks of {shape.chunk} tokens instead of {chunk}")
-    nodes, minimum = shape.nodes, _bucket(profile.tree_nodes_minimum)
-    while shape.nodes > minimum:
-        shape = replace(shape, nodes=shape.nodes // 2)
-        if shape.nodes == minimum or _fitted(shape, cap):
-            yield _Concession(shape, f"draft trees of {shape.nodes} nodes instead of {nodes}")
-    minimum = min(profile.context_minimum, shape.spec.max_context)
-    if not wishes.context and shape.context > minimum:
-        before = shape.context
-        context = largest_context(replace(shape, allocate_at_load=True), cap, before)
-        # Whole steps of the arena: the slots of a step that is begun are paid for anyway.
-        whole = (context + shape.nodes) // shape.growth * shape.growth - shape.nodes
-        shape = replace(shape, context=max(minimum, min(before, whole)))
-        if shape.context < before:
-            yield _Concession(shape, f"a context of {shape.context} tokens instead of {before}")
-
-
-def _in_precision(shape: Shape, precision: str, device: DeviceInfo) -> Shape:
-    dtype = _dtype(precision)
-    return replace(shape, dtype=dtype, compute=_compute_dtype(dtype, device))
-
-
-def _is_smaller(shape: Shape, than: Shape) -> bool:
-    return footprint(shape)["target_weights"] < footprint(than)["target_weights"]
-
-
-def _dtype(name: str) -> Dtype:
-    for known in ("bf16", "fp16", "fp32", "int8", "nf4"):
-        if known == name:
-            return known
-    raise UsageError(f"{name!r} is not a precision", "known are bf16, fp16, fp32, int8, nf4")
-
-
-def _runs(shape: Shape) -> bool:
-    """Quantised weights need bitsandbytes and one worker; a fix that cannot be carried out is never named."""
-    if shape.dtype in BYTES_PER_VALUE:
-        return True
-    return shape.tp == 1 and importlib.util.find_spec("bitsandbytes") is not None
-
-
-def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, cap: int, concessions: list[str]) -> Plan:
+def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, cap: int, taken: list[str]) -> Plan:
+    head = shape.draft
     return Plan(
         model=shape.spec.name,
         target=shape.spec.location,
@@ -263,8 +127,9 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, ca
         context_tokens=shape.context,
         cap_bytes=cap,
         terms=footprint(shape),
+        draft=head.spec.location if head is not None else None,
         kv_dtype=shape.compute,
-        draft_dtype=shape.compute,
+        draft_dtype=head.dtype if head is not None else shape.compute,
         tp=shape.tp,
         rows=shape.rows,
         growth_tokens=shape.growth,
@@ -272,26 +137,54 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, ca
         tree_depth=profile.tree_depth,
         tree_width=profile.tree_width,
         prefill_chunk=shape.chunk,
-        drafters=() if wishes.draft == "none" else ("ngram",),
+        drafters=drafters(shape, wishes),
         allocate_at_load=shape.allocate_at_load,
-        concessions=tuple(concessions),
+        concessions=tuple(taken),
         profile=profile.name,
     )
 
 
-def _smallest_fix(shape: Shape, plan: Plan, device: DeviceInfo) -> str:
-    """The smallest change that would fit: a shorter context, else a higher cap, else a smaller precision, else
-    another device or model."""
-    packed = replace(shape, allocate_at_load=True)
-    context = largest_context(packed, plan.cap_bytes, shape.context)
-    if context:
-        return f"--ctx-size {context}"
-    needed = -(-plan.total_bytes // MIB)
-    if needed * MIB <= device.usable_bytes:
-        return f"--max-memory {needed}MiB"
-    for precision in ("bf16", "int8", "nf4"):
-        smaller = _in_precision(packed, precision, device)
-        if _runs(smaller) and _is_smaller(smaller, packed) and total(smaller) <= plan.cap_bytes:
-            return f"--dtype {precision}"
+def drafters(shape: Shape, wishes: Wishes) -> tuple[str, ...]:
+    """The drafters in the order in which they are asked."""
+    if wishes.draft == "none":
+        return ()
+    return ("ngram",) if shape.draft is None else ("ngram", shape.draft.kind)
+
+
+def _smallest_fix(
+    outcome: Outcome, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None
+) -> str:
+    """The first of these that is solved and fits: a shorter context, a higher cap, a smaller precision, more GPUs, a
+    context that is hardly useful; else another device or model."""
+    spec, plan = outcome.shape.spec, outcome.plan
+    for fix, wanted in _candidates(outcome, device, wishes):
+        if _solve(spec, device, profile, wanted, measured_runtime).fits:
+            return fix
     more = format_size(plan.total_bytes - plan.cap_bytes)
     return f"{more} more memory on {device.name}, or a smaller model"
+
+
+def _candidates(outcome: Outcome, device: DeviceInfo, wishes: Wishes) -> Iterator[tuple[str, Wishes]]:
+    shape, plan = outcome.shape, outcome.plan
+    context = largest_context(shape, plan.cap_bytes, shape.context)
+    if context >= USEFUL_CONTEXT:
+        yield f"--ctx-size {context}", replace(wishes, context=context)
+    needed = -(-plan.total_bytes // MIB)
+    # What is asked for beyond the device's memory is cut down to it, and then does not fit.
+    yield f"--max-memory {needed}MiB", replace(wishes, max_memory=needed * MIB)
+    for dtype in _smaller_precisions(shape):
+        yield f"--dtype {dtype}", replace(wishes, dtype=dtype)
+    for gpus in range(wishes.tp + 1, wishes.gpus_available + 1):
+        if shares_out(shape.spec, gpus) and shape.dtype in BYTES_PER_VALUE:
+            yield f"--gpus {gpus}", replace(wishes, tp=gpus)
+    if context:
+        yield f"--ctx-size {context}", replace(wishes, context=context)
+
+
+def _smaller_precisions(shape: Shape) -> Iterator[Dtype]:
+    """Precisions that take less than the shape's and that this installation can run."""
+    order: tuple[Dtype, ...] = ("bf16", "int8", "nf4")
+    for dtype in order:
+        smaller = replace(shape, dtype=dtype)
+        if runs(smaller) and total(smaller) < total(shape):
+            yield dtype

@@ -1,66 +1,19 @@
-"""A plan for people (a table as plain lines) and for scripts (the object of `plan --json`)."""
+"""The object of `plan --json` (CONTRACT.md); bytes are integers and per worker."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
+from specmemo_chat.memory.frontier import Frontier, Point
 from specmemo_chat.memory.plan import Outcome
-from specmemo_chat.sizes import format_size
-
-BAR_WIDTH = 32
-
-LABELS = {
-    "target_weights": "target weights",
-    "draft_weights": "draft weights",
-    "target_kv": "target KV cache",
-    "tree_slots": "tree slots",
-    "draft_kv": "draft KV cache",
-    "prefill_activations": "prefill activations",
-    "verify_activations": "verify activations",
-    "logits": "logits",
-    "draft_features": "draft features",
-    "growth_transient": "growth transient",
-    "runtime": "runtime",
-}
+from specmemo_chat.memory.throughput import DeviceSpeed, Expected
 
 
-def plan_lines(outcome: Outcome, device: str, reason: str) -> list[str]:
-    """The table: one line for each term that is not 0, the sum against the cap, and what was conceded."""
-    return list(_lines(outcome, device, reason))
-
-
-def _lines(outcome: Outcome, device: str, reason: str) -> Iterator[str]:
-    plan = outcome.plan
-    each = f", each of {plan.tp} workers" if plan.tp > 1 else ""
-    yield f"{plan.model} on {device} in {plan.dtype}{each}"
-    yield f"profile {plan.profile}: {reason}"
-    yield ""
-    largest = max(*plan.terms.values(), 1)
-    for name, size in plan.terms.items():
-        if size:
-            bar = "█" * round(BAR_WIDTH * size / largest) or "▏"
-            yield f"  {LABELS[name]:<20}{format_size(size):>11}  {bar}"
-    yield f"  {'total':<20}{format_size(plan.total_bytes):>11}"
-    yield f"  {'cap':<20}{format_size(plan.cap_bytes):>11}"
-    yield ""
-    yield (
-        f"context {plan.context_tokens} tokens, {plan.rows} {'row' if plan.rows == 1 else 'rows'}, "
-        f"draft {'+'.join(plan.drafters) or 'none'}, trees of {plan.tree_nodes} {_nodes(plan.tree_nodes)}, "
-        f"prefill in chunks of {plan.prefill_chunk}"
-    )
-    yield from (f"conceded: {sentence}" for sentence in plan.concessions)
-    yield from (f"note: {sentence}" for sentence in outcome.notes)
-    spare = plan.cap_bytes - plan.total_bytes
-    yield f"fits, {format_size(spare)} to spare" if outcome.fits else f"does not fit: {format_size(-spare)} too much"
-
-
-def _nodes(count: int) -> str:
-    return "node" if count == 1 else "nodes"
-
-
-def plan_json(outcome: Outcome, device: str) -> dict[str, Any]:
-    """The object of CONTRACT.md's `plan --json`; bytes are per worker."""
+def plan_json(
+    outcome: Outcome, device: str, expected: Expected | None = None, speed: DeviceSpeed | None = None
+) -> dict[str, Any]:
+    """`device` is the name that the user gave. `expected` is null where the device's bandwidth is not known or the
+    plan does not fit."""
     plan = outcome.plan
     values: dict[str, Any] = {
         "schema": 1,
@@ -79,7 +32,40 @@ def plan_json(outcome: Outcome, device: str) -> dict[str, Any]:
         "prefill_chunk": plan.prefill_chunk,
         "tp": plan.tp,
         "concessions": list(plan.concessions),
+        "notes": list(outcome.notes),
+        "expected": None,
     }
+    if expected is not None and speed is not None:
+        values["expected"] = {
+            "tokens_per_second": round(expected.tokens_per_second, 3),
+            "plain_tokens_per_second": round(expected.plain, 3),
+            "mean_acceptance_length": round(expected.tokens_per_step, 3),
+            "tree_nodes": expected.nodes,
+            "prefill_s": round(expected.prefill_s, 4),
+            "basis": f"estimate: roofline of {speed.source}",
+        }
     if outcome.smallest_fix is not None:
         values["smallest_fix"] = outcome.smallest_fix
     return values
+
+
+def frontier_json(frontier: Frontier) -> dict[str, Any]:
+    """The points of growing budget, and the smallest budget that keeps 96 % of the speed."""
+    return {
+        "frontier": [_point(point) for point in frontier.points],
+        "lower_bound": _point(frontier.lower_bound),
+    }
+
+
+def _point(point: Point) -> dict[str, Any]:
+    shape = point.shape
+    return {
+        "budget_bytes": point.budget,
+        "tree_nodes": shape.nodes,
+        "drafters": list(point.drafters),
+        "dtype": shape.dtype,
+        "prefill_chunk": shape.chunk,
+        "context_tokens": shape.context,
+        "expected_tokens_per_second": round(point.tokens_per_second, 3),
+        "relative_throughput": round(point.relative, 4),
+    }

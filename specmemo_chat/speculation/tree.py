@@ -110,3 +110,9 @@ class Verdict:
     def accepted(self) -> int:
         """How many draft tokens were accepted."""
         return len(self.tokens) - 1
+
+
+def draft_scratch(nodes: int, depth: int, width: int) -> int:
+    """Slots beside its committed tokens that a drafter with keys and values of its own needs in each row, for trees of
+    at most `nodes` nodes (root included): every level but the last is run whole, and padding takes one."""
+    return max(1, (depth - 1) * min(width, nodes - 1))

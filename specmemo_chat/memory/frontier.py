@@ -1,0 +1,83 @@
+"""The budget against the expected throughput: the paper's question, which is the smallest budget that keeps its speed.
+
+Every concession but the context is in play: prefill chunk, tree, draft head, drafter, and the weight precisions that
+profile or user allow. The context stays, because a shorter one costs no speed but the conversation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.memory.concessions import other_precisions
+from specmemo_chat.memory.contract import NODE_BUCKETS
+from specmemo_chat.memory.footprint import Shape, total
+from specmemo_chat.memory.plan import drafters
+from specmemo_chat.memory.throughput import DeviceSpeed, expect
+from specmemo_chat.memory.wishes import Wishes
+from specmemo_chat.profiles import Profile
+
+# The paper (SpecMemo, arXiv 2506.01986) keeps 96 % of the speculative throughput.
+KEPT = 0.96
+
+
+@dataclass(frozen=True)
+class Point:
+    """The best that a budget (bytes per worker) buys. `relative` compares the throughput of whole turns with that of an
+    unlimited budget; `tokens_per_second` is of decoding."""
+
+    budget: int
+    shape: Shape
+    drafters: tuple[str, ...]
+    tokens_per_second: float
+    relative: float
+
+
+@dataclass(frozen=True)
+class Frontier:
+    """Points of growing budget and growing throughput; none is beaten by a cheaper one."""
+
+    points: tuple[Point, ...]
+
+    @property
+    def lower_bound(self) -> Point:
+        """The smallest budget whose throughput is at least 96 % of the unlimited one."""
+        return next(point for point in self.points if point.relative >= KEPT)
+
+
+def frontier(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, speed: DeviceSpeed) -> Frontier:
+    """All that can be bought below the shape that is aimed at (`wishes.start`), whatever the cap."""
+    rated = []
+    for shape in _candidates(aim, device, profile, wishes):
+        names = drafters(shape, wishes) if shape.nodes > 1 else ()
+        expected = expect(shape, names, profile.tree_depth, profile.tree_width, speed)
+        rated.append((total(shape), -expected.turn_throughput, shape, names, expected.tokens_per_second))
+    rated.sort(key=lambda entry: entry[:2])
+    fastest = max(-negative for _, negative, *_ in rated)
+    points: list[Point] = []
+    for budget, negative, shape, names, rate in rated:
+        relative = -negative / fastest
+        if not points or relative > points[-1].relative:
+            points.append(Point(budget, shape, names, rate, relative))
+    return Frontier(tuple(points))
+
+
+def _candidates(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes) -> Iterator[Shape]:
+    whole = replace(aim, allocate_at_load=True)
+    heads = [None] if whole.draft is None else [None, whole.draft]
+    for shape in (whole, *other_precisions(whole, device, profile, wishes)):
+        for nodes in NODE_BUCKETS:
+            for head in heads:
+                for chunk in _chunks(shape, profile):
+                    # A head without a tree would take memory for nothing.
+                    if nodes <= shape.nodes and (head is None or nodes > 1):
+                        yield replace(shape, nodes=nodes, draft=head, chunk=chunk)
+
+
+def _chunks(shape: Shape, profile: Profile) -> list[int]:
+    """The chunk sizes that concessions go through."""
+    sizes = [shape.chunk]
+    while sizes[-1] > min(shape.chunk, profile.prefill_chunk_minimum):
+        sizes.append(max(profile.prefill_chunk_minimum, sizes[-1] // 2))
+    return sizes

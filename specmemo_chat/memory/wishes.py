@@ -1,0 +1,102 @@
+"""What the user set, and the shape of memory that it asks for before any concession."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.errors import UsageError
+from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype
+from specmemo_chat.memory.drafts import DraftShape
+from specmemo_chat.memory.footprint import Shape, runtime_bytes
+from specmemo_chat.profiles import Profile
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What the user set. 0, None and "auto": not set. `max_memory` is bytes per worker.
+
+    `draft` is "auto", "none", "ngram" or the location of a draft with weights, whose shape is `head`; under "auto" the
+    planner may leave the head out, a head that the user named stays. `gpus_available` bounds the `--gpus` that a
+    fix may name.
+    """
+
+    max_memory: int = 0
+    context: int = 0
+    dtype: Dtype | None = None
+    draft: str = "auto"
+    rows: int = 1
+    tp: int = 1
+    head: DraftShape | None = None
+    gpus_available: int = 1
+
+    @property
+    def head_may_go(self) -> bool:
+        """The user did not ask for this head."""
+        return self.draft == "auto"
+
+
+def check(spec: ModelSpec, wishes: Wishes) -> None:
+    """Raise UsageError where the wishes make no sense for this model."""
+    if wishes.context > spec.max_context:
+        raise UsageError(
+            f"--ctx-size {wishes.context} is more than {spec.name} was made for ({spec.max_context} tokens)",
+            f"give --ctx-size {spec.max_context} or less",
+        )
+    for what, size in (("key-value heads", spec.kv_heads), ("heads", spec.heads), ("MLP columns", spec.intermediate)):
+        if size % wishes.tp:
+            raise UsageError(
+                f"{spec.name} cannot be shared out over {wishes.tp} workers: it has {size} {what}",
+                f"give --gpus {max(count for count in range(1, wishes.tp) if shares_out(spec, count))}",
+            )
+    if wishes.tp > 1 and wishes.dtype in ("int8", "nf4"):
+        raise UsageError(
+            f"--dtype {wishes.dtype} runs on one worker only: bitsandbytes' weights cannot be shared out",
+            "leave out --gpus, or use --dtype bf16",
+        )
+
+
+def shares_out(spec: ModelSpec, workers: int) -> bool:
+    """Heads and MLP columns divide evenly among `workers`."""
+    return all(size % workers == 0 for size in (spec.kv_heads, spec.heads, spec.intermediate))
+
+
+def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None) -> Shape:
+    """The shape that is aimed at. `measured_runtime`: bytes that this device was measured to take, None: assumed."""
+    dtype = wishes.dtype or auto_dtype(device)
+    context = wishes.context or min(profile.context, spec.max_context)
+    return Shape(
+        spec=spec,
+        dtype=dtype,
+        compute=compute_dtype(dtype, device),
+        context=context,
+        nodes=1 if wishes.draft == "none" else bucket(profile.tree_nodes),
+        chunk=min(profile.prefill_chunk, context),
+        runtime=runtime_bytes(device.kind, spec.vocab, measured_runtime),
+        rows=wishes.rows,
+        tp=wishes.tp,
+        growth=profile.growth_tokens,
+        draft=wishes.head,
+        depth=profile.tree_depth,
+        width=profile.tree_width,
+    )
+
+
+def auto_dtype(device: DeviceInfo) -> Dtype:
+    """CUDA: bf16 from compute capability 8.0 on, below it fp16. ROCm bf16, MPS fp16. CPU bf16 where it is native."""
+    if device.kind == "cuda":
+        return "bf16" if (device.compute_capability or (0, 0)) >= (8, 0) else "fp16"
+    if device.kind == "cpu":
+        return "bf16" if device.native_bf16 else "fp32"
+    return "bf16" if device.kind == "rocm" else "fp16"
+
+
+def compute_dtype(dtype: Dtype, device: DeviceInfo) -> Dtype:
+    """The precision of activations, keys and values: the weights' own, or the device's where they are quantised."""
+    return dtype if dtype in BYTES_PER_VALUE else auto_dtype(device)
+
+
+def bucket(nodes: int) -> int:
+    """The largest node bucket that is at most `nodes`."""
+    return max(size for size in NODE_BUCKETS if size <= max(1, nodes))

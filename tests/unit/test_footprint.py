@@ -1,0 +1,230 @@
+"""The footprint against calculations by hand: every number below is worked out from the shapes, not by the program."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from specmemo_chat.catalog.aliases import load_catalog
+from specmemo_chat.catalog.config import spec_from_config
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.memory import footprint as module
+from specmemo_chat.memory.drafts import DraftShape
+from specmemo_chat.memory.footprint import (
+    TERMS,
+    Shape,
+    draft_weights,
+    embedding_is_sharded,
+    footprint,
+    matrix_bytes,
+    runtime_bytes,
+    target_weights,
+    total,
+)
+from specmemo_chat.sizes import MIB
+from tests.models import random_model, target_of
+
+
+def spec(name: str) -> ModelSpec:
+    return load_catalog()[name].spec()
+
+
+def shape(model: ModelSpec, **changes: object) -> Shape:
+    """4,096 tokens of context, trees of 64 nodes, chunks of 512, in fp16."""
+    base = Shape(model, "fp16", "fp16", context=4096, nodes=64, chunk=512, runtime=640 * MIB)
+    return replace(base, **changes)  # type: ignore[arg-type]
+
+
+# Per layer: attention matrices, MLP matrices, norms; then embedding, output head, last norm.
+LLAMA_2_7B = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008 + 2 * 4096) + 2 * 32000 * 4096 + 4096
+LLAMA_31_8B = 32 * (2 * 4096 * 4096 + 2 * 4096 * 1024 + 3 * 4096 * 14336 + 2 * 4096) + 2 * 128256 * 4096 + 4096
+# Explicit head_dim: 16 heads of 128 are wider than the hidden size of 1,024. Norms of queries and keys. Tied.
+QWEN3_06B = 28 * (1024 * 2048 * 2 + 2 * 1024 * 1024 + 3 * 1024 * 3072 + 2 * 1024 + 2 * 128) + 151936 * 1024 + 1024
+# Biases of the q, k and v projections. Tied.
+QWEN25_05B = 24 * (2 * 896 * 896 + 2 * 896 * 128 + 896 + 2 * 128 + 3 * 896 * 4864 + 2 * 896) + 151936 * 896 + 896
+
+
+@pytest.mark.parametrize(
+    ("name", "parameters", "kv_per_token"),
+    [
+        # 2 · layers · kv_heads · head_dim · 2 bytes.
+        ("llama-2-7b-chat", LLAMA_2_7B, 524_288),
+        ("llama-3.1-8b", LLAMA_31_8B, 2 * 32 * 8 * 128 * 2),
+        ("qwen3-0.6b", QWEN3_06B, 2 * 28 * 8 * 128 * 2),
+        ("qwen2.5-0.5b-instruct", QWEN25_05B, 2 * 24 * 2 * 64 * 2),
+    ],
+)
+def test_weights_and_kv_by_hand(name: str, parameters: int, kv_per_token: int) -> None:
+    model = spec(name)
+    assert model.parameters == parameters
+    assert target_weights(model, "fp16", "fp16") == 2 * parameters
+    assert target_weights(model, "fp32", "fp32") == 4 * parameters
+    assert model.kv_bytes_per_token(2) == kv_per_token
+    assert footprint(shape(model))["target_kv"] == 4096 * kv_per_token
+
+
+def test_llama_2_7b_whole() -> None:
+    """All terms of the plan for a Titan RTX, by hand; issue 3 allows 2 %."""
+    terms = footprint(shape(spec("llama-2-7b-chat")))
+    assert terms["target_weights"] == 13_476_831_232
+    capacity = 4352  # 4,096 + 64, rounded up to steps of 256
+    by_hand = {
+        "target_weights": 13_476_831_232,
+        "draft_weights": 0,
+        "target_kv": 524_288 * 4096,
+        "tree_slots": 524_288 * (capacity - 4096),
+        "draft_kv": 0,
+        # Residual, its norm and two fp32 copies; the mask; q, k, v and their rotations, two outputs, the mask as
+        # truth values and as fp16 (which is more than the MLP's three of 11,008).
+        "prefill_activations": 512 * (4096 * 12 + capacity + 2 * 3 * 4096 * 2 + 2 * 4096 * 2 + capacity * 3),
+        "verify_activations": 64 * (4096 * 12 + capacity + 2 * 3 * 4096 * 2 + 2 * 4096 * 2 + capacity * 3),
+        # fp16 values and the fp32 copy that is sampled from.
+        "logits": 64 * 32000 * 6,
+        "draft_features": 0,
+        # One layer's keys and values.
+        "growth_transient": 2 * 4096 * 2 * capacity,
+        "runtime": 640 * MIB,
+    }
+    assert terms == by_hand
+    assert total(shape(spec("llama-2-7b-chat"))) == sum(by_hand.values())
+
+
+def test_the_terms_are_the_contracts() -> None:
+    assert tuple(footprint(shape(spec("qwen3-0.6b")))) == TERMS
+
+
+def test_tied_embeddings_are_counted_once() -> None:
+    model = spec("qwen3-0.6b")
+    untied = replace(model, tied_embeddings=False)
+    assert target_weights(untied, "fp16", "fp16") - target_weights(model, "fp16", "fp16") == 2 * 151936 * 1024
+
+
+def test_rows_multiply_what_each_row_has() -> None:
+    one, ten = footprint(shape(spec("llama-3.1-8b"))), footprint(shape(spec("llama-3.1-8b"), rows=10))
+    for term in ("target_kv", "tree_slots", "logits", "verify_activations", "growth_transient"):
+        assert ten[term] == 10 * one[term], term
+    for term in ("target_weights", "prefill_activations", "runtime"):
+        assert ten[term] == one[term], term
+
+
+def test_an_arena_that_is_whole_at_load_never_grows() -> None:
+    assert footprint(shape(spec("llama-2-7b-chat"), allocate_at_load=True))["growth_transient"] == 0
+
+
+def test_70b_on_eight_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """17.2 GB a rank: everything is shared out but the norms (transformers 5.23 and later)."""
+    model = spec("llama-2-70b-chat")
+    embedding_is_sharded.cache_clear()
+    monkeypatch.setattr(module.importlib.metadata, "version", lambda _name: "5.23.0")
+    norms = 80 * 2 * 8192 + 8192
+    rank = 2 * ((model.parameters - norms) // 8 + norms)
+    assert target_weights(model, "bf16", "bf16", tp=8) == rank
+    assert rank == pytest.approx(17.2e9, rel=0.005)
+    assert model.kv_bytes_per_token(2, 8) == 2 * 80 * 1 * 128 * 2
+    embedding_is_sharded.cache_clear()
+    monkeypatch.setattr(module.importlib.metadata, "version", lambda _name: "5.17.1")
+    assert target_weights(model, "bf16", "bf16", tp=8) == rank + 2 * 32000 * 8192 * 7 // 8
+    embedding_is_sharded.cache_clear()
+
+
+def test_a_tied_head_beside_a_whole_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where only the output head is split, tied weights are there twice."""
+    model = spec("llama-3.2-1b")
+    embedding_is_sharded.cache_clear()
+    monkeypatch.setattr(module.importlib.metadata, "version", lambda _name: "5.17.0")
+    whole, part = 128256 * 2048 * 2, 128256 * 2048 * 2 // 8
+    norms = 16 * 2 * 2048 + 2048
+    layers = 2 * ((model.parameters - norms - 128256 * 2048) // 8 + norms)
+    assert target_weights(model, "bf16", "bf16", tp=8) == layers + whole + part
+    embedding_is_sharded.cache_clear()
+
+
+def test_quantised_matrices() -> None:
+    assert matrix_bytes(11008, 4096, "int8") == 11008 * 4096 + 4 * 11008
+    # Half a byte a value, an fp32 scale for 64 values, 16 fp32 codes.
+    assert matrix_bytes(11008, 4096, "nf4") == 11008 * 4096 // 2 + 4 * 11008 * 4096 // 64 + 64
+    assert matrix_bytes(3, 5, "nf4") == 8 + 4 + 64
+
+
+def test_a_quantised_model_keeps_embedding_head_and_norms() -> None:
+    model = spec("llama-2-7b-chat")
+    kept = 2 * (2 * 32000 * 4096 + 32 * 2 * 4096 + 4096)
+    values = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
+    scales = 32 * 4 * (4 * 4096 + 2 * 11008 + 4096)
+    assert target_weights(model, "int8", "fp16") == kept + values + scales
+    nf4 = target_weights(model, "nf4", "fp16")
+    assert nf4 == kept + values // 2 + values // 16 + 32 * 7 * 64
+
+
+def test_an_eagle_head_by_hand() -> None:
+    """FORMATS.md, EAGLE-1 for Llama-2-7B: fc with its bias, one layer without its first norm; no embedding, no output
+    head, but the map of the vocabulary."""
+    model = spec("llama-2-7b-chat")
+    head = DraftShape(
+        "eagle", replace(model, layers=1), "fp16", vocab=32000, target_hidden=4096, feature_count=1, fc_bias=True
+    )
+    parameters = 2 * 4096 * 4096 + 4096 + 4 * 4096 * 4096 + 3 * 4096 * 11008 + 4096
+    assert draft_weights(head) == 2 * parameters + 8 * 32000
+    with_head, without = footprint(shape(model, draft=head)), footprint(shape(model))
+    # 4,096 tokens and 7 levels of 8 nodes, rounded up to steps of 256.
+    assert with_head["draft_kv"] == 2 * 1 * 4096 * 2 * 4352
+    # One hidden state for each token of the largest forward, and for 64 that wait.
+    assert with_head["draft_features"] == 4096 * 2 * (512 + 64)
+    assert without["draft_kv"] == without["draft_features"] == 0
+
+
+def test_an_eagle_3_head_by_hand() -> None:
+    """FORMATS.md, EAGLE-3 for Llama-3.1-8B: fc of three features, q/k/v of twice the width, four norms, an output head
+    of 32,000 words with its map."""
+    model = replace(spec("llama-3.1-8b"), layers=1)
+    head = DraftShape("eagle3", model, "bf16", vocab=32000, target_hidden=4096, feature_count=3)
+    attention = 2 * 4096 * (4096 + 2 * 1024) + 4096 * 4096
+    parameters = 3 * 4096 * 4096 + attention + 3 * 4096 * 14336 + 4 * 4096 + 32000 * 4096
+    assert draft_weights(head) == 2 * parameters + 8 * 32000
+    terms = footprint(shape(spec("llama-3.1-8b"), draft=head))
+    assert terms["draft_features"] == 3 * 4096 * 2 * (512 + 64)
+
+
+def test_the_larger_of_two_arenas_decides_the_transient() -> None:
+    """Qwen2.5-7B has 4 key-value heads of 128; a head with 32 of them has the larger layer."""
+    head = DraftShape("eagle", replace(spec("llama-2-7b-chat"), layers=1), "fp16")
+    terms = footprint(shape(spec("qwen2.5-7b-instruct"), draft=head))
+    assert terms["growth_transient"] == 2 * 4096 * 2 * 4352
+
+
+def test_a_draft_model_is_counted_whole() -> None:
+    small = spec("qwen2.5-0.5b-instruct")
+    assert draft_weights(DraftShape("model", small, "bf16")) == 2 * QWEN25_05B
+    terms = footprint(shape(spec("qwen2.5-7b-instruct"), draft=DraftShape("model", small, "bf16")))
+    assert terms["draft_kv"] == 2 * 24 * 2 * 64 * 2 * 4352
+    assert terms["draft_features"] == 0
+
+
+def test_the_runtime_is_assumed_until_it_is_measured() -> None:
+    assert runtime_bytes("cuda", 32000) == 640 * MIB
+    # On the processor the tokenizer is in the same memory.
+    assert runtime_bytes("cpu", 32000) == 420 * MIB + 768 * 32000
+    assert runtime_bytes("cuda", 32000, 300 * MIB) == runtime_bytes("cpu", 32000, 300 * MIB) == 300 * MIB
+
+
+@pytest.mark.parametrize("changes", [{}, {"tie_word_embeddings": True}, {"attention_bias": True}], ids=str)
+def test_what_transformers_builds_takes_the_bytes_that_were_planned(
+    architecture: str, changes: dict[str, bool]
+) -> None:
+    model = random_model(architecture, **changes)
+    config = {**model.config.to_dict(), "model_type": architecture}
+    described = spec_from_config("m", "m", config)
+    # A tied weight is one parameter.
+    assert target_weights(described, "fp32", "fp32") == sum(parameter.nbytes for parameter in model.parameters())
+
+
+def test_the_arena_takes_the_bytes_that_were_planned(llama: Any) -> None:
+    described = spec_from_config("m", "m", {**llama.config.to_dict(), "model_type": "llama"})
+    planned = Shape(described, "fp32", "fp32", context=300, nodes=16, chunk=64, runtime=0, rows=3, growth=32)
+    arena = target_of(llama).new_arena(3, 300, 32, 16, allocate_at_load=True)
+    terms = footprint(planned)
+    assert terms["target_kv"] + terms["tree_slots"] == arena.nbytes
+    # While it grows, one layer is there twice: its old tensors count for less than the new ones.
+    assert terms["growth_transient"] == arena.nbytes // described.layers

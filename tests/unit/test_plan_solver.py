@@ -1,0 +1,362 @@
+"""The planner over random shapes, caps and flags: refused or within the cap, never beside the user's wishes, and what
+it names as a fix fits."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specmemo_chat.catalog.aliases import load_catalog
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.errors import PlanError, UsageError
+from specmemo_chat.memory import concessions as concessions_module
+from specmemo_chat.memory.absent import described_device
+from specmemo_chat.memory.concessions import in_precision
+from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
+from specmemo_chat.memory.drafts import DraftShape
+from specmemo_chat.memory.footprint import Shape, total
+from specmemo_chat.memory.inverse import SMALLEST_CONTEXT, largest_chunk, largest_context, largest_tree
+from specmemo_chat.memory.plan import Outcome, make_plan, refusal, solve
+from specmemo_chat.memory.wishes import Wishes, auto_dtype, start
+from specmemo_chat.profiles import Profile, load_profiles
+from specmemo_chat.sizes import GIB, MIB, parse_size
+
+PROFILES = load_profiles()
+TITAN = PROFILES["titan-rtx-24gb"]
+LLAMA = load_catalog()["llama-2-7b-chat"].spec()
+
+
+def gpu(memory: int = 24 * GIB, capability: tuple[int, int] = (8, 6)) -> DeviceInfo:
+    return DeviceInfo(0, "cuda", "a GPU", "u", memory, memory, memory, compute_capability=capability)
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> ModelSpec:
+    kv_heads = draw(st.sampled_from([1, 2, 4, 8, 32]))
+    heads = kv_heads * draw(st.sampled_from([1, 2, 4, 8]))
+    head_dim = draw(st.sampled_from([16, 64, 80, 128]))
+    return ModelSpec(
+        name="random",
+        location="random",
+        model_type="llama",
+        hidden=draw(st.integers(1, 64)) * 64,
+        layers=draw(st.integers(1, 80)),
+        heads=heads,
+        kv_heads=kv_heads,
+        head_dim=head_dim,
+        intermediate=draw(st.integers(1, 220)) * 64,
+        vocab=draw(st.integers(10, 160_000)),
+        max_context=draw(st.integers(64, 131_072)),
+        tied_embeddings=draw(st.booleans()),
+        qkv_bias=draw(st.booleans()),
+        qk_norm=draw(st.booleans()),
+    )
+
+
+@st.composite
+def heads_of(draw: st.DrawFn, spec: ModelSpec) -> DraftShape | None:
+    kind = draw(st.sampled_from(["eagle", "eagle3", "model", None]))
+    if kind is None:
+        return None
+    return DraftShape(
+        kind,
+        replace(spec, layers=1, location="a head"),
+        draw(st.sampled_from(["bf16", "fp32"])),
+        vocab=min(32000, spec.vocab),
+        target_hidden=spec.hidden,
+        feature_count={"eagle": 1, "eagle3": 3, "model": 0}[kind],
+    )
+
+
+@st.composite
+def cases(draw: st.DrawFn) -> tuple[ModelSpec, DeviceInfo, Profile, Wishes]:
+    spec = draw(specs())
+    kind = draw(st.sampled_from(["cuda", "rocm", "mps", "cpu"]))
+    memory = draw(st.integers(1, 1000)) * 256 * MIB
+    device = DeviceInfo(
+        0, kind, "a device", "u", memory, memory, draw(st.integers(0, memory)),
+        compute_capability=draw(st.sampled_from([(7, 5), (8, 0)])) if kind == "cuda" else None,
+        native_bf16=draw(st.booleans()),
+    )  # fmt: skip
+    profile = replace(
+        PROFILES[draw(st.sampled_from(sorted(PROFILES)))],
+        precisions=tuple(draw(st.lists(st.sampled_from(["bf16", "int8", "nf4"]), unique=True, max_size=3))),
+    )
+    draft = draw(st.sampled_from(["auto", "none", "ngram", "a head"]))
+    head = draw(heads_of(spec)) if draft in ("auto", "a head") else None
+    tp = draw(st.sampled_from([tp for tp in (1, 2, 4, 8) if spec.kv_heads % tp == 0 and spec.intermediate % tp == 0]))
+    dtypes = [None, "bf16", "fp16", "fp32"] + (["int8", "nf4"] if tp == 1 else [])
+    wishes = Wishes(
+        max_memory=draw(st.one_of(st.just(0), st.integers(1, 2 * memory))),
+        context=draw(st.one_of(st.just(0), st.integers(min(16, spec.max_context), spec.max_context))),
+        dtype=draw(st.sampled_from(dtypes)),  # type: ignore[arg-type]
+        draft=draft,
+        rows=draw(st.integers(1, 16)),
+        tp=tp,
+        head=head,
+        gpus_available=draw(st.sampled_from([1, 8])),
+    )
+    return spec, device, profile, wishes
+
+
+@pytest.fixture(autouse=True)
+def bitsandbytes_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The planner may choose every precision, whatever this machine has installed."""
+    monkeypatch.setattr(concessions_module.importlib.util, "find_spec", lambda _name: object())
+
+
+def as_shape(plan: Plan, outcome: Outcome) -> Shape:
+    """The shape that arena and drafters would build from the plan alone."""
+    return replace(
+        outcome.shape,
+        dtype=plan.dtype,
+        context=plan.context_tokens,
+        nodes=plan.tree_nodes,
+        chunk=plan.prefill_chunk,
+        rows=plan.rows,
+        tp=plan.tp,
+        growth=plan.growth_tokens,
+        allocate_at_load=plan.allocate_at_load,
+    )
+
+
+@settings(max_examples=300, deadline=None)
+@given(cases())
+def test_a_plan_is_refused_or_within_the_cap(case: tuple[ModelSpec, DeviceInfo, Profile, Wishes]) -> None:
+    spec, device, profile, wishes = case
+    outcome = solve(spec, device, profile, wishes)
+    plan = outcome.plan
+    assert plan.total_bytes == sum(plan.terms.values()) == total(as_shape(plan, outcome))
+    assert outcome.fits == (plan.total_bytes <= plan.cap_bytes)
+    assert plan.cap_bytes <= device.usable_bytes
+    if wishes.max_memory:
+        assert plan.cap_bytes <= wishes.max_memory
+    # What the user set stays.
+    if wishes.context:
+        assert plan.context_tokens == wishes.context
+    if wishes.dtype:
+        assert plan.dtype == wishes.dtype
+    if wishes.draft == "none":
+        assert (plan.drafters, plan.tree_nodes) == ((), 1)
+    if wishes.draft == "a head" and wishes.head is not None:
+        assert plan.drafters == ("ngram", wishes.head.kind)
+        assert plan.draft == "a head"
+    assert (plan.rows, plan.tp) == (wishes.rows, wishes.tp)
+    assert plan.context_tokens <= spec.max_context
+    assert outcome.fits == (outcome.smallest_fix is None)
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_nothing_is_conceded_without_need(case: tuple[ModelSpec, DeviceInfo, Profile, Wishes]) -> None:
+    spec, device, profile, wishes = case
+    outcome = solve(spec, device, profile, wishes)
+    aim = replace(start(spec, device, profile, wishes, None), allocate_at_load=True)
+    if total(aim) <= outcome.plan.cap_bytes:
+        assert outcome.fits
+        assert outcome.plan.concessions == ()
+    elif outcome.fits:
+        assert outcome.plan.concessions
+    else:
+        # Refused: not even the least of everything that may be conceded fits.
+        least = replace(
+            aim,
+            chunk=min(aim.chunk, profile.prefill_chunk_minimum),
+            nodes=min(aim.nodes, profile.tree_nodes_minimum),
+            context=aim.context if wishes.context else min(aim.context, profile.context_minimum),
+            draft=None if wishes.head_may_go else aim.draft,
+        )
+        assert total(least) > outcome.plan.cap_bytes
+
+
+@settings(max_examples=150, deadline=None)
+@given(cases())
+def test_the_smallest_fix_fits(case: tuple[ModelSpec, DeviceInfo, Profile, Wishes]) -> None:
+    spec, device, profile, wishes = case
+    fix = solve(spec, device, profile, wishes).smallest_fix
+    if fix is None or not fix.startswith("--"):
+        return
+    flag, value = fix.split()
+    if flag == "--ctx-size":
+        mended = replace(wishes, context=int(value))
+    elif flag == "--max-memory":
+        mended = replace(wishes, max_memory=parse_size(value))
+    elif flag == "--gpus":
+        mended = replace(wishes, tp=int(value))
+    else:
+        assert flag == "--dtype"
+        mended = replace(wishes, dtype=value)  # type: ignore[arg-type]
+    assert solve(spec, device, profile, mended).fits
+
+
+@st.composite
+def shapes(draw: st.DrawFn) -> Shape:
+    spec, device, profile, wishes = draw(cases())
+    return replace(start(spec, device, profile, wishes, None), allocate_at_load=draw(st.booleans()))
+
+
+@settings(max_examples=200, deadline=None)
+@given(shapes(), st.integers(0, 64 * GIB))
+def test_the_inverse_is_tight(shape: Shape, cap: int) -> None:
+    """What is found fits, and one step more would not."""
+    limit = shape.spec.max_context
+    context = largest_context(shape, cap, limit)
+    assert context <= limit
+    if context:
+        assert total(replace(shape, context=context)) <= cap
+    following = max(context + 1, SMALLEST_CONTEXT)
+    if following <= limit:
+        assert total(replace(shape, context=following)) > cap
+
+    chunk = largest_chunk(shape, cap, 4096)
+    if chunk:
+        assert total(replace(shape, chunk=chunk)) <= cap
+    if chunk < 4096:
+        assert total(replace(shape, chunk=chunk + 1)) > cap
+
+    tree = largest_tree(shape, cap, 64)
+    if tree:
+        assert total(replace(shape, nodes=tree)) <= cap
+    for nodes in NODE_BUCKETS:
+        if nodes > tree:
+            assert total(replace(shape, nodes=nodes)) > cap
+
+
+@settings(max_examples=100, deadline=None)
+@given(shapes(), st.integers(0, 64 * GIB))
+def test_the_inverse_takes_exactly_what_a_plan_takes(shape: Shape, spare: int) -> None:
+    """With a cap of just what the shape takes, the inverse gives back its own sizes or more."""
+    cap = total(shape)
+    assert largest_context(shape, cap, shape.spec.max_context) >= shape.context or shape.context < SMALLEST_CONTEXT
+    assert largest_chunk(shape, cap + spare, max(4096, shape.chunk)) >= shape.chunk
+    assert largest_tree(shape, cap, 64) >= shape.nodes
+
+
+def test_concessions_come_in_their_order() -> None:
+    """As the cap sinks: the chunk shrinks, then the tree, the head goes, then context and precision."""
+    head = DraftShape("eagle", replace(LLAMA, layers=1, location="a head"), "fp32")
+    profile = replace(TITAN, precisions=("int8",))
+    device = gpu()
+    order: list[str] = []
+    for megabytes in range(19_000, 8_000, -20):
+        wishes = Wishes(max_memory=megabytes * MIB, head=head, dtype=None)
+        outcome = solve(LLAMA, device, profile, wishes)
+        if not outcome.fits:
+            break
+        for sentence in outcome.plan.concessions:
+            kind = " ".join(word for word in sentence.split() if word.isalpha())[:9]
+            if kind not in order:
+                order.append(kind)
+    assert order == ["prefill i", "draft tre", "the draft", "drafts fr", "a context", "weights i"]
+
+
+def test_the_issues_own_case() -> None:
+    """`plan llama-2-7b-chat --device titan-rtx-24gb --dtype fp16 --max-memory 6GiB` is refused with a fix that fits."""
+    facts = TITAN.facts
+    assert facts is not None
+    device = described_device(facts)
+    with pytest.raises(PlanError) as caught:
+        make_plan(LLAMA, device, TITAN, Wishes(max_memory=6 * GIB, dtype="fp16"))
+    assert caught.value.exit_code == 3
+    assert "6.0 GiB" in caught.value.message
+    fix = caught.value.remedy or ""
+    assert fix.startswith("--max-memory ")
+    plan = make_plan(LLAMA, device, TITAN, Wishes(max_memory=parse_size(fix.split()[1]), dtype="fp16"))
+    # One MiB less would not do.
+    less = Wishes(max_memory=plan.cap_bytes - MIB, dtype="fp16")
+    assert not solve(LLAMA, device, TITAN, less).fits
+
+
+def test_the_fixes() -> None:
+    device = gpu(8 * GIB)
+    # A context that the user set too long.
+    assert (solve(LLAMA, gpu(16 * GIB), TITAN, Wishes(context=4096)).smallest_fix or "").startswith("--ctx-size ")
+    # Weights that are too large for the device at all.
+    assert solve(LLAMA, device, TITAN, Wishes()).smallest_fix == "--dtype nf4"
+    # On several workers bitsandbytes cannot help; more workers can.
+    assert solve(LLAMA, device, TITAN, Wishes(tp=2, gpus_available=8)).smallest_fix is None
+    assert solve(LLAMA, gpu(4 * GIB), TITAN, Wishes(tp=2, gpus_available=8)).smallest_fix == "--gpus 8"
+    assert "or a smaller model" in (solve(LLAMA, gpu(2 * GIB), TITAN).smallest_fix or "")
+
+
+def test_without_bitsandbytes_no_quantised_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(concessions_module.importlib.util, "find_spec", lambda _name: None)
+    fix = solve(LLAMA, gpu(8 * GIB), replace(TITAN, precisions=("int8", "nf4"))).smallest_fix or ""
+    assert "more memory on a GPU" in fix
+
+
+@pytest.mark.parametrize(
+    ("device", "dtype"),
+    [
+        (gpu(capability=(8, 0)), "bf16"),
+        (gpu(capability=(7, 5)), "fp16"),
+        (replace(gpu(), kind="rocm", compute_capability=None), "bf16"),
+        (replace(gpu(), kind="mps", compute_capability=None), "fp16"),
+        (replace(gpu(), kind="cpu", compute_capability=None, native_bf16=True), "bf16"),
+        (replace(gpu(), kind="cpu", compute_capability=None, native_bf16=False), "fp32"),
+    ],
+)
+def test_automatic_precision(device: DeviceInfo, dtype: str) -> None:
+    assert auto_dtype(device) == dtype
+    assert solve(LLAMA, replace(device, usable_bytes=64 * GIB, total_bytes=64 * GIB), TITAN).plan.dtype == dtype
+
+
+def test_an_allowed_precision_is_taken_last_and_said() -> None:
+    plan = make_plan(LLAMA, gpu(12 * GIB), replace(TITAN, precisions=("int8",)))
+    assert plan.dtype == "int8"
+    assert plan.kv_dtype == "bf16"
+    assert plan.concessions[0] == "weights in int8 instead of bf16"
+    with pytest.raises(UsageError, match="not a precision"):
+        in_precision(start(LLAMA, gpu(), TITAN, Wishes(), None), "int3", gpu())
+
+
+def test_workers_on_the_processor_share_its_memory() -> None:
+    cpu = DeviceInfo(0, "cpu", "a processor", "cpu", 32 * GIB, 32 * GIB, 32 * GIB, native_bf16=True)
+    one, two = (make_plan(LLAMA, cpu, PROFILES["cpu"], Wishes(tp=tp)) for tp in (1, 2))
+    assert two.cap_bytes == one.cap_bytes // 2
+    asked = solve(LLAMA, cpu, PROFILES["cpu"], Wishes(tp=2, max_memory=20 * GIB))
+    assert asked.plan.cap_bytes == 16 * GIB
+    assert "to each of its workers: the cap is 16.0 GiB" in asked.notes[0]
+
+
+def test_more_than_the_device_has_is_cut_and_said() -> None:
+    outcome = solve(LLAMA, gpu(24 * GIB), TITAN, Wishes(max_memory=100 * GIB))
+    assert outcome.plan.cap_bytes == 24 * GIB
+    assert "--max-memory 100.0 GiB is more than a GPU can give" in outcome.notes[0]
+
+
+@pytest.mark.parametrize(
+    ("wishes", "words", "remedy"),
+    [
+        (Wishes(context=5000), "--ctx-size 5000", "--ctx-size 4096"),
+        (Wishes(tp=3), "over 3 workers", "--gpus 2"),
+        (Wishes(tp=2, dtype="int8"), "--dtype int8 runs on one worker", "leave out --gpus"),
+    ],
+)
+def test_wishes_that_make_no_sense(wishes: Wishes, words: str, remedy: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        solve(LLAMA, gpu(), TITAN, wishes)
+    assert words in caught.value.message
+    assert remedy in (caught.value.remedy or "")
+
+
+def test_a_plan_crosses_to_the_worker_unchanged() -> None:
+    plan = make_plan(LLAMA, gpu(), TITAN)
+    assert Plan.from_json(plan.as_json()) == plan
+    assert plan.generation_bytes == plan.total_bytes - plan.terms["target_weights"] - plan.terms["runtime"]
+
+
+def test_a_measured_runtime_replaces_the_assumption() -> None:
+    assert solve(LLAMA, gpu(), TITAN, measured_runtime=GIB).plan.terms["runtime"] == GIB
+
+
+def test_the_sentences() -> None:
+    fits = solve(LLAMA, gpu(), TITAN)
+    assert fits.sentence.startswith("It fits here: 15.")
+    refused = solve(LLAMA, gpu(8 * GIB), TITAN, Wishes(tp=2, max_memory=GIB))
+    assert "a worker in bf16 at the least, and the cap is 1.0 GiB" in refused.sentence
+    assert refusal("m", refused).message.startswith("m: it does not fit here")
