@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
@@ -22,6 +22,19 @@ class DraftRow:
 
 
 @dataclass(frozen=True)
+class FeatureRow:
+    """What the target thought of tokens that are now committed, in one sequence.
+
+    `states` [n, width] are the hidden states of the tokens at positions [start, start + n), those of the drafter's
+    `feature_layers` beside each other. `draft.tokens` already holds the token after the last of them.
+    """
+
+    draft: DraftRow
+    start: int
+    states: torch.Tensor
+
+
+@dataclass(frozen=True)
 class DraftBudget:
     """Limits of one step: `nodes` of each tree (root included), `depth` levels below the root, `width` children."""
 
@@ -34,7 +47,8 @@ class Drafter(Protocol):
     """Proposes candidate continuations; keeps whatever it needs per row.
 
     `name` is the drafter's name in CONTRACT.md's `drafter`. `feature_layers` are the indices of the hidden states
-    that it wants from the target (empty: none).
+    that it wants from the target, as transformers numbers them: i < layers is the input of layer i, `layers` the output
+    of the final norm (empty: none).
     """
 
     name: str
@@ -44,10 +58,28 @@ class Drafter(Protocol):
         """One tree for each row, rooted at its last token; a tree of the root alone means no proposal."""
         ...
 
-    def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict], features: torch.Tensor | None = None) -> None:
-        """What became of the last proposal. `features`: [rows, nodes, width] hidden states of the scored nodes."""
+    def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
+        """What became of the last proposal."""
         ...
 
     def truncate(self, row: int, length: int) -> None:
-        """The sequence in `row` now has only its first `length` tokens (0: the row is free)."""
+        """The sequence in `row` now has only its first `length` tokens (0: the row is free).
+
+        Where the drafter has `feature_layers`, features come again from position length - 1 on: those of the last
+        remaining token belong to whatever token follows it now.
+        """
+        ...
+
+
+@runtime_checkable
+class FeatureDrafter(Drafter, Protocol):
+    """A drafter with `feature_layers`."""
+
+    def known(self, row: int) -> int:
+        """The position in `row` that `extend` must go on from."""
+        ...
+
+    def extend(self, rows: Rows[FeatureRow]) -> None:
+        """Features of every committed token, once each and in order: after each prefill chunk and each step, plain
+        steps and rows that do not speculate included."""
         ...

@@ -7,13 +7,9 @@ a tree, merged by prefix, those of the longest suffix first.
 from __future__ import annotations
 
 from collections.abc import Sequence as Rows
-from typing import TYPE_CHECKING
 
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
 from specmemo_chat.speculation.tree import DraftTree, Verdict
-
-if TYPE_CHECKING:
-    import torch
 
 LONGEST = 4
 # A first guess of how often a continuation of a match of 1, 2, 3, 4 tokens goes on; the controller calibrates it.
@@ -50,12 +46,13 @@ class _Index:
 
 
 class NgramDrafter:
-    """Implements Drafter over each row's own tokens."""
+    """Implements Drafter over each row's own tokens. Matches of fewer than `shortest` tokens propose nothing."""
 
     name = "ngram"
     feature_layers: tuple[int, ...] = ()
 
-    def __init__(self) -> None:
+    def __init__(self, shortest: int = 1) -> None:
+        self._shortest = shortest
         self._indices: dict[int, _Index] = {}
 
     def propose(self, rows: Rows[DraftRow], budget: DraftBudget) -> list[DraftTree]:
@@ -67,7 +64,7 @@ class NgramDrafter:
         index.extend(row.tokens)
         paths: list[list[int]] = []
         trusts: list[float] = []
-        for size in range(min(LONGEST, len(row.tokens) - 1), 0, -1):
+        for size in range(min(LONGEST, len(row.tokens) - 1), self._shortest - 1, -1):
             if paths and size == 1:
                 break  # one token says too little to add a branch
             ends = index.follows.get(tuple(row.tokens[-size:]), ())
@@ -81,7 +78,7 @@ class NgramDrafter:
             return DraftTree.root_only(row.tokens[-1])
         return DraftTree.from_paths(row.tokens[-1], paths, budget.nodes, trusts, self.name)
 
-    def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict], features: torch.Tensor | None = None) -> None:
+    def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
         """Nothing to learn: the next proposal reads the tokens themselves."""
 
     def truncate(self, row: int, length: int) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow
+from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow, FeatureDrafter, FeatureRow
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.engine.sequence import Counts, Sequence, Step
 from specmemo_chat.errors import UsageError
@@ -40,8 +40,11 @@ class Engine:
             plan.tree_nodes,
             allocate_at_load=plan.allocate_at_load,
         )
-        self.runner = Runner(target, self.arena)
+        self._reader = drafter if isinstance(drafter, FeatureDrafter) and drafter.feature_layers else None
+        self.runner = Runner(target, self.arena, self._reader.feature_layers if self._reader is not None else ())
         self.controller = Controller(plan.node_buckets, adaptive=adaptive)
+        self._suspended = False
+        self._note = ""
         self._budget = DraftBudget(plan.tree_nodes, plan.tree_depth, plan.tree_width)
 
     def open(self, tokens: Rows[int], settings: GenerationSettings, *, row: int = 0, keep: int = 0) -> Sequence:
@@ -58,9 +61,13 @@ class Engine:
             )
         # The last prompt token is always run: its logits decide the first new token.
         keep = min(keep, len(tokens) - 1, self.arena.lengths[row])
-        self.arena.truncate(row, keep)
         if self.drafter is not None:
             self.drafter.truncate(row, keep)
+        if self._reader is not None:
+            # The features of the last kept token are needed once more, beside the token that follows it now; and those
+            # that an error kept from the drafter.
+            keep = min(max(0, keep - 1), self._reader.known(row))
+        self.arena.truncate(row, keep)
         counts = Counts(prompt_tokens=len(tokens), reused_tokens=keep)
         if self.drafter is not None and settings.speculate:
             counts.drafter = self.drafter.name
@@ -92,46 +99,81 @@ class Engine:
         return self.controller.report()
 
     def _prefill(self, sequence: Sequence) -> Step:
-        end = min(sequence.prefilled + self.plan.prefill_chunk, sequence.prompt_length)
-        logits = self.runner.prefill(sequence.row, sequence.tokens[sequence.prefilled : end])
+        start = sequence.prefilled
+        end = min(start + self.plan.prefill_chunk, sequence.prompt_length)
+        logits = self.runner.prefill(sequence.row, sequence.tokens[start:end])
         sequence.prefilled = end
-        if sequence.prefilling:
-            return Step()
-        tree = DraftTree.root_only(sequence.tokens[-1])
-        token = self._draw(sequence, tree, logits)[0]
-        return self._append(sequence, (token,), (False,))
+        step = Step()
+        if not sequence.prefilling:
+            tree = DraftTree.root_only(sequence.tokens[-1])
+            token = self._draw(sequence, tree, logits)[0]
+            step = self._append(sequence, (token,), (False,))
+        self._hand_over([sequence], [start], [slice(None)])
+        return step
 
     def _decode(self, sequences: list[Sequence]) -> list[Step]:
         rows = [sequence.row for sequence in sequences]
         trees = self._propose(sequences)
-        note = ""
         started = time.perf_counter()
         try:
             drawn = self._score(sequences, trees)
         except torch.OutOfMemoryError:
             # Before the reply is lost the tree is: the plain step needs the least memory of all.
             trees = [DraftTree.root_only(sequence.tokens[-1]) for sequence in sequences]
-            self.controller.suspend()
-            note = "the device ran out of memory: the reply goes on with plain decoding"
+            self._suspend()
             drawn = self._score(sequences, trees)
         verdicts = [verify(tree, tokens) for tree, tokens in zip(trees, drawn, strict=True)]
         self.controller.observe(trees, verdicts, time.perf_counter() - started)
+        starts = [self.arena.lengths[row] for row in rows]
+        note, self._note = self._note, ""
         steps = []
         for sequence, tree, verdict in zip(sequences, trees, verdicts, strict=True):
             steps.append(self._commit(sequence, tree, verdict, note))
+        # An end inside the accepted path commits less than the verdict says.
+        counts = [self.arena.lengths[row] - start for row, start in zip(rows, starts, strict=True)]
+        paths = [list(verdict.path[:count]) for verdict, count in zip(verdicts, counts, strict=True)]
+        self._hand_over(sequences, starts, paths)
         if self.drafter is not None:
             self.drafter.observe([DraftRow(row, s.tokens) for row, s in zip(rows, sequences, strict=True)], verdicts)
         return steps
 
+    def _hand_over(self, sequences: Rows[Sequence], starts: Rows[int], paths: Rows[list[int] | slice]) -> None:
+        """Give the drafter the features of the tokens just committed: of sequence i those at `paths[i]` in the last
+        forward, which now stand at positions `starts[i]` on."""
+        states = self.runner.take_features()
+        if self._reader is None or states is None or self._suspended:
+            return
+        try:
+            self._reader.extend(
+                [
+                    FeatureRow(DraftRow(sequence.row, sequence.tokens), start, states[index, path])
+                    for index, (sequence, start, path) in enumerate(zip(sequences, starts, paths, strict=True))
+                ]
+            )
+        except torch.OutOfMemoryError:
+            self._suspend()
+
+    def _suspend(self) -> None:
+        """Draft no more: the device has no memory for it. The drafter falls behind for good."""
+        self._suspended = True
+        self._note = "the device ran out of memory: the reply goes on with plain decoding"
+        self.controller.suspend()
+
     def _propose(self, sequences: list[Sequence]) -> list[DraftTree]:
         plain = [DraftTree.root_only(sequence.tokens[-1]) for sequence in sequences]
-        if self.drafter is None:
+        if self.drafter is None or self._suspended:
             return plain
         asked = [index for index, sequence in enumerate(sequences) if sequence.settings.speculate]
         if not asked:
             return plain
         started = time.perf_counter()
-        drafts = self.drafter.propose([DraftRow(sequences[i].row, sequences[i].tokens) for i in asked], self._budget)
+        try:
+            drafts = self.drafter.propose(
+                [DraftRow(sequences[i].row, sequences[i].tokens) for i in asked], self._budget
+            )
+        except torch.OutOfMemoryError:
+            self._suspend()
+            return plain
         self.controller.drafted(time.perf_counter() - started)
         trees = plain
         for index, draft in zip(asked, drafts, strict=True):

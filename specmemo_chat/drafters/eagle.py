@@ -1,0 +1,162 @@
+"""The EAGLE drafter: a head that continues the target's own hidden states, with dynamic trees.
+
+Entry i of the head's keys and values is the pair (feature of token i, token i + 1). A text of n tokens, of which the
+target has computed all but the last, so has n - 1 entries; the last one's output says what follows the root. Features
+of committed tokens come from the target (`extend`) and wait until the next proposal runs them together; what a tree
+adds to the head's keys and values is scratch and is never kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+from dataclasses import dataclass, field
+
+import torch
+
+from specmemo_chat.drafters.base import DraftBudget, DraftRow, FeatureRow
+from specmemo_chat.drafters.eagle_head import EagleHead
+from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
+from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.drafts import WAITING_TOKENS
+from specmemo_chat.models.target import Target
+from specmemo_chat.speculation.tree import DraftTree, Verdict, draft_scratch
+
+
+@dataclass
+class _Row:
+    """A row's features that the head has not run yet, each with the token that follows it, and the head's state after
+    its last entry (None: not known)."""
+
+    states: list[torch.Tensor] = field(default_factory=list)
+    tokens: list[int] = field(default_factory=list)
+    last: torch.Tensor | None = None
+
+
+class EagleDrafter:
+    """Implements FeatureDrafter with a head. Its arena holds one layer, `plan.context_tokens` in each row."""
+
+    def __init__(self, head: EagleHead, target: Target, plan: Plan) -> None:
+        config = head.config
+        self.name: str = config.kind
+        self.feature_layers = config.feature_layers(target.layers)
+        self.head = head
+        self.arena = KVArena(
+            1,
+            plan.rows,
+            config.kv_heads,
+            config.head_dim,
+            dtype=head.dtype,
+            device=head.device,
+            limit_tokens=plan.context_tokens,
+            growth_tokens=plan.growth_tokens,
+            scratch_tokens=draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width),
+            allocate_at_load=plan.allocate_at_load,
+        )
+        self._rows: dict[int, _Row] = {}
+
+    def known(self, row: int) -> int:
+        """How many entries the row has, run or waiting."""
+        waiting = self._rows.get(row)
+        return self.arena.lengths[row] + (len(waiting.tokens) if waiting is not None else 0)
+
+    def extend(self, rows: Rows[FeatureRow]) -> None:
+        """Features of newly committed tokens. Raises ValueError where they do not follow those before."""
+        for given in rows:
+            row, count = given.draft.row, given.states.shape[0]
+            if given.start != self.known(row):
+                raise ValueError(
+                    f"row {row} has features up to position {self.known(row)} and gets those from {given.start} on"
+                )
+            waiting = self._rows.setdefault(row, _Row())
+            waiting.states.append(given.states)
+            waiting.tokens.extend(given.draft.tokens[given.start + 1 : given.start + 1 + count])
+        # Plain steps cost the head one forward in so many tokens, and no more features than these ever wait.
+        if sum(len(waiting.tokens) for waiting in self._rows.values()) >= WAITING_TOKENS:
+            self._catch_up([row for row, waiting in self._rows.items() if waiting.tokens])
+
+    def propose(self, rows: Rows[DraftRow], budget: DraftBudget) -> list[DraftTree]:
+        """One tree for each row, up to the budget."""
+        numbers = [row.row for row in rows]
+        behind = [number for number in numbers if number in self._rows and self._rows[number].tokens]
+        if behind:
+            self._catch_up(behind)
+        last = []
+        for row in rows:
+            entry = self._rows.get(row.row)
+            if entry is None or entry.last is None or self.arena.lengths[row.row] != len(row.tokens) - 1:
+                raise ValueError(f"row {row.row} was not given the features of its {len(row.tokens) - 1} tokens")
+            last.append(entry.last)
+        width = min(budget.width, budget.nodes - 1)
+        if width < 1 or budget.depth < 1:
+            return [DraftTree.root_only(row.tokens[-1]) for row in rows]
+        head, arena = self.head, self.arena
+        with torch.inference_mode():
+            states = torch.stack(last)[:, None]
+            first = head.logits(states)[:, 0]
+            scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device)
+
+            def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+                nonlocal states
+                # A draft has no features of its own nodes: it goes on from its own output at the parent.
+                above = states.gather(1, picked[..., None].expand(-1, -1, states.shape[-1]))
+                positions, slots, mask = scratch.level(picked)
+                states = head(tokens, above, positions, arena, numbers, slots, mask, scratch.view)
+                return head.logits(states)
+
+            return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name, head.target_ids)
+
+    def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
+        """Nothing to learn: what was accepted comes with its features."""
+
+    def truncate(self, row: int, length: int) -> None:
+        """Keep what the first `length` tokens decide: length - 1 entries. Features come again from there on."""
+        entries = max(0, length - 1)
+        held = self.arena.lengths[row]
+        if entries < held:
+            self.arena.truncate(row, entries)
+        waiting = self._rows.get(row)
+        if waiting is None:
+            return
+        kept = max(0, entries - held)
+        if kept < len(waiting.tokens):
+            waiting.tokens = waiting.tokens[:kept]
+            waiting.states = [torch.cat(waiting.states)[:kept]] if kept else []
+        if not entries or entries < held:
+            waiting.last = None
+
+    def _catch_up(self, rows: Rows[int]) -> None:
+        """Run the waiting features of `rows` through the head, in one forward, and commit them."""
+        head, arena = self.head, self.arena
+        texts = [self._rows[row].tokens for row in rows]
+        with torch.inference_mode():
+            appended = Appended(arena, rows, [len(text) for text in texts], head.device)
+            tokens = appended.padded(texts, head.device)
+            out = head(
+                tokens,
+                head.states(self._features(rows, appended.columns)),
+                appended.positions,
+                arena,
+                rows,
+                appended.slots,
+                appended.mask,
+                appended.view,
+            )
+            for index, row in enumerate(rows):
+                arena.extend(row, len(texts[index]))
+                # A copy: the view would keep the states of the whole forward.
+                self._rows[row] = _Row(last=out[index, -1].clone())
+
+    def _features(self, rows: Rows[int], columns: int) -> torch.Tensor:
+        """The waiting features of `rows` [R, columns, width], padded in front."""
+        given = [self._rows[row].states for row in rows]
+        if len(given) == 1:
+            # A prefill chunk's come in one piece: it is not copied.
+            return (given[0][0] if len(given[0]) == 1 else torch.cat(given[0]))[None]
+        features = given[0][0].new_zeros((len(rows), columns, given[0][0].shape[-1]))
+        for index, states in enumerate(given):
+            at = columns - sum(part.shape[0] for part in states)
+            for part in states:
+                features[index, at : at + part.shape[0]] = part
+                at += part.shape[0]
+        return features

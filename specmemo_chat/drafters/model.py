@@ -1,0 +1,84 @@
+"""The draft-model drafter: a smaller causal LM with the target's tokenizer proposes the tree (Leviathan et al. 2022,
+arXiv 2211.17192; verification here is draw-then-match, see `speculation.verify`)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence as Rows
+
+import torch
+
+from specmemo_chat.drafters.base import DraftBudget, DraftRow
+from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
+from specmemo_chat.memory.contract import Plan
+from specmemo_chat.models.target import Target
+from specmemo_chat.speculation.tree import DraftTree, Verdict, draft_scratch
+
+
+class ModelDrafter:
+    """Implements Drafter with `draft`, a model of the same tokenizer as `target`.
+
+    Its arena holds every row's tokens up to and including the last root that it was asked about; what is new is read at
+    the next proposal, in chunks of at most `plan.prefill_chunk` tokens. A tree's own nodes are scratch.
+    """
+
+    name = "model"
+    feature_layers: tuple[int, ...] = ()
+
+    def __init__(self, draft: Target, target: Target, plan: Plan) -> None:
+        self.draft = draft
+        # Either model may have rows in its embedding that no token has.
+        self._vocab = min(draft.vocab_size, target.vocab_size)
+        self._chunk = plan.prefill_chunk
+        self.arena = draft.new_arena(
+            plan.rows,
+            plan.context_tokens,
+            plan.growth_tokens,
+            draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width),
+            allocate_at_load=plan.allocate_at_load,
+        )
+
+    def propose(self, rows: Rows[DraftRow], budget: DraftBudget) -> list[DraftTree]:
+        """One tree for each row, up to the budget."""
+        numbers = [row.row for row in rows]
+        width = min(budget.width, budget.nodes - 1)
+        if width < 1 or budget.depth < 1:
+            return [DraftTree.root_only(row.tokens[-1]) for row in rows]
+        first = self._read(rows)[:, : self._vocab]
+        scratch = Scratch(self.arena, numbers, budget.depth - 1, min(width, self._vocab), self.draft.device)
+
+        def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+            positions, slots, mask = scratch.level(picked)
+            logits = self.draft.forward(self.arena, numbers, tokens, positions, slots, mask, scratch.view)
+            return logits[..., : self._vocab]
+
+        return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name)
+
+    def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
+        """Nothing to learn: the next proposal reads the tokens themselves."""
+
+    def truncate(self, row: int, length: int) -> None:
+        if length < self.arena.lengths[row]:
+            self.arena.truncate(row, length)
+
+    def _read(self, rows: Rows[DraftRow]) -> torch.Tensor:
+        """Run what is new of every row; logits [R, vocab] after its last token."""
+        for row in rows:
+            # The root is always run, read before or not: its logits begin the tree.
+            self.truncate(row.row, len(row.tokens) - 1)
+            held = self.arena.lengths[row.row]
+            # A long text alone; what is left of all rows goes together.
+            while len(row.tokens) - held > self._chunk:
+                self._run([row.row], [row.tokens[held : held + self._chunk]])
+                held += self._chunk
+        return self._run([row.row for row in rows], [row.tokens[self.arena.lengths[row.row] :] for row in rows])
+
+    def _run(self, rows: Rows[int], texts: Rows[list[int]]) -> torch.Tensor:
+        appended = Appended(self.arena, rows, [len(text) for text in texts], self.draft.device)
+        # A token that only the target knows cannot be embedded: another one in its place costs at worst a guess.
+        tokens = appended.padded(texts, self.draft.device).clamp(max=self.draft.vocab_size - 1)
+        logits = self.draft.forward(
+            self.arena, rows, tokens, appended.positions, appended.slots, appended.mask, appended.view, logits=1
+        )
+        for row, text in zip(rows, texts, strict=True):
+            self.arena.extend(row, len(text))
+        return logits[:, -1]

@@ -1,0 +1,96 @@
+"""Trees grown level by level: the most confident paths, whatever the budget."""
+
+from __future__ import annotations
+
+import itertools
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specmemo_chat.drafters.base import DraftBudget
+from specmemo_chat.drafters.level_tree import grow
+from specmemo_chat.speculation.tree import DraftTree, draft_scratch
+
+
+class Markov:
+    """A made-up draft whose logits depend on the whole path: [R, vocab] tables by the tokens since the root."""
+
+    def __init__(self, rows: int, vocab: int, seed: int) -> None:
+        self.vocab = vocab
+        self.paths: list[list[tuple[int, ...]]] = [[()] for _ in range(rows)]
+        self._seed = seed
+
+    def logits(self, row: int, path: tuple[int, ...]) -> torch.Tensor:
+        generator = torch.Generator().manual_seed(hash((self._seed, row, path)) % 2**31)
+        return 2 * torch.randn(self.vocab, generator=generator)
+
+    def expand(self, tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+        self.paths = [
+            [(*old[at], token) for token, at in zip(row_tokens, row_picked, strict=True)]
+            for old, row_tokens, row_picked in zip(self.paths, tokens.tolist(), picked.tolist(), strict=True)
+        ]
+        return torch.stack(
+            [torch.stack([self.logits(row, path) for path in paths]) for row, paths in enumerate(self.paths)]
+        )
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.integers(0, 10**6), st.integers(1, 14), st.integers(1, 4), st.integers(1, 4), st.integers(1, 3))
+def test_trees_hold_the_most_confident_paths(seed: int, nodes: int, depth: int, width: int, rows: int) -> None:
+    """Against the same search written with plain lists and without an early end."""
+    vocab = 6
+    draft = Markov(rows, vocab, seed)
+    first = torch.stack([draft.logits(row, ()) for row in range(rows)])
+    trees = grow([9] * rows, first, draft.expand, DraftBudget(nodes, depth, width), "test")
+    kept = min(width, nodes - 1)
+    for row, tree in enumerate(trees):
+        tree.check()
+        assert len(tree) <= nodes
+        pool: dict[tuple[int, ...], float] = {}
+        frontier: list[tuple[int, ...]] = [()]
+        for _ in range(depth if kept else 0):
+            level = {}
+            for path in frontier:
+                shares = draft.logits(row, path).log_softmax(0)
+                for token in shares.topk(kept).indices.tolist():
+                    level[(*path, token)] = pool.get(path, 0.0) + float(shares[token])
+            pool |= level
+            frontier = sorted(level, key=lambda path: -level[path])[:kept]
+        best = set(sorted(pool, key=lambda path: -pool[path])[: nodes - 1])
+        mine = [tuple(tree.tokens[at] for at in tree.path(node)[1:]) for node in range(1, len(tree))]
+        assert set(mine) == best
+        for node, path in enumerate(mine, start=1):
+            reach = itertools.accumulate((tree.probabilities[at] for at in tree.path(node)), lambda a, b: a * b)
+            assert list(reach)[-1] == pytest.approx(torch.tensor(pool[path]).exp().item(), rel=1e-4)
+
+
+def test_the_drafts_own_vocabulary_is_translated() -> None:
+    ids = torch.tensor([5, 11, 40])
+    tree = grow([1], torch.tensor([[0.0, 2.0, 1.0]]), lambda *_: torch.zeros(1, 2, 3), DraftBudget(3, 1, 2), "t", ids)[
+        0
+    ]
+    assert tree.tokens == (1, 11, 40)
+
+
+def test_no_budget_no_draft() -> None:
+    for budget in (DraftBudget(1, 4, 4), DraftBudget(8, 0, 4), DraftBudget(8, 4, 0)):
+        assert grow([3], torch.zeros(1, 5), lambda *_: torch.zeros(1, 4, 5), budget, "t") == [DraftTree.root_only(3)]
+    # One slot at least, for padding.
+    assert [draft_scratch(*sizes) for sizes in ((16, 5, 8), (4, 5, 8), (1, 5, 8), (16, 1, 8))] == [32, 12, 1, 1]
+
+
+def test_levels_that_cannot_enter_the_tree_are_not_run() -> None:
+    calls = 0
+
+    def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+        nonlocal calls
+        calls += 1
+        return torch.zeros(1, tokens.shape[1], 6)
+
+    # Two sure tokens beside a level of guesses: three nodes need no second level of them.
+    logits = torch.tensor([[5.0, 5.0, -5.0, -5.0, -5.0, -5.0]])
+    tree = grow([1], logits, expand, DraftBudget(3, 8, 2), "t")[0]
+    assert calls == 0
+    assert set(tree.tokens[1:]) == {0, 1}
