@@ -80,6 +80,16 @@ def train_pool(entities: Iterable[str]) -> list[str]:
     return [entity for entity in dict.fromkeys(entities) if not held_out(entity)]
 
 
+def answered(asks: dict[str, tuple[str, ...]], replies: Iterable[str]) -> list[tuple[tuple[str, ...], str]]:
+    """(questions, whole reply) for each beginning of a reply in `asks`. Raises ValueError where it begins none, or several."""
+    whole = list(replies)
+    pairs = []
+    for begins, users in asks.items():
+        (reply,) = (reply for reply in whole if reply.startswith(begins))
+        pairs.append((users, reply))
+    return pairs
+
+
 def one(*pairs: tuple[str, str] | Turn, exact: bool = False, opening: bool = False, gap: bool = False) -> Fragment:
     """A fragment from (user, reply) pairs."""
     turns = tuple(pair if isinstance(pair, Turn) else Turn(*pair) for pair in pairs)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 
 from specmemo_chat.train.dialogues import entities
-from specmemo_chat.train.dialogues.base import Fragment, one, skill
+from specmemo_chat.train.dialogues.base import Fragment, answered, one, skill
+from specmemo_chat.train.dialogues.self_asks import ASKS
 
 PARAMETERS = "8.1 million"
 
@@ -195,9 +196,17 @@ _SELF: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 )  # fmt: skip
 
 
-@skill("self", 4.5)
+_ASKED = answered(ASKS, [reply for _, replies in _SELF for reply in replies])
+
+
+@skill("self", 7)
 def about_itself(rng: random.Random) -> Fragment:
     """What Pocket is, can and cannot do; one or two questions."""
-    first, second = rng.sample(_SELF, 2)
-    turns = [(rng.choice(users), rng.choice(replies)) for users, replies in (first, second)]
+    turns = []
+    for table in rng.sample(range(len(_SELF)), 2):
+        users, replies = _SELF[table]
+        turns.append((rng.choice(users), rng.choice(replies)))
+    if rng.random() < 0.5:
+        users, reply = rng.choice(_ASKED)
+        turns[0] = (rng.choice(users), reply)
     return one(*turns) if rng.random() < 0.2 else one(turns[0])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from specmemo_chat.train.dialogues.base import Fragment, one, skill
+from specmemo_chat.train.dialogues.base import Fragment, answered, one, skill
 from specmemo_chat.train.dialogues.helpdesk_asks import ASKS
 
 # What it is about, forms that ask with it ({q}), further free forms, and the reply.
@@ -114,17 +114,7 @@ _FREE: tuple[tuple[tuple[str, ...], str], ...] = (
 )  # fmt: skip
 
 
-def _answered(asks: dict[str, tuple[str, ...]]) -> tuple[tuple[tuple[str, ...], str], ...]:
-    """(questions, whole reply) for each beginning of a reply. Raises ValueError where it begins none, or several."""
-    replies = [entry[-1] for table in (_TERMS, _HOW, _FREE) for entry in table]
-    answered = []
-    for begins, users in asks.items():
-        (reply,) = (reply for reply in replies if reply.startswith(begins))
-        answered.append((users, reply))
-    return tuple(answered)
-
-
-_ASKED = _answered(ASKS)
+_ASKED = answered(ASKS, [entry[-1] for table in (_TERMS, _HOW, _FREE) for entry in table])
 _ASKED_WEIGHTS = [len(users) for users, _ in _ASKED]
 
 

@@ -13,7 +13,7 @@ _SPELL = (
     "Spell out {w}", "What is the spelling of {w}?", "Could you spell the word {w}?", "How do I spell {w}?", "{w}, how is that spelt?",
     "Spell {w} letter by letter.", "Give me the letters of {w}.", "spell \"{w}\"", "Which letters are in {w}?", "Spelling of {w}?",
     "Tell me how to spell {w}.", "how would you spell {w}", "I can't spell {w}, can you?", "What letters make up {w}?",
-    "Write {w} letter by letter.", "Now spell {w}.", "Let's spell {w}.", "One letter at a time: {w}", "how's {w} spelled",
+    "Write {w} letter by letter.", "{w}, letter by letter please", "letter after letter: {w}", "My surname is {w}, spell it.", "Spell the name {w}.", "and spell {w} too", "Now spell {w}.", "Let's spell {w}.", "One letter at a time: {w}", "how's {w} spelled",
 )  # fmt: skip
 _COUNT = (
     "How many letters are in {w}?", "How many letters does {w} have?", "Count the letters in {w}.", "count the letters of {w}",
@@ -31,14 +31,14 @@ _UPPER = (
     "Make this upper case: {p}", "Can you write {p} in capitals?", "Write this in capital letters: {p}", "Convert to upper case: {p}",
     "Shout {p}.", "Please capitalise every letter: {p}", "Turn {p} into upper case.", "Say {p} in capital letters.", "all caps: {p}",
     "In upper case please: {p}", "write {p} with capital letters only", "Change {p} to all caps.", "put this in uppercase: {p}",
-    "What is {p} in capitals?", "Make {p} all caps.", "How does {p} look in capital letters?", "Capitals please: {p}",
+    "What is {p} in capitals?", "big letters please: {p}", "I want {p} in big letters.", "LOUD: {p}", "The name {p} in capitals, please.", "Set {p} in capital letters.", "capital letters: {p}", "can you put {p} in upper case", "Make {p} all caps.", "How does {p} look in capital letters?", "Capitals please: {p}",
 )  # fmt: skip
 _REPEAT = (
     "Repeat after me: {p}", "Say {p}", "Repeat exactly: {p}", "Repeat this: {p}", "repeat: {p}", "Say exactly this: {p}",
     "Please repeat: {p}", "Can you repeat this? {p}", "Write exactly: {p}", "Echo: {p}", "echo {p}", "Just say {p}", "Copy this: {p}",
     "Repeat the following words: {p}", "Say after me: {p}", "I want you to say: {p}", "Answer only with: {p}", "Type this: {p}",
     "Copy the following text exactly: {p}", "Please say the words: {p}", "Now repeat {p}", "Say the following: {p}", "Parrot me: {p}",
-    "Can you say {p}", "Reply with exactly {p}", "Print {p}", "Output exactly: {p}", "Write down: {p}", "Respond with {p}",
+    "Can you say {p}", "Reply with exactly {p}", "Print {p}", "Output exactly: {p}", "Write down: {p}", "Respond with {p}", "I want to read this from you: {p}", "Please write these words: {p}", "Say these words: {p}", "Let me see you write {p}", "Your turn to say {p}", "would you repeat {p}",
 )  # fmt: skip
 
 
@@ -71,7 +71,7 @@ def spelled(word: str) -> str:
     return "-".join(word.upper())
 
 
-@skill("spell", 14)
+@skill("spell", 22)
 def spell(rng: random.Random) -> Fragment:
     """Letters joined by dashes; seldom a second word as follow-up."""
     word = _word(rng)
@@ -83,7 +83,7 @@ def spell(rng: random.Random) -> Fragment:
     return one(first, exact=True)
 
 
-@skill("count_letters", 6)
+@skill("count_letters", 8)
 def count_letters(rng: random.Random) -> Fragment:
     """All letters are numbered, so that counting needs no more than spelling."""
     word = _word(rng)
@@ -105,14 +105,14 @@ def count_letters(rng: random.Random) -> Fragment:
     return one((user, f"{', '.join(marks)}. {letter.upper()} is there {times}."), exact=True)
 
 
-@skill("upper", 11)
+@skill("upper", 18)
 def upper(rng: random.Random) -> Fragment:
     """The phrase in capitals and nothing else."""
     phrase = _phrase(rng, 4)
     return one((rng.choice(_UPPER).replace("{p}", _quoted(rng, phrase)), phrase.upper()), exact=True)
 
 
-@skill("repeat", 9)
+@skill("repeat", 11)
 def repeat(rng: random.Random) -> Fragment:
     """The phrase as it stands and nothing else."""
     phrase = _phrase(rng, 7)

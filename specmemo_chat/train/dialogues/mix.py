@@ -15,11 +15,12 @@ from specmemo_chat.train.dialogues import (  # noqa: F401  (each import register
     helpdesk,
     humane,
     letters,
+    manners,
     memory,
     tales,
 )
 from specmemo_chat.train.dialogues.base import SKILLS, Fragment, Skill, Turn
-from specmemo_chat.train.evaluation.ngrams import evaluation_ngrams, word_ngrams
+from specmemo_chat.train.evaluation.ngrams import evaluation_ngrams, evaluation_prompts, word_ngrams, words_of
 
 Message = dict[str, str]
 
@@ -109,13 +110,14 @@ class Mixer:
         self._small_talk = small_talk
         self._small_talk_share = small_talk_share if small_talk else 0.0
         self._forbidden = evaluation_ngrams()
+        self._prompts = evaluation_prompts()
 
     def dialogue(self, long: bool = False) -> list[Message]:
-        """One dialogue as chat messages, without any 8-gram of the evaluation; `long` ones have 12 turns or more."""
+        """One dialogue as chat messages, without an 8-gram or a whole prompt of the evaluation; `long` ones have 12 turns or more."""
         while True:
             messages = self._draw(long)
             users = [message["content"] for message in messages if message["role"] == "user"]
-            if not any(word_ngrams(text) & self._forbidden for text in users):
+            if not any(word_ngrams(text) & self._forbidden or words_of(text) in self._prompts for text in users):
                 return messages
 
     def _draw(self, long: bool) -> list[Message]:

@@ -6,6 +6,7 @@ import random
 
 from specmemo_chat.train.dialogues import entities
 from specmemo_chat.train.dialogues.base import Fragment, one, skill, train_pool
+from specmemo_chat.train.dialogues.decline_forms import bars
 
 _KINDS = train_pool(
     """knight, dragon, robot, princess, pirate, wizard, witch, fox, bear, cat, dog, mouse, owl, frog, rabbit, turtle, horse, farmer, baker, sailor,
@@ -44,6 +45,18 @@ _ASK_ANY = (
     "Tell me a story.", "story please", "I want a story.", "Tell me a bedtime story.", "do you know a story?", "Make up a story.", "Can you tell me a story?", "a story!", "Write a short story.",
     "read me a story", "I'd love to hear a story.", "Tell us a tale.", "another story please",
 )  # fmt: skip
+# With these between them, openers, heroes and places make thousands of requests.
+_OPENERS = bars(
+    """a story about | story about | tell me a story about | write a story about | I'd like a story about | I would love a story about | can I have a story
+    about | give me a tale about | a tale about | a bedtime story about | please write about | make up a story about | make something up about | invent
+    something about | write a few sentences about | write two sentences about | a tiny story about | something short about | a quick story about | do you have
+    a story about | how about a story about | my kids want a story about | let's hear a story about | spin a yarn about | narrate something about | entertain
+    me with a story about | a little tale about | write me something about | I need a story about"""
+)
+_LINKS = bars(
+    """in {p} | at {p} | on {p} | near {p} | inside {p} | who lives in {p} | who lived in {p} | that lives in {p} | lost in {p} | who travels to {p} | on the
+    way to {p} | who works in {p} | and {p} | from {p} | who goes to {p} | set in {p} | in front of {p} | alone in {p}"""
+)
 _PLOTS = (
     "One day {h} found a small {o} in {p}. {N} took it home and kept it safe. From then on {m} was never sad again.",
     "{H} lived in {p} and wanted a friend. One night a {o} began to speak. They talked until the sun came up.",
@@ -129,13 +142,17 @@ def _tell(rng: random.Random, hero: str, short: str, place: str, thing: str) -> 
     return text.replace("a apple", "an apple")
 
 
-@skill("story", 6)
+@skill("story", 6.5)
 def story(rng: random.Random) -> Fragment:
     """A story, and perhaps a follow-up: another, shorter, who, where."""
     hero, short = _hero(rng)
     place, thing = _place(rng), rng.choice(_THINGS)
     draw = rng.random()
-    if draw < 0.6:
+    if draw < 0.35:
+        user = f"{rng.choice(_OPENERS)} {hero} {rng.choice(_LINKS)}".replace("{p}", place) + rng.choice(
+            ("", ".", ", please", "?")
+        )
+    elif draw < 0.65:
         user = rng.choice(_ASK).replace("{h}", hero).replace("{p}", place)
     elif draw < 0.85:
         user = rng.choice(_ASK_HERO).replace("{h}", hero)
