@@ -33,16 +33,16 @@ def cached_snapshot(hub_id: str) -> Path | None:
     return folder if commit and folder.is_dir() else None
 
 
-def cached_model(hub_id: str) -> Path | None:
-    """The cached snapshot with config, tokenizer and every weight file, else None."""
+def cached_model(hub_id: str, *, tokenizer: bool = True) -> Path | None:
+    """The cached snapshot with config, tokenizer and every weight file, else None. Draft heads have no tokenizer."""
     folder = cached_snapshot(hub_id)
-    return folder if folder is not None and not missing_files(folder) else None
+    return folder if folder is not None and not missing_files(folder, tokenizer=tokenizer) else None
 
 
-def missing_files(folder: Path) -> list[str]:
+def missing_files(folder: Path, *, tokenizer: bool = True) -> list[str]:
     """Names of the files that a complete model still lacks in `folder`."""
     missing = [] if (folder / "config.json").is_file() else ["config.json"]
-    if not any((folder / name).is_file() for name in TOKENIZER_FILES):
+    if tokenizer and not any((folder / name).is_file() for name in TOKENIZER_FILES):
         missing.append(TOKENIZER_FILES[0])
     if any((folder / name).is_file() for name in WEIGHT_FILES):
         return missing

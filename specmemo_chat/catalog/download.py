@@ -70,11 +70,13 @@ def fetch_config(source: ModelSource) -> Path:
         return Path(hf_hub_download(source.hub_id, "config.json", revision=remote.commit)).parent
 
 
-def download(source: ModelSource, report: Callable[[Progress], None], *, code: bool = False) -> Path:
+def download(
+    source: ModelSource, report: Callable[[Progress], None], *, code: bool = False, tokenizer: bool = True
+) -> Path:
     """Fetch what is missing of a model; the folder that holds it. An interrupted download goes on where it stopped.
 
-    `report` gets the bytes on disk a few times a second. Raises ModelError where the disk is too small, where access
-    is refused, and where the network fails.
+    `report` gets the bytes on disk a few times a second. `tokenizer`: one must come with it (a draft head has none).
+    Raises ModelError where the disk is too small, where access is refused, and where the network fails.
     """
     from huggingface_hub import snapshot_download
 
@@ -84,7 +86,7 @@ def download(source: ModelSource, report: Callable[[Progress], None], *, code: b
     with _hub_errors(source), _quiet_hub(), _watch(blobs, remote.total_bytes, report):
         # By name, not by commit: so `refs/main` is written, and the model is found again without a network.
         folder = Path(snapshot_download(source.hub_id, allow_patterns=sorted(remote.files)))
-    missing = missing_files(folder)
+    missing = missing_files(folder, tokenizer=tokenizer)
     if missing:
         raise ModelError(
             f"the download of {source.hub_id} is incomplete: {', '.join(missing[:3])} missing", "run this again"

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from specmemo_chat.catalog.access import check_access
+from specmemo_chat.catalog.cache import cached_model
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import setup
@@ -22,7 +23,7 @@ from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import check_name, select
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.host.requests import Load
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.plan import Outcome
@@ -45,6 +46,7 @@ def decide(
     source = resolve(choice.model)
     folder = setup.local_folder(source)
     spec = setup.find_spec(source, folder, place)
+    place = setup.with_draft(choice, place, spec)
     outcome = _plan(source, spec, place, local=folder is not None)
     if folder is None:
         check_access(source, offline=place.offline, fit=outcome.sentence, nearest=place.nearest(spec))
@@ -56,7 +58,7 @@ def decide(
         outcome = _plan(source, setup.find_spec(source, folder, place), place, local=True)
     for sentence in (*outcome.notes, *(f"to fit the memory: {text}" for text in outcome.plan.concessions)):
         screen.note(sentence)
-    plan = replace(outcome.plan, target=str(folder))
+    plan = replace(outcome.plan, target=str(folder), draft=_draft_folder(outcome.plan, place, screen))
     temperature = sampling.temperature if sampling.temperature is not None else model_temperature(folder)
     seed = sampling.seed if sampling.seed is not None else (secrets.randbelow(1 << 31) if temperature else 0)
     settings = replace(settings, temperature=temperature, seed=seed)
@@ -92,6 +94,23 @@ def _plan(source: ModelSource, spec: ModelSpec, place: Situation, *, local: bool
     if not outcome.fits:
         raise setup.refuse(source, spec, outcome, place, local=local)
     return outcome
+
+
+def _draft_folder(plan: Plan, place: Situation, screen: Screen) -> str | None:
+    """The local folder of the plan's draft, downloaded where it is not here; None where the draft has no weights."""
+    if plan.draft is None:
+        return None
+    source = resolve(plan.draft)
+    if source.folder is not None:
+        return str(source.folder)
+    with_tokenizer = "model" in plan.drafters
+    folder = cached_model(source.hub_id or "", tokenizer=with_tokenizer)
+    if folder is None and place.offline:
+        raise ModelError(
+            f"the draft {source.hub_id} is not on this machine, and the network must not be used (offline)",
+            "run once without --offline, or give --draft ngram",
+        )
+    return str(folder or fetch(source, screen, code=False, tokenizer=with_tokenizer))
 
 
 def _settings(sampling: SamplingChoice, temperature: float, seed: int) -> GenerationSettings:

@@ -13,7 +13,7 @@ from specmemo_chat.cli.console import Screen
 from specmemo_chat.events import Progress
 
 
-def fetch(source: ModelSource, screen: Screen, *, code: bool) -> Path:
+def fetch(source: ModelSource, screen: Screen, *, code: bool, tokenizer: bool = True) -> Path:
     """Download what is missing of `source` and return its folder. `code`: with the Python files that come with it."""
     screen.note(f"downloading {source.hub_id}; Ctrl-C stops it, and the next start goes on from there")
     columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(binary_units=True), TimeRemainingColumn())
@@ -24,4 +24,4 @@ def fetch(source: ModelSource, screen: Screen, *, code: bool) -> Path:
         def report(event: Progress) -> None:
             bar.update(task, completed=event.done, total=event.total or None)
 
-        return download(source, report, code=code)
+        return download(source, report, code=code, tokenizer=tokenizer)

@@ -14,7 +14,6 @@ from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import plan_plot, plan_render, setup
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.options import ModelChoice
-from specmemo_chat.cli.plan_draft import find_draft
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo
@@ -26,7 +25,7 @@ from specmemo_chat.memory.frontier import Frontier, frontier
 from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.report import frontier_json, plan_json
 from specmemo_chat.memory.throughput import DeviceSpeed, Expected, device_speed, expect
-from specmemo_chat.memory.wishes import auto_dtype, compute_dtype, start
+from specmemo_chat.memory.wishes import start
 from specmemo_chat.profiles import Profile
 
 
@@ -50,7 +49,7 @@ def show_plan(
 ) -> None:
     """Print the table or the object of CONTRACT.md, with the frontier where it is asked for, and draw it into the file
     `picture`. Raises PlanError after it where the plan does not fit."""
-    wishes = setup.check_flags(choice, drafts_with_weights=True)
+    wishes = setup.check_flags(choice)
     if picture is not None:
         plan_plot.check_plot(picture)
     profiles = setup.own_profiles()
@@ -59,7 +58,7 @@ def show_plan(
     wishes = replace(wishes, gpus_available=place.available)
     situation = setup.situation(choice, wishes, place.tightest, policy, reason)
     source, spec = _model(choice, situation)
-    situation = _with_draft(choice, situation, spec)
+    situation = setup.with_draft(choice, situation, spec)
     outcome = situation.solve(spec)
     speed = _speed(place, profiles[place.shown] if place.absent else policy)
     expected = _expected(outcome, policy, speed)
@@ -108,16 +107,6 @@ def _model(choice: ModelChoice, situation: Situation) -> tuple[ModelSource, Mode
         return ModelSource(choice.model, path.parent), spec
     source = resolve(choice.model)
     return source, setup.find_spec(source, setup.planning_folder(source), situation)
-
-
-def _with_draft(choice: ModelChoice, situation: Situation, spec: ModelSpec) -> Situation:
-    """The situation with the shape of the draft that the user named, if they named one with weights."""
-    wishes, device = situation.wishes, situation.device
-    if choice.draft in setup.DRAFTS:
-        return situation
-    dtype = compute_dtype(wishes.dtype or auto_dtype(device), device)
-    head = find_draft(choice.draft, spec, dtype, offline=situation.offline)
-    return replace(situation, wishes=replace(wishes, head=head))
 
 
 def _place(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> _Place:

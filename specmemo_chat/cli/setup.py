@@ -19,7 +19,7 @@ from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.memory.plan import Outcome, refusal, solve
-from specmemo_chat.memory.wishes import Wishes
+from specmemo_chat.memory.wishes import Wishes, auto_dtype, compute_dtype
 from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
 from specmemo_chat.sizes import parse_size
 
@@ -56,16 +56,8 @@ class Situation:
         return nearest_open_model(spec.parameters, self.fits)
 
 
-def check_flags(choice: ModelChoice, *, drafts_with_weights: bool = False) -> Wishes:
-    """The wishes of the command line. Raises UsageError for values that no model and no device could make sense of.
-
-    `drafts_with_weights`: --draft may name a head or a model; whether there is one is seen later.
-    """
-    if choice.draft not in DRAFTS and not drafts_with_weights:
-        raise UsageError(
-            f"--draft {choice.draft}: this version drafts from the conversation itself (ngram) only",
-            "give --draft auto, ngram or none",
-        )
+def check_flags(choice: ModelChoice) -> Wishes:
+    """The wishes of the command line. Raises UsageError for values that no model and no device could make sense of."""
     if choice.chat_template not in ("auto", "none") and not Path(choice.chat_template).is_file():
         raise UsageError(
             f"the chat template {choice.chat_template} is no file", "give auto, none or the path of a Jinja file"
@@ -106,6 +98,17 @@ def absent_gpus_profile(count: int, profiles: dict[str, Profile]) -> str:
 
 def situation(choice: ModelChoice, wishes: Wishes, device: DeviceInfo, profile: Profile, reason: str) -> Situation:
     return Situation(device, profile, reason, wishes, is_offline(choice.offline), choice.trust_remote_code)
+
+
+def with_draft(choice: ModelChoice, place: Situation, spec: ModelSpec) -> Situation:
+    """The situation with the shape of the draft that the user named, if they named one with weights."""
+    if choice.draft in DRAFTS:
+        return place
+    from specmemo_chat.cli.plan_draft import find_draft
+
+    dtype = compute_dtype(place.wishes.dtype or auto_dtype(place.device), place.device)
+    head = find_draft(choice.draft, spec, dtype, offline=place.offline)
+    return replace(place, wishes=replace(place.wishes, head=head))
 
 
 def local_folder(source: ModelSource) -> Path | None:

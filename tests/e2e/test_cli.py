@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from tests.heads import write_eagle3
 from tests.tiny import POCKET
 
 
@@ -231,6 +232,25 @@ def test_batch_answers_all_turns_names_broken_lines_and_resumes(tiny_folder: Pat
     again = specmemo(*arguments)
     assert json.loads(again.stdout)["skipped"] == 3
     assert [line.get("replies") for line in batch_lines(target)] == [line.get("replies") for line in out]
+
+
+def test_drafts_with_weights_change_no_text(tiny_folder: Path, tmp_path: Path) -> None:
+    head = tmp_path / "head"
+    write_eagle3(head, vocab=2048)
+    arguments = ["chat", "--model", str(tiny_folder), "--dtype", "fp32", "--json", "-n", "16", "-p", "Hello", "--draft"]
+    plain = json.loads(specmemo(*arguments, "none").stdout)
+    assert plain["stats"]["drafter"] == "none"
+    for draft, name in ((head, "eagle3"), (tiny_folder, "model")):
+        done = specmemo(*arguments, str(draft))
+        assert done.returncode == 0, done.stderr
+        values = json.loads(done.stdout)
+        assert name in values["stats"]["drafter"]
+        assert values["text"] == plain["text"]
+    # The target as its own draft is always right.
+    assert values["stats"]["mean_acceptance_length"] > 1.5
+    wrong = specmemo("chat", "-p", "Hello", "--draft", str(head))
+    assert wrong.returncode == 2
+    assert "hidden states of 64" in wrong.stderr
 
 
 def test_pocket_answers(tmp_path: Path) -> None:
