@@ -69,7 +69,3 @@ def main() -> None:
         sys.exit(error.exit_code)
     except KeyboardInterrupt:
         sys.exit(130)
-    except BrokenPipeError:
-        # The reader of our output has gone (`specmemo … | head`): nothing is left to say.
-        sys.stderr.close()
-        sys.exit(0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json as json_module
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -82,7 +81,7 @@ def batch(
     finally:
         client.close()
     if json:
-        print(json_module.dumps(totals.as_json()))
+        screen.print_json(totals.as_json())
     else:
         screen.note(_summary(totals))
     sys.exit(1 if totals.failed else 0)

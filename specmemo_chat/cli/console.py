@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 import os
 import sys
-from typing import Literal
+from typing import Any, Literal, NoReturn
 
 from rich.console import Console
 
@@ -23,6 +24,18 @@ def color_wanted(choice: ColorChoice, stream_is_terminal: bool) -> bool:
     return stream_is_terminal
 
 
+def reader_gone() -> NoReturn:
+    """End well: whoever read our output has seen enough (`specmemo plan … | head`)."""
+    # What is left in the buffer goes nowhere, else the interpreter would fail on it once more when it ends.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        reader_gone()
+
+
 class Screen:
     """The two streams. `quiet` drops notes, never errors or the answer."""
 
@@ -36,7 +49,7 @@ class Screen:
     @staticmethod
     def _console(terminal: bool, color: ColorChoice, *, stderr: bool) -> Console:
         colored = color_wanted(color, terminal)
-        return Console(
+        return _Console(
             stderr=stderr,
             no_color=not colored,
             force_terminal=True if color == "always" else None,
@@ -58,5 +71,16 @@ class Screen:
 
     def write(self, text: str) -> None:
         """Raw text of the answer to stdout, at once."""
-        sys.stdout.write(safe(text))
-        sys.stdout.flush()
+        self._put(safe(text))
+
+    def print_json(self, values: dict[str, Any]) -> None:
+        """One JSON object as a line on stdout."""
+        self._put(json.dumps(values, ensure_ascii=False) + "\n")
+
+    @staticmethod
+    def _put(text: str) -> None:
+        try:
+            sys.stdout.write(text)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            reader_gone()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from typing import Any
 
@@ -61,7 +60,7 @@ def run_once(
     view = ReplyView(screen, show_text=not as_json)
     end = view.run(client.say(prompt, settings), client.interrupt)
     if as_json:
-        print(json.dumps(reply_json(model, end), ensure_ascii=False))
+        screen.print_json(reply_json(model, end))
     elif screen.verbose:
         stats = end.stats
         ready = client.ready

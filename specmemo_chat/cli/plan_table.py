@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,7 +64,7 @@ def show_plan(
     curve = _frontier(spec, situation, speed, place) if frontier or picture is not None else None
     if as_json:
         values = plan_json(outcome, place.shown, expected, speed)
-        print(json.dumps(values | (frontier_json(curve) if curve is not None else {}), ensure_ascii=False))
+        screen.print_json(values | (frontier_json(curve) if curve is not None else {}))
     else:
         _print(screen, outcome, place, reason, expected, speed, curve)
     if curve is not None and picture is not None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import sys
 import time
 from typing import Annotated
 
@@ -35,7 +33,3 @@ def probe(
                 screen.write("\n")
     except KeyboardInterrupt:
         return
-    except BrokenPipeError:
-        # The reader has gone (`specmemo probe --watch 1 | head`). What is left in the buffer goes nowhere, else the
-        # interpreter would fail on it once more when it ends.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

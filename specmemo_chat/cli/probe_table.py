@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Iterator
 from typing import Any
@@ -25,7 +24,7 @@ def show_probe(screen: Screen, *, as_json: bool) -> None:
     found = look()
     values = probe_json(found)
     if as_json:
-        print(json.dumps(values, ensure_ascii=False), flush=True)
+        screen.print_json(values)
         return
     for line in probe_lines(found, values):
         screen.write(f"{line}\n")

@@ -28,6 +28,7 @@ class Service:
         self._started = time.perf_counter()
         self._load_s = 0.0
         self._runtime_bytes = 0
+        self._load_peak_bytes = 0
         self._engine: Engine | None = None
         self._conversation: Conversation | None = None
 
@@ -109,6 +110,9 @@ class Service:
         history = History(tokenizer, template, target.eos_ids, load.system)
         self._conversation = Conversation(self._engine, tokenizer, history, measure=self._measure)
         lap("arena_s", mark)
+        # What loading took for a moment counts against the cap, but is not generation memory.
+        self._load_peak_bytes = meter.peak_rss_bytes()
+        meter.reset_peak()
         self._load_s = time.perf_counter() - self._started
         yield Ready(
             model=plan.model,
@@ -127,7 +131,7 @@ class Service:
         peak = meter.peak_rss_bytes()
         weights = plan.terms.get("target_weights", 0) + plan.terms.get("draft_weights", 0)
         return Memory(
-            peak_bytes=peak,
+            peak_bytes=max(peak, self._load_peak_bytes),
             generation_bytes=max(0, peak - self._runtime_bytes - weights),
             planned_bytes=plan.total_bytes,
             planned_generation_bytes=plan.generation_bytes,

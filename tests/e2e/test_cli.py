@@ -234,6 +234,31 @@ def test_batch_answers_all_turns_names_broken_lines_and_resumes(tiny_folder: Pat
     assert [line.get("replies") for line in batch_lines(target)] == [line.get("replies") for line in out]
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["plan", "llama-2-7b-chat", "--device", "titan-rtx-24gb"],
+        ["plan", "llama-2-7b-chat", "--device", "titan-rtx-24gb", "--json"],
+        ["chat", "--model", "TINY", "-n", "3000", "-p", "Hello"],
+    ],
+)
+def test_a_reader_that_leaves_is_no_error(tiny_folder: Path, arguments: list[str]) -> None:
+    """As in `specmemo plan … | head -c 1`."""
+    command = [str(tiny_folder) if argument == "TINY" else argument for argument in arguments]
+    with subprocess.Popen(
+        [sys.executable, "-m", "specmemo_chat", *command], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        if "chat" in command:
+            process.stdout.read(1)
+        process.stdout.close()
+        errors = process.stderr.read().decode()
+        assert process.wait(timeout=60) == 0, errors
+        assert "Traceback" not in errors
+        assert "BrokenPipe" not in errors
+
+
 def test_drafts_with_weights_change_no_text(tiny_folder: Path, tmp_path: Path) -> None:
     head = tmp_path / "head"
     write_eagle3(head, vocab=2048)
