@@ -290,7 +290,6 @@ def test_pocket_answers(tmp_path: Path) -> None:
 
 
 def test_a_reply_that_repeats_its_prompt_is_drafted() -> None:
-    phrase = "the little horse went over the old bridge and the little horse went home"
-    done = specmemo("chat", "--json", "-p", f"Repeat after me: {phrase}")
+    done = specmemo("chat", "--json", "-p", "Say exactly this: red door red door red door")
     values = json.loads(done.stdout)
     assert values["stats"]["mean_acceptance_length"] > 1.5, values
