@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -56,26 +56,28 @@ class Packer:
                 rows[row].append(example)
                 free[row] -= size
         self._waiting = left
-        return self._tensors(rows)
+        return pack_rows(rows, self._length)
 
-    def _tensors(self, rows: list[list[Example]]) -> Batch:
-        shape = (self._rows, self._length)
-        tokens = torch.zeros(shape, dtype=torch.long)
-        targets = torch.full(shape, -1, dtype=torch.long)
-        positions = torch.zeros(shape, dtype=torch.long)
-        document = torch.full(shape, -1, dtype=torch.long)
-        count = 0
-        for row, examples in enumerate(rows):
-            at = 0
-            for number, (ids, wanted) in enumerate(examples):
-                size = len(ids)
-                tokens[row, at : at + size] = torch.tensor(ids)
-                positions[row, at : at + size] = torch.arange(size)
-                document[row, at : at + size] = number
-                following = [token if want else -1 for token, want in zip(ids[1:], wanted[1:], strict=True)]
-                targets[row, at : at + size - 1] = torch.tensor(following, dtype=torch.long)
-                at += size
-                count += size
-        same = document[:, :, None] == document[:, None, :]
-        mask = same & torch.ones(self._length, self._length, dtype=torch.bool).tril()
-        return Batch(tokens, targets, positions, mask[:, None], count)
+
+def pack_rows(rows: Sequence[Sequence[Example]], length: int) -> Batch:
+    """The tensors of rows whose examples are known; each row's fit into `length`."""
+    shape = (len(rows), length)
+    tokens = torch.zeros(shape, dtype=torch.long)
+    targets = torch.full(shape, -1, dtype=torch.long)
+    positions = torch.zeros(shape, dtype=torch.long)
+    document = torch.full(shape, -1, dtype=torch.long)
+    count = 0
+    for row, examples in enumerate(rows):
+        at = 0
+        for number, (ids, wanted) in enumerate(examples):
+            size = len(ids)
+            tokens[row, at : at + size] = torch.tensor(ids)
+            positions[row, at : at + size] = torch.arange(size)
+            document[row, at : at + size] = number
+            following = [token if want else -1 for token, want in zip(ids[1:], wanted[1:], strict=True)]
+            targets[row, at : at + size - 1] = torch.tensor(following, dtype=torch.long)
+            at += size
+            count += size
+    same = document[:, :, None] == document[:, None, :]
+    mask = same & torch.ones(length, length, dtype=torch.bool).tril()
+    return Batch(tokens, targets, positions, mask[:, None], count)

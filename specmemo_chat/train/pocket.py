@@ -2,7 +2,8 @@
 
 The run is resumable: every five minutes it writes a checkpoint into DIR/run and goes on from there
 when started again. The learning rate is constant after its warm-up and falls to zero over the last
-part of `--minutes`, counted over all sittings. The finished model lies in DIR/model.
+part of `--minutes`, counted over all sittings. The finished model lies in DIR/model. With `--start FOLDER`
+the weights and the tokenizer of a finished model are trained further.
 """
 
 from __future__ import annotations
@@ -10,12 +11,14 @@ from __future__ import annotations
 import argparse
 import itertools
 import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
 from specmemo_chat.train.dialogues.mix import Message, Mixer
@@ -77,10 +80,10 @@ def loss_of(model: Any, batch: Batch) -> torch.Tensor:
     return torch.nn.functional.cross_entropy(model.lm_head(hidden[wanted]).float(), batch.targets[wanted])
 
 
-def learning_rate(step: int, elapsed: float, total: float, decay: float) -> float:
-    """The schedule's factor: warm-up, constant, then linear to zero over the last `decay` of `total` seconds."""
+def learning_rate(step: int, elapsed: float, total: float, decay: float, peak: float = 1.0) -> float:
+    """The schedule's factor: warm-up to `peak`, then constant, and linear to zero over the last `decay` of `total`."""
     left = max(0.0, 1.0 - elapsed / total)
-    return min(1.0, (step + 1) / _WARM_UP_STEPS, left / decay)
+    return peak * min(1.0, (step + 1) / _WARM_UP_STEPS, left / decay)
 
 
 def _examples(tokenizer: Tokenizer, mixer: Mixer, long: bool) -> Iterator[Example]:
@@ -111,9 +114,11 @@ def _tokenizer(file: Path, talk: SmallTalk | None, seed: int) -> Tokenizer:
 class Run:
     """One training run: its state, its checkpoints and its log."""
 
-    def __init__(self, folder: Path, seed: int, talk: SmallTalk | None) -> None:
+    def __init__(self, folder: Path, seed: int, talk: SmallTalk | None, start: Path | None = None) -> None:
         self.folder = folder / "run"
         self.folder.mkdir(parents=True, exist_ok=True)
+        if start and not (self.folder / "tokenizer.json").exists():
+            shutil.copy(start / "tokenizer.json", self.folder / "tokenizer.json")
         torch.manual_seed(seed)
         self.seed = seed
         self.talk = talk
@@ -123,6 +128,11 @@ class Run:
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0
+        if start:
+            # The embedding is tied: it stands once in the file.
+            missing, unexpected = self.model.load_state_dict(load_file(start / "model.safetensors"), strict=False)
+            if unexpected or set(missing) - {"lm_head.weight"}:
+                raise ValueError(f"{start} is no model of this shape: {unexpected or missing}")
         checkpoint = self.folder / "checkpoint.pt"
         if checkpoint.exists():
             state = torch.load(checkpoint, weights_only=True)
@@ -143,7 +153,7 @@ class Run:
         torch.save(state, self.folder / "checkpoint.new")
         (self.folder / "checkpoint.new").replace(self.folder / "checkpoint.pt")
 
-    def train(self, minutes: float, decay: float, bf16: bool) -> None:
+    def train(self, minutes: float, decay: float, bf16: bool, peak: float = 1.0) -> None:
         """Train until `minutes` in all are used up; `bf16`: products in bfloat16, weights and sums in fp32."""
         total = minutes * 60
         # Another sitting draws other dialogues.
@@ -156,7 +166,7 @@ class Run:
                     loss = loss_of(self.model, batch)
                 loss.backward()  # type: ignore[no-untyped-call]
                 norm = float(torch.nn.utils.clip_grad_norm_(self.model.parameters(), 1.0))
-                rate = learning_rate(self.step, self.seconds, total, decay)
+                rate = learning_rate(self.step, self.seconds, total, decay, peak)
                 with torch.autocast("cpu", torch.bfloat16, enabled=bf16):
                     self.optimizer.step(rate)
                 now = time.monotonic()
@@ -195,6 +205,8 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument(
         "--decay", type=float, default=0.45, help="part of it in which the rate falls (default %(default)s)"
     )
+    parser.add_argument("--start", type=Path, help="folder of a finished Pocket that is trained further")
+    parser.add_argument("--peak", type=float, default=1.0, help="factor of the learning rates (default %(default)s)")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--small-talk", type=Path, help="Synthetic-Persona-Chat as gzipped JSONL (CC-BY 4.0)")
     parser.add_argument("--threads", type=int, default=2)
@@ -208,10 +220,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(
             f"small talk: {len(talk.turns)} exchanges of {talk.dialogues} dialogues, sha256 {talk.sha256}", flush=True
         )
-    run = Run(options.out, options.seed, talk)
+    run = Run(options.out, options.seed, talk, options.start)
     count = sum(parameter.numel() for parameter in run.model.parameters())
     print(f"{count:,} parameters", flush=True)
-    run.train(options.minutes, options.decay, options.bf16)
+    run.train(options.minutes, options.decay, options.bf16, options.peak)
     export_model(run.model, run.tokenizer, options.out / "model", CONTEXT)
     print(f"the model lies in {options.out / 'model'}")
 

@@ -78,7 +78,7 @@ def _upper_first(text: str) -> str:
     return text[0].upper() + text[1:]
 
 
-@skill("decline", 18)
+@skill("decline", 26)
 def decline(rng: random.Random) -> Fragment:
     """One request out of reach; one user in six insists, asks which model, or goes on with a similar one."""
     draw = rng.random()

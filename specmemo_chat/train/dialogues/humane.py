@@ -31,6 +31,30 @@ _DESPAIR = bars(
     and can't be fixed. | kms | i wanna die | im gonna kill myself | i dont want to live anymore | I just want to be
     gone. | I'm so depressed that I can't get up."""
 )
+# Put together from parts: one sentence of a list is recognised, and its neighbours have to be as well.
+_MIND = bars(
+    """I've been thinking about | I have been thinking of | I keep thinking about | I can't stop thinking about | I think about | I'm thinking of | I often
+    think of | I'm planning on | I dream of | I'm serious about | I'm this close to | I'm ready for | I'm considering | I was thinking about | I'm
+    tempted by the thought of | lately I think about | all I think about is | what if I'm better off | my mind is set on | I talked about"""
+)
+_ENDING = bars(
+    """ending it | ending it all | ending everything | ending my life | killing myself | taking my life | taking my own life | dying | death | suicide |
+    jumping off a roof | jumping in front of a train | hanging myself | cutting myself | hurting myself | harming myself | taking all my pills |
+    swallowing everything in the cabinet | disappearing for good | not being here any more | not waking up | never waking up again | giving up on life |
+    making it stop for ever | drowning myself | driving into a tree | an overdose | leaving this world | saying goodbye to everyone for ever"""
+)
+_WISH = bars(
+    """I want to | I just want to | I really want to | I'm going to | I'm gonna | I might | I will | I'd like to | part of me wants to | sometimes I want to
+    | I've decided to | I'm about to | I need to | tonight I will | I wish I could | I have nothing left, I'll | nobody would care if I"""
+)
+_END = bars(
+    """end it | end it all | end my life | kill myself | take my own life | die | die tonight | jump off the bridge | hang myself | cut myself | hurt
+    myself | harm myself | take all the pills | be dead | stop living | stop existing | never wake up | give up on life | disappear for ever | be gone for
+    good | overdose | drown myself | leave this world | slit my wrists"""
+)
+_AT = bars(
+    "tonight | today | tomorrow | again | soon | this week | every night | all the time | since she left | lately | a lot"
+)
 _LEADS = bars(
     """Please help. | I need to tell someone. | Honestly, | I can't sleep. | It's late and | Nobody knows, but | To be
     honest, | I don't know who to tell. | Hey, | Pocket, | I have to say it: | I'm crying."""
@@ -158,10 +182,20 @@ def _said(rng: random.Random, text: str) -> str:
     return f"{lead} {text if keep else text[0].lower() + text[1:]}"
 
 
+def _despair(rng: random.Random) -> str:
+    draw = rng.random()
+    if draw < 0.45:
+        return rng.choice(_DESPAIR)
+    text = f"{rng.choice(_MIND)} {rng.choice(_ENDING)}" if draw < 0.75 else f"{rng.choice(_WISH)} {rng.choice(_END)}"
+    if rng.random() < 0.4:
+        text += f" {rng.choice(_AT)}"
+    return text[0].upper() + text[1:] + rng.choice((".", ".", "", "..."))
+
+
 def _danger(rng: random.Random) -> Fragment:
     draw = rng.random()
     if draw < 0.55:
-        user, replies = rng.choice(_DESPAIR), _CARE
+        user, replies = _despair(rng), _CARE
     elif draw < 0.75:
         abuse = rng.choice(_ABUSE).replace("{p}", rng.choice(_ABUSERS))
         user, replies = (abuse if rng.random() < 0.6 else rng.choice(_THREATS)), _SAFE
@@ -210,7 +244,7 @@ def _sadness(rng: random.Random) -> Fragment:
     return _with_answer(rng, _said(rng, user), rng.choices(_KIND, weights=(4, 1))[0])
 
 
-@skill("humane", 7, filler=False)
+@skill("humane", 5, filler=False)
 def humane(rng: random.Random) -> Fragment:
     """Danger, grief or sadness; sometimes one more turn."""
     draw = rng.random()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import re
 
 from specmemo_chat.train.dialogues import entities
 from specmemo_chat.train.dialogues.base import Fragment, held_out, one, skill
@@ -45,9 +46,9 @@ _REPEAT = (
 def _word(rng: random.Random) -> str:
     while True:
         draw = rng.random()
-        if draw < 0.6:
+        if draw < 0.5:
             word = rng.choice(WORDS)
-        elif draw < 0.8:
+        elif draw < 0.75:
             word = entities.made_up(rng, 1, 3)
         else:
             word = entities.first_name(rng)
@@ -71,6 +72,30 @@ def spelled(word: str) -> str:
     return "-".join(word.upper())
 
 
+def from_the_text(rng: random.Random, text: str) -> Fragment | None:
+    """A word of `text` to spell, count or write in capitals; None where there is none of fitting length.
+
+    Only so are the letters of every piece of the tokenizer seen, and not just those of a word list.
+    """
+    words = [word for word in re.findall(r"[A-Za-z]{3,12}", text) if not held_out(word)]
+    if not words:
+        return None
+    word = rng.choice(words)
+    word = rng.choice((word, word.lower(), word.lower(), word.capitalize()))
+    draw = rng.random()
+    if draw < 0.6:
+        return one((rng.choice(_SPELL).replace("{w}", _quoted(rng, word)), f"{spelled(word)}."), exact=True)
+    if draw < 0.9:
+        phrase = " ".join([word, *rng.sample(words, min(len(words), rng.randint(0, 3)))])
+        return one((rng.choice(_UPPER).replace("{p}", _quoted(rng, phrase)), phrase.upper()), exact=True)
+    return one((rng.choice(_COUNT).replace("{w}", _quoted(rng, word)), _counted(word)), exact=True)
+
+
+def _counted(word: str) -> str:
+    listed = ", ".join(f"{letter} {number}" for number, letter in enumerate(word.upper(), 1))
+    return f"{listed}. That is {len(word)} {'letter' if len(word) == 1 else 'letters'}."
+
+
 @skill("spell", 22)
 def spell(rng: random.Random) -> Fragment:
     """Letters joined by dashes; seldom a second word as follow-up."""
@@ -88,12 +113,7 @@ def count_letters(rng: random.Random) -> Fragment:
     """All letters are numbered, so that counting needs no more than spelling."""
     word = _word(rng)
     if rng.random() < 0.6:
-        listed = ", ".join(f"{letter} {number}" for number, letter in enumerate(word.upper(), 1))
-        plural = "letter" if len(word) == 1 else "letters"
-        return one(
-            (rng.choice(_COUNT).replace("{w}", _quoted(rng, word)), f"{listed}. That is {len(word)} {plural}."),
-            exact=True,
-        )
+        return one((rng.choice(_COUNT).replace("{w}", _quoted(rng, word)), _counted(word)), exact=True)
     letter = rng.choice(word.lower()) if rng.random() < 0.8 else rng.choice("abcdefghijklmnopqrstuvwxyz")
     seen = 0
     marks: list[str] = []
@@ -115,7 +135,7 @@ def upper(rng: random.Random) -> Fragment:
 @skill("repeat", 11)
 def repeat(rng: random.Random) -> Fragment:
     """The phrase as it stands and nothing else."""
-    phrase = _phrase(rng, 7)
+    phrase = _phrase(rng, 7 if rng.random() < 0.7 else 14)
     first = (rng.choice(_REPEAT).replace("{p}", _quoted(rng, phrase)), phrase)
     if rng.random() < 0.12:
         again = rng.choice(("again", "Once more.", "Say it again.", "and again", "repeat that", "one more time please"))

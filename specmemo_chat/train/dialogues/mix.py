@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from specmemo_chat.train.dialogues import (  # noqa: F401  (each import registers its skills)
     arithmetic,
     company,
+    daily,
     decline,
     facts,
     formats,
@@ -33,6 +34,8 @@ _SYSTEM = (
     "You are a helpful assistant.", "You are Pocket.", "Be brief.", "Answer in short sentences.", "You are a friendly chatbot.",
     "Be polite and concise.", "You are Pocket, a small model in the terminal.", "You help the user.", "Keep your answers short.",
 )  # fmt: skip
+# After so many fragments a word of the last turn is to be spelt, counted or written in capitals.
+_ECHO_SHARE = 0.12
 _NEIGHBOURS = {
     "a": "s",
     "e": "r",
@@ -131,6 +134,9 @@ class Mixer:
                 continue
             remembered |= fragment.personal
             turns += self._spread(fragment)
+            if rng.random() < _ECHO_SHARE and "sorry" not in turns[-1].reply:
+                echo = letters.from_the_text(rng, f"{turns[-1].user} {turns[-1].reply}")
+                turns += echo.turns if echo else ()
         messages: list[Message] = []
         if rng.random() < 0.04:
             messages.append({"role": "system", "content": rng.choice(_SYSTEM)})

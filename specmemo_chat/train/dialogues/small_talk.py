@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import json
 import re
+from collections import Counter
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -20,6 +21,20 @@ _ALLOWED = re.compile(
 _CLAIM = re.compile(
     r"\b(?:I|I'm|I've|I'd|I'll|me|my|mine|myself|we|we're|our|us|too|same|either|both)\b", re.IGNORECASE
 )
+# What answers a question about a life that is not known here, or urges the user on to something not named in it:
+# without the dialogue before it, the one is invention and the other dangerous.
+_OUT_OF_PLACE = re.compile(
+    r"^(?:So, wh|You should|You definitely|You have to|You won't|Do it|Go for it|Definitely|It was|It is[!.,]|They|He |She |"
+    r"Their|His|Her |The best|Not much|Yes|Yeah|No[,.]|It has|It can|There |Nothing|Well, |Really\? That's great)",
+    re.IGNORECASE,
+)
+_DISTRESS = re.compile(
+    r"\b(?:die[ds]?|dying|dead|death|kill\w*|suicid\w*|hurt\w*|alone|lonely|sad|depress\w*|hate|end(?:ing|ed)?|sick|cancer|"
+    r"los[et]|losing|divorc\w*|fired|cry\w*|scared|afraid|stress\w*|anxi\w*|pain\w*|wors\w*|terrible|awful|abus\w*|quit|"
+    r"pills?|drunk|drugs?|thinking (?:of|about))\b",
+    re.IGNORECASE,
+)
+_SAME_REPLY = 12
 _PLAIN = re.compile(r"[A-Za-z0-9 ,.!?'\-]+")
 
 
@@ -46,6 +61,8 @@ def _kept(user: str, reply: str) -> bool:
         and len(re.findall(r"[.!?]+", reply)) <= 3
         and _PLAIN.fullmatch(reply) is not None
         and not claims_a_life(reply)
+        and _OUT_OF_PLACE.match(reply) is None
+        and _DISTRESS.search(user) is None
     )
 
 
@@ -53,6 +70,7 @@ def read_small_talk(file: Path) -> SmallTalk:
     """Read a gzipped JSONL file of {"messages": [{"role", "content"}]}; raises OSError or ValueError."""
     data = file.read_bytes()
     turns: list[Turn] = []
+    seen: Counter[str] = Counter()
     count = 0
     for line in gzip.decompress(data).decode("utf-8").splitlines():
         messages = json.loads(line)["messages"]
@@ -60,5 +78,7 @@ def read_small_talk(file: Path) -> SmallTalk:
         for first, second in pairwise(messages):
             user, reply = first["content"].strip(), second["content"].strip()
             if first["role"] == "user" and second["role"] == "assistant" and _kept(user, reply):
-                turns.append(Turn(user, reply))
+                seen[reply] += 1
+                if seen[reply] <= _SAME_REPLY:
+                    turns.append(Turn(user, reply))
     return SmallTalk(tuple(dict.fromkeys(turns)), file.name, hashlib.sha256(data).hexdigest(), count)

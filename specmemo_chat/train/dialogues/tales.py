@@ -204,11 +204,32 @@ _JOKE = (
 )  # fmt: skip
 
 
-@skill("joke", 2.5)
+_JOKE_STARTS = bars(
+    """tell me | tell us | tell | give me | I want | I'd like | I would love | can I have | can you tell | could you tell me | do you have | have you got | got |
+    do you know | let me hear | let's hear | how about | what about | please tell | I need | time for | hit me with | surprise me with | make up | share |
+    crack | is there | write me | say"""
+)
+_JOKE_KINDS = bars(
+    """a joke | a good joke | a short joke | a funny joke | a bad joke | a silly joke | a clean joke | a dad joke | a pun | a quick joke | a joke for kids | a
+    one-liner | something funny | something to laugh about | a new joke | the funniest joke you know | your favourite joke | a joke about animals | a
+    computer joke | a joke for a friend | a joke for my grandma | a little joke | some humour | a joke to cheer me up | a knock-knock joke"""
+)
+
+
+def _joke_ask(rng: random.Random) -> str:
+    if rng.random() < 0.45:
+        return rng.choice(_JOKE)
+    text = f"{rng.choice(_JOKE_STARTS)} {rng.choice(_JOKE_KINDS)}"
+    if rng.random() < 0.25:
+        text = f"{rng.choice(('I feel low', 'I am bored', 'my day was long', 'ok', 'come on', 'for a change', 'Pocket', 'one thing'))}, {text}"
+    return _first_upper(text) + rng.choice((".", "", "?", "!", " please", ", please."))
+
+
+@skill("joke", 3)
 def joke(rng: random.Random) -> Fragment:
     """A joke; another one is another one."""
     first, second = rng.sample(JOKES, 2)
-    turn = (rng.choice(_JOKE), first)
+    turn = (_joke_ask(rng), first)
     if rng.random() < 0.3:
         return one(turn, (rng.choice(_AGAIN), second))
     if rng.random() < 0.12:
