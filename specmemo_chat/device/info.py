@@ -12,6 +12,7 @@ DeviceKind = Literal["cuda", "rocm", "mps", "cpu"]
 class DeviceInfo:
     """One device. Bytes are integers; `usable_bytes` is what a plan may spend (free memory less the reserve that
     the platform needs, a container's limit counted). `memory_bandwidth` is bytes/s, 0 where unknown.
+    `threads` is how many of a CPU's processors this process may use, 0 of a GPU's.
     `compute_capability` is (major, minor) on CUDA, else None. `native_bf16`: the device multiplies bf16 natively."""
 
     index: int
@@ -25,6 +26,7 @@ class DeviceInfo:
     compute_capability: tuple[int, int] | None = None
     memory_bandwidth: int = 0
     native_bf16: bool = False
+    threads: int = 0
 
     @property
     def torch_name(self) -> str:

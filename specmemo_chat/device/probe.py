@@ -72,6 +72,7 @@ def probe_cpu(container: ContainerMemory | None = None) -> DeviceInfo:
         usable_bytes=max(0, free - min(CPU_RESERVE, total // 16)),
         driver=platform.release(),
         native_bf16=bool(flags & NATIVE_BF16_FLAGS),
+        threads=cpu_threads(),
     )
 
 

@@ -1,16 +1,21 @@
 """The KV arena: preallocated keys and values with explicit slots, grown layer by layer, compacted in place.
 
-Per layer one K and one V tensor [rows, kv_heads, capacity, head_dim]. Slots [0, length) of a row are
-committed; the slots of a draft tree's nodes follow as scratch. Nothing is ever concatenated.
+Per layer one K and one V tensor [places, kv_heads, capacity, head_dim]. A row takes a place when it is first written
+and keeps it until it is released; places are dense, so that rows in their order are read without a copy. Slots
+[0, length) of a row are committed; the slots of a draft tree's nodes follow as scratch. Nothing is ever concatenated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
 from specmemo_chat.errors import SpecmemoError
+
+# On a CPU attention takes time for every slot that it is shown, and shapes need not repeat.
+_CPU_VIEW_STEP = 64
 
 
 class ArenaFullError(SpecmemoError):
@@ -22,12 +27,30 @@ def round_up(value: int, step: int) -> int:
     return -(-value // step) * step
 
 
+@dataclass(frozen=True)
+class Window:
+    """Where one forward writes in an arena, and what it sees of it.
+
+    `slots` [R, N], or [1, T] for a packed forward, and `places` [R, 1] or [1, T] (None: one row, `first`) say where
+    the new tokens go. Seen are the first `view` slots of `count` rows from the place `first` on, or of the places
+    `seen` [R] where those are not neighbours.
+    """
+
+    slots: torch.Tensor
+    places: torch.Tensor | None
+    first: int
+    count: int
+    seen: torch.Tensor | None
+    view: int
+
+
 class KVArena:
     """Keys and values of `rows` sequences.
 
-    At most `limit_tokens` are committed in each row, `scratch_tokens` more hold a tree. Capacity grows in multiples of
-    `growth_tokens`, geometrically, unless `allocate_at_load` takes all of it at once. New capacity is zeroed: a NaN in
-    a slot that the mask hides would still make the attention's output NaN.
+    At most `limit_tokens` are committed in each row, `scratch_tokens` more hold a tree. All rows together take at most
+    `slots` slots (0: every row may become full). Capacity grows in multiples of `growth_tokens`, geometrically, unless
+    `allocate_at_load` takes all of it at once: then only so many rows are ever held as can all become full. New
+    capacity is zeroed: a NaN in a slot that the mask hides would still make the attention's output NaN.
     """
 
     def __init__(
@@ -43,20 +66,28 @@ class KVArena:
         growth_tokens: int,
         scratch_tokens: int,
         allocate_at_load: bool = False,
+        slots: int = 0,
     ) -> None:
         self.rows = rows
         self.limit_tokens = limit_tokens
         self.growth_tokens = growth_tokens
         self.scratch_tokens = scratch_tokens
         self.lengths = [0] * rows
-        self.capacity = 0
-        self._shape = (rows, kv_heads, head_dim)
+        self.slots = min(slots or rows * self.largest_capacity, rows * self.largest_capacity)
+        if self.slots < self.largest_capacity:
+            raise ValueError(f"{slots} slots do not hold one row of {self.largest_capacity}")
+        self._order: list[int] = []  # rows by place
+        self._places: dict[int, int] = {}
+        self._width = (kv_heads, head_dim)
         self._dtype = dtype
         self._device = torch.device(device)
-        empty = torch.zeros((rows, kv_heads, 0, head_dim), dtype=dtype, device=self._device)
-        self._keys = [empty] * layers
-        self._values = [empty] * layers
-        self.reserve(self.largest_capacity if allocate_at_load else min(growth_tokens, self.largest_capacity))
+        self._fixed = allocate_at_load
+        self._view_step = min(growth_tokens, _CPU_VIEW_STEP) if self._device.type == "cpu" else growth_tokens
+        self.capacity = self.largest_capacity if allocate_at_load else min(growth_tokens, self.largest_capacity)
+        self._height = min(rows, self.slots // self.capacity)
+        shape = (self._height, kv_heads, self.capacity, head_dim)
+        self._keys = [torch.zeros(shape, dtype=dtype, device=self._device) for _ in range(layers)]
+        self._values = [torch.zeros(shape, dtype=dtype, device=self._device) for _ in range(layers)]
 
     @property
     def layers(self) -> int:
@@ -64,7 +95,7 @@ class KVArena:
 
     @property
     def largest_capacity(self) -> int:
-        """Slots of a row that the plan pays for."""
+        """Slots of a row that is full."""
         return round_up(self.limit_tokens + self.scratch_tokens, self.growth_tokens)
 
     @property
@@ -72,76 +103,179 @@ class KVArena:
         """Bytes that the arena holds now."""
         return sum(tensor.nbytes for tensor in (*self._keys, *self._values))
 
+    def fits(self, tokens: Sequence[int]) -> bool:
+        """Whether rows that need so many slots each can be held at once."""
+        if len(tokens) > self.rows or max(tokens, default=0) > self.largest_capacity:
+            return False
+        if self._fixed:
+            return len(tokens) <= self._height
+        return len(tokens) * round_up(max(tokens, default=0), self.growth_tokens) <= self.slots
+
+    def in_order(self, rows: Sequence[int]) -> list[int]:
+        """Indices into `rows` in the order of the rows' places: a forward over them so ordered copies the least."""
+        return sorted(range(len(rows)), key=lambda index: self.place(rows[index]))
+
+    def place(self, row: int) -> int:
+        """The row's place; it takes the next one where it has none. Raises ArenaFullError where none is left."""
+        place = self._places.get(row)
+        if place is None:
+            place = self._places[row] = len(self._order)
+            self._order.append(row)
+            if place >= self._height:
+                try:
+                    self._add_places()
+                except ArenaFullError:
+                    self._order.pop()
+                    del self._places[row]
+                    raise
+        return place
+
+    def release(self, row: int) -> None:
+        """Forget `row`. Its place goes to the row in the last place, whose tokens are copied there."""
+        self.lengths[row] = 0
+        place = self._places.pop(row, None)
+        if place is None:
+            return
+        last = self._order.pop()
+        if last == row:
+            return
+        self._order[place] = last
+        self._places[last] = place
+        length = self.lengths[last]
+        for tensor in (*self._keys, *self._values):
+            tensor[place, :, :length] = tensor[len(self._order), :, :length]
+
     def reserve(self, tokens: int) -> None:
-        """Make room for `tokens` slots in every row. Raises ArenaFullError beyond the plan."""
+        """Make room for `tokens` slots in every held row. Raises ArenaFullError beyond the plan."""
         if tokens <= self.capacity:
             return
-        if tokens > self.largest_capacity:
+        step, held = self.growth_tokens, max(1, len(self._order))
+        largest = min(self.largest_capacity, self.slots // held // step * step)
+        if tokens > largest:
             raise ArenaFullError(
-                f"{tokens} tokens do not fit the KV arena of {self.largest_capacity}", "give a larger --ctx-size"
+                f"{held} rows of {tokens} tokens do not fit the KV arena of {self.slots}",
+                "give a larger --ctx-size" if held == 1 else "give a larger --max-memory",
             )
         # Geometric growth copies every token a bounded number of times, whatever the length of the conversation.
-        wanted = max(tokens, min(2 * self.capacity, self.largest_capacity))
-        capacity = min(round_up(wanted, self.growth_tokens), self.largest_capacity)
+        capacity = min(round_up(max(tokens, 2 * self.capacity), step), largest)
+        self._reshape(min(self.rows, self.slots // capacity), capacity)
+
+    def shrink(self) -> None:
+        """Back to the capacity that the arena began with, where no row is held: it grows again as it is needed."""
+        first = min(self.growth_tokens, self.largest_capacity)
+        if not self._fixed and not self._order and self.capacity > first:
+            self._reshape(min(self.rows, self.slots // first), first)
+
+    def _add_places(self) -> None:
+        """More rows, each of less capacity. Raises ArenaFullError where the held rows need what there is."""
+        step = self.growth_tokens
+        needed = round_up(max(1, *self.lengths), step)
+        capacity = max(needed, min(self.capacity, self.slots // self.rows // step * step))
+        height = min(self.rows, self.slots // capacity)
+        if self._fixed or height < len(self._order):
+            raise ArenaFullError(
+                f"the KV arena of {self.slots} tokens holds no more than {len(self._order) - 1} rows of {needed}",
+                "give a larger --max-memory",
+            )
+        self._reshape(height, capacity)
+
+    def _reshape(self, height: int, capacity: int) -> None:
+        """`height` places of `capacity` slots; the held rows keep what they have."""
+        heads, head_dim = self._width
+        rows, kept = min(len(self._order), self._height), min(self.capacity, capacity)
         for tensors in (self._keys, self._values):
             for layer, old in enumerate(tensors):
-                # One layer's old and new tensor are the whole transient.
-                tensors[layer] = self._grown(old, capacity)
+                # One layer's old and new tensor are the whole transient. A tensor made in inference mode could not be
+                # changed outside it.
+                with torch.inference_mode(False):
+                    new = torch.zeros((height, heads, capacity, head_dim), dtype=self._dtype, device=self._device)
+                new[:rows, :, :kept] = old[:rows, :, :kept]
+                tensors[layer] = new
                 del old
-        self.capacity = capacity
+        self._height, self.capacity = height, capacity
 
-    def _grown(self, old: torch.Tensor, capacity: int) -> torch.Tensor:
-        rows, heads, head_dim = self._shape
-        new = torch.zeros((rows, heads, capacity, head_dim), dtype=self._dtype, device=self._device)
-        new[:, :, : old.shape[2]] = old
-        return new
+    def view(self, tokens: int) -> int:
+        """Slots that a forward must see whose longest row has `tokens`, the new ones included: few values, so that
+        shapes repeat. Makes room for them; raises ArenaFullError beyond the plan."""
+        self.reserve(tokens)
+        return min(round_up(tokens, self._view_step), self.capacity)
 
     def view_length(self, rows: Sequence[int], nodes: int) -> int:
-        """Slots that a forward over `rows` with `nodes` new tokens must see: few values, so that shapes repeat."""
+        """`view` of a forward over `rows` with `nodes` new tokens each, without making room."""
         longest = max(self.lengths[row] for row in rows) + nodes
-        return min(round_up(longest, self.growth_tokens), self.largest_capacity)
+        return min(round_up(longest, self._view_step), self.largest_capacity)
+
+    def window(self, rows: Sequence[int], slots: torch.Tensor, view: int, counts: Sequence[int] = ()) -> Window:
+        """A forward over `rows` that writes to `slots` [R, N]; with `counts`, a packed one that writes `counts[i]`
+        tokens of row i after each other, `slots` [1, T]."""
+        places = [self.place(row) for row in rows]
+        first, count = places[0], len(places)
+        seen = None
+        if places != list(range(first, first + count)):
+            seen = torch.tensor(places, device=self._device)
+        index = None
+        if counts:
+            owners = [place for place, tokens in zip(places, counts, strict=True) for _ in range(tokens)]
+            index = torch.tensor([owners], device=self._device)
+        elif count > 1:
+            index = torch.tensor(places, device=self._device)[:, None]
+        return Window(slots, index, first, count, seen, view)
+
+    def store(
+        self, layer: int, window: Window, keys: torch.Tensor, values: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store `keys` and `values` [R, kv_heads, N, head_dim] (packed: [1, kv_heads, T, head_dim]) where `window`
+        says; returns what it sees of both, [R, kv_heads, view, head_dim]. These share memory with the arena where the
+        rows are neighbours."""
+        all_keys, all_values = self._keys[layer], self._values[layer]
+        first, view = window.first, window.view
+        if window.places is None:
+            at = window.slots[0]
+            all_keys[first].index_copy_(1, at, keys[0])
+            all_values[first].index_copy_(1, at, values[0])
+        else:
+            all_keys[window.places, :, window.slots] = keys.transpose(1, 2)
+            all_values[window.places, :, window.slots] = values.transpose(1, 2)
+        if window.seen is None:
+            end = first + window.count
+            return all_keys[first:end, :, :view], all_values[first:end, :, :view]
+        return all_keys[window.seen, :, :view], all_values[window.seen, :, :view]
 
     def write(
         self, layer: int, rows: Sequence[int], slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, view: int
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """Store `keys` and `values` [R, kv_heads, nodes, head_dim] at `slots` [R, nodes] of `rows`; returns both as
-        [R, kv_heads, view, head_dim]. The views share memory with the arena where `rows` are consecutive."""
-        all_keys, all_values = self._keys[layer], self._values[layer]
-        first, count = rows[0], len(rows)
-        if count == 1:
-            at = slots[0]
-            all_keys[first].index_copy_(1, at, keys[0])
-            all_values[first].index_copy_(1, at, values[0])
-        else:
-            index = torch.as_tensor(rows, device=self._device)[:, None]
-            all_keys[index, :, slots] = keys.transpose(1, 2)
-            all_values[index, :, slots] = values.transpose(1, 2)
-        if list(rows) == list(range(first, first + count)):
-            return all_keys[first : first + count, :, :view], all_values[first : first + count, :, :view]
-        index = torch.as_tensor(rows, device=self._device)
-        return all_keys[index, :, :view], all_values[index, :, :view]
+        """`store` at `slots` [R, N] of `rows`."""
+        return self.store(layer, self.window(rows, slots, view), keys, values)
 
     def extend(self, row: int, tokens: int) -> None:
         """The next `tokens` scratch slots of `row` become committed (a prefill chunk, a plain step)."""
+        self.place(row)
         length = self.lengths[row] + tokens
         if length > min(self.limit_tokens, self.capacity):
             raise ArenaFullError(f"row {row} has no room for {length} tokens: the limit is {self.limit_tokens}")
         self.lengths[row] = length
 
     def commit(self, row: int, path: Sequence[int]) -> None:
-        """Keep the tree nodes `path` (ascending, the root 0 first) as the next tokens of `row`, in place.
+        """`commit_all` for one row."""
+        self.commit_all((row,), (path,))
 
-        The scratch is at most the path's own keys and values of one layer.
+    def commit_all(self, rows: Sequence[int], paths: Sequence[Sequence[int]]) -> None:
+        """Keep the tree nodes `paths[i]` (ascending, the root 0 first) as the next tokens of `rows[i]`, in place.
+
+        The scratch is at most the paths' own keys or values of one layer.
         """
-        start = self.lengths[row]
-        if list(path) != list(range(len(path))):
-            moved = [(start + position, start + node) for position, node in enumerate(path) if position != node]
-            to = torch.tensor([slot for slot, _ in moved], device=self._device)
-            source = torch.tensor([slot for _, slot in moved], device=self._device)
-            for tensors in (self._keys, self._values):
-                for tensor in tensors:
-                    tensor[row].index_copy_(1, to, tensor[row].index_select(1, source))
-        self.extend(row, len(path))
+        moved = [
+            (self.place(row), self.lengths[row] + node, self.lengths[row] + position)
+            for row, path in zip(rows, paths, strict=True)
+            for position, node in enumerate(path)
+            if position != node
+        ]
+        if moved:
+            place, source, to = torch.tensor(moved, device=self._device).unbind(1)
+            for tensor in (*self._keys, *self._values):
+                tensor[place, :, to] = tensor[place, :, source]
+        for row, path in zip(rows, paths, strict=True):
+            self.extend(row, len(path))
 
     def truncate(self, row: int, length: int) -> None:
         """Forget everything after the first `length` tokens of `row`. Free: the slots are written over later."""
@@ -151,21 +285,25 @@ class KVArena:
 
     def committed(self, layer: int, row: int) -> tuple[torch.Tensor, torch.Tensor]:
         """The committed keys and values of one layer and row, each [kv_heads, length, head_dim] (a view)."""
-        length = self.lengths[row]
-        return self._keys[layer][row, :, :length], self._values[layer][row, :, :length]
+        length, place = self.lengths[row], self._places.get(row, 0)
+        return self._keys[layer][place, :, :length], self._values[layer][place, :, :length]
 
     def check_integrity(self) -> None:
         """Raise AssertionError where an invariant of the arena does not hold."""
-        rows, heads, head_dim = self._shape
+        heads, head_dim = self._width
         assert len(self._keys) == len(self._values) == self.layers
         assert 0 <= self.capacity <= self.largest_capacity, (self.capacity, self.largest_capacity)
+        assert self._height * self.capacity <= self.slots, (self._height, self.capacity, self.slots)
+        assert len(self._order) <= self._height
+        assert self._places == {row: place for place, row in enumerate(self._order)}
         for tensor in (*self._keys, *self._values):
-            assert tuple(tensor.shape) == (rows, heads, self.capacity, head_dim), tensor.shape
+            assert tuple(tensor.shape) == (self._height, heads, self.capacity, head_dim), tensor.shape
             assert tensor.dtype == self._dtype
             assert tensor.device.type == self._device.type
-        assert len(self.lengths) == rows
+        assert len(self.lengths) == self.rows
         for row, length in enumerate(self.lengths):
             assert 0 <= length <= min(self.limit_tokens, self.capacity), (row, length)
+            assert row in self._places or not length, f"row {row} has tokens and no place"
             for layer in range(self.layers):
                 for tensor in self.committed(layer, row):
                     assert bool(torch.isfinite(tensor).all()), (

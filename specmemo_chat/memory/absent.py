@@ -5,6 +5,9 @@ from __future__ import annotations
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.profiles import DeviceFacts
 
+# Of a processor that is not here: what a large desktop has.
+ABSENT_THREADS = 16
+
 
 def described_device(facts: DeviceFacts, index: int = 0) -> DeviceInfo:
     """The device of a profile's facts, with all its memory free."""
@@ -19,5 +22,6 @@ def described_device(facts: DeviceFacts, index: int = 0) -> DeviceInfo:
         usable_bytes=facts.memory,
         compute_capability=capability,
         memory_bandwidth=facts.bandwidth,
+        threads=ABSENT_THREADS if facts.kind == "cpu" else 0,
         native_bf16=facts.kind == "rocm" or (capability is not None and capability >= (8, 0)),
     )

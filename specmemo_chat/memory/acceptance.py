@@ -25,6 +25,11 @@ def expected_tokens(drafter: str, nodes: int, depth: int, width: int) -> float:
     return 1.0 + sum(probability for probability, _ in _best_nodes(drafter, nodes, depth, width))
 
 
+def first_choice(drafter: str) -> float:
+    """The probability that a head's (or draft model's) first choice is right where its parent is, at every depth."""
+    return _EDGE[drafter]
+
+
 def levels(drafter: str, nodes: int, depth: int, width: int) -> int:
     """Levels of the best tree: how often the drafter's network runs for it."""
     return max((level for _, level in _best_nodes(drafter, nodes, depth, width)), default=0)

@@ -51,6 +51,10 @@ def concessions(shape: Shape, profile: Profile, wishes: Wishes, cap: int) -> Ite
     if head is not None and wishes.head_may_go:
         shape = replace(shape, draft=None)
         yield Concession(shape, f"drafts from the conversation (ngram) instead of the {head.kind} head")
+    for full in range(shape.rows - 1, 0, -1):
+        shape = replace(shape, full_rows=full)
+        if full == 1 or fitted(shape, cap):
+            yield Concession(shape, f"memory for {full} of {shape.rows} conversations at full length: others wait then")
     minimum = min(profile.context_minimum, shape.spec.max_context)
     if not wishes.context and shape.context > minimum:
         before = shape.context

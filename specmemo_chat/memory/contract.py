@@ -21,8 +21,10 @@ class Plan:
     the node counts (root included) that a verify step may have, ascending, first 1; `tree_depth` and `tree_width`
     limit a draft tree's levels and its children per node. `growth_tokens` is the step of the arena's views: every
     `update()` view is rounded up to it. `allocate_at_load`: take the whole KV capacity at once, because growth would
-    only raise the worst case.
+    only raise the worst case. `kv_slots` are the arena's slots of all rows together (0: every row may become full);
+    rows for which there are none left wait.
     `terms` maps the names of CONTRACT.md's `plan --json` to bytes. `concessions` are sentences.
+    `measured_as` is the name under which the measured runtime of this device is remembered.
     """
 
     model: str
@@ -44,8 +46,10 @@ class Plan:
     prefill_chunk: int = 256
     drafters: tuple[str, ...] = ("ngram",)
     allocate_at_load: bool = False
+    kv_slots: int = 0
     concessions: tuple[str, ...] = field(default_factory=tuple)
     profile: str = "default"
+    measured_as: str = ""
 
     @property
     def total_bytes(self) -> int:
@@ -62,6 +66,12 @@ class Plan:
     def tree_nodes(self) -> int:
         """Nodes of the largest verify step, the root included."""
         return self.node_buckets[-1]
+
+    def draft_slots(self, scratch: int) -> int:
+        """`kv_slots` of a draft's own arena whose trees take `scratch` slots: where the target's rows fit, so must the
+        draft's, although its trees may take more."""
+        more = max(0, scratch - self.tree_nodes)
+        return self.kv_slots + self.rows * -(-more // self.growth_tokens) * self.growth_tokens if self.kv_slots else 0
 
     def as_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)

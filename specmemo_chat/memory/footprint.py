@@ -6,11 +6,17 @@ b bytes of a value in the compute precision.
 
 from __future__ import annotations
 
-import functools
-import importlib.metadata
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.memory.activations import (
+    CPU_VIEW_STEP,
+    FUSED_FAMILIES,
+    Forward,
+    draw_peak,
+    layers_peak,
+    logits_peak,
+)
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
 from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
 from specmemo_chat.sizes import MIB
@@ -37,7 +43,8 @@ NF4_TABLE = 16 * 4
 class Shape:
     """Everything that a footprint depends on. `compute` is the precision of activations, keys and values; it differs
     from `dtype` where the weights are quantised. `nodes` counts the root, `depth` and `width` limit the trees of a
-    draft that has weights; `runtime` is bytes."""
+    draft that has weights; the arenas hold
+    `full_rows` full rows (0: all); `runtime` is bytes; `threads` are those of the processor, 0 on a GPU."""
 
     spec: ModelSpec
     dtype: Dtype
@@ -47,16 +54,28 @@ class Shape:
     chunk: int
     runtime: int
     rows: int = 1
+    full_rows: int = 0
     tp: int = 1
     growth: int = 256
     allocate_at_load: bool = False
     draft: DraftShape | None = None
     depth: int = 8
     width: int = 8
+    threads: int = 0
 
     @property
     def value_bytes(self) -> int:
         return BYTES_PER_VALUE[self.compute]
+
+    @property
+    def kv_rows(self) -> int:
+        """Full rows that the arenas hold; `rows` shorter ones may share them."""
+        return self.full_rows or self.rows
+
+    @property
+    def kv_slots(self) -> int:
+        """The plan's `kv_slots`: 0 where every row may become full."""
+        return self.full_rows * self.capacity if self.kv_rows < self.rows else 0
 
     @property
     def capacity(self) -> int:
@@ -71,18 +90,25 @@ class Shape:
 
 
 def footprint(shape: Shape) -> dict[str, int]:
-    """All terms of CONTRACT.md's `plan --json`, in their order."""
+    """All terms of CONTRACT.md's `plan --json`, in their order; their sum is the peak.
+
+    The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
+    what it needs beyond those before it: a term of 0 means that the memory is there already.
+    """
+    prefill, verify, drawn, growth = prefill_peak(shape), verify_peak(shape), logits(shape), growth_transient(shape)
+    before_logits = max(prefill, verify)
+    before_growth = max(before_logits, drawn)
     return {
         "target_weights": target_weights(shape.spec, shape.dtype, shape.compute, shape.tp),
         "draft_weights": draft_weights(shape.draft),
         "target_kv": target_kv(shape),
         "tree_slots": tree_slots(shape),
         "draft_kv": draft_kv(shape),
-        "prefill_activations": activations(shape, shape.chunk, 1),
-        "verify_activations": activations(shape, shape.nodes, shape.rows),
-        "logits": logits(shape),
+        "prefill_activations": prefill,
+        "verify_activations": before_logits - prefill,
+        "logits": before_growth - before_logits,
         "draft_features": draft_features(shape),
-        "growth_transient": growth_transient(shape),
+        "growth_transient": max(before_growth, growth) - before_growth,
         "runtime": shape.runtime,
     }
 
@@ -106,8 +132,8 @@ def matrix_bytes(rows: int, columns: int, dtype: Dtype) -> int:
 def target_weights(spec: ModelSpec, dtype: Dtype, compute: Dtype, tp: int = 1) -> int:
     """Σ parameters × precision, + scales of quantised matrices; embedding, output head and norms are never quantised.
 
-    Under tp the matrices of the layers, the output head and (from transformers 5.23 on) the embedding are shared out;
-    norms and the biases of row-wise split matrices are whole on every worker.
+    Under tp the matrices of the layers, the output head and the embedding are shared out, the last two by the
+    vocabulary, rounded up; norms and the biases of row-wise split matrices are whole on every worker.
     """
     h, kv, b = spec.hidden, spec.kv_heads * spec.head_dim // tp, BYTES_PER_VALUE[compute]
     q, inner = spec.heads * spec.head_dim // tp, spec.intermediate // tp
@@ -115,24 +141,10 @@ def target_weights(spec: ModelSpec, dtype: Dtype, compute: Dtype, tp: int = 1) -
     layer += 2 * matrix_bytes(inner, h, dtype) + matrix_bytes(h, inner, dtype)
     layer += b * ((q + 2 * kv) * spec.qkv_bias + h * spec.o_bias + (2 * inner + h) * spec.mlp_bias)
     layer += b * (spec.norms_per_layer * h + 2 * spec.head_dim * spec.qk_norm)
-    part = -(-spec.vocab // tp) * h * b
-    whole = spec.vocab * h * b
-    embedding = part if tp == 1 or embedding_is_sharded() else whole
-    # A tied output head is the embedding itself, unless only one of the two is split.
-    head = 0 if spec.tied_embeddings and embedding == part else part
+    embedding = -(-spec.vocab // tp) * h * b
+    # A tied output head is the embedding itself.
+    head = 0 if spec.tied_embeddings else embedding
     return spec.layers * layer + embedding + head + h * b
-
-
-@functools.cache
-def embedding_is_sharded() -> bool:
-    """The installed transformers splits the embedding under tensor parallelism: 5.23 does, 5.17 does not. Versions
-    between them count as if they did not, which can only plan too much."""
-    try:
-        version = importlib.metadata.version("transformers")
-    except importlib.metadata.PackageNotFoundError:
-        return True
-    parts = [int(part) for part in version.split(".")[:2] if part.isdigit()]
-    return parts >= [5, 23]
 
 
 def draft_weights(draft: DraftShape | None) -> int:
@@ -158,50 +170,111 @@ def draft_weights(draft: DraftShape | None) -> int:
 
 
 def target_kv(shape: Shape) -> int:
-    """2 · layers · kv_heads · head_dim · b · context · rows, / tp."""
-    return shape.spec.kv_bytes_per_token(shape.value_bytes, shape.tp) * shape.context * shape.rows
+    """2 · layers · kv_heads · head_dim · b · context · full rows, / tp."""
+    return shape.spec.kv_bytes_per_token(shape.value_bytes, shape.tp) * shape.context * shape.kv_rows
 
 
 def tree_slots(shape: Shape) -> int:
-    """Key-value bytes of a token × the slots after the context × rows: the largest bucket's nodes, rounded up to the
-    arena's step."""
+    """Key-value bytes of a token × the slots after the context × full rows: the largest bucket's nodes, rounded up to
+    the arena's step."""
     per_token = shape.spec.kv_bytes_per_token(shape.value_bytes, shape.tp)
-    return per_token * (shape.capacity - shape.context) * shape.rows
+    return per_token * (shape.capacity - shape.context) * shape.kv_rows
 
 
 def draft_kv(shape: Shape) -> int:
-    """2 · draft layers · kv_heads · head_dim · b · slots of the draft's arena · rows; whole on every worker."""
+    """2 · draft layers · kv_heads · head_dim · b · slots of the draft's arena; whole on every worker. The slots
+    are those of the full rows, and what any row's trees take beyond the target's."""
     if shape.draft is None:
         return 0
-    return shape.draft.spec.kv_bytes_per_token(_draft_value_bytes(shape.draft)) * shape.draft_capacity * shape.rows
+    slots = shape.draft_capacity * shape.kv_rows
+    if shape.kv_slots:
+        more = max(0, draft_scratch(shape.nodes, shape.depth, shape.width) - shape.nodes)
+        slots = shape.kv_slots + shape.rows * -(-more // shape.growth) * shape.growth
+    return shape.draft.spec.kv_bytes_per_token(_draft_value_bytes(shape.draft)) * slots
 
 
 def _draft_value_bytes(draft: DraftShape) -> int:
     return BYTES_PER_VALUE.get(draft.dtype, 2)
 
 
-def activations(shape: Shape, tokens: int, rows: int) -> int:
-    """The peak of one forward over `tokens` new tokens in each of `rows` rows, at full context.
+def prefill_peak(shape: Shape) -> int:
+    """The largest moment of a chunk: the target's forward, the logits of its last token, or the draft's forward over
+    the same tokens (a head: with those that waited)."""
+    chunk = _forward(shape, shape.chunk, 1, shape.context)
+    moments = [layers_peak(chunk), logits_peak(chunk, 1), _drawn(shape, 1)]
+    draft = shape.draft
+    if draft is not None:
+        tokens = shape.chunk if draft.kind == "model" else shape.chunk + WAITING_TOKENS
+        moments.append(layers_peak(_draft_forward(shape, draft, tokens, 1)))
+    return max(moments)
 
-    n = tokens · rows, g = heads / kv_heads. Always there: the residual, its normalised copy and the fp32 copies of a
-    norm, n·h·(2b + 8); the mask, n·capacity. Then the larger of
-    attention: queries, keys, values and their rotated copies 2·n·(q + 2·kv)·b, two copies of the output 2·n·q·b, and
-    the mask folded to the grouped queries as truth values and as additive values, g·n·capacity·(1 + b);
-    MLP: gate, up and their product, 3·n·I·b.
-    """
-    spec, b, tp, n = shape.spec, shape.value_bytes, shape.tp, tokens * rows
-    q, kv = spec.heads * spec.head_dim // tp, spec.kv_heads * spec.head_dim // tp
-    always = n * spec.hidden * (2 * b + 8) + n * shape.capacity
-    folded = spec.heads // spec.kv_heads * n * shape.capacity * (1 + b)
-    attention = 2 * n * (q + 2 * kv) * b + 2 * n * q * b + folded
-    mlp = 3 * n * (spec.intermediate // tp) * b
-    return always + max(attention, mlp)
+
+def verify_peak(shape: Shape) -> int:
+    """The largest moment of a step before its logits: the target's forward over the trees of all rows, or a level of
+    the draft's, with the logits after its nodes in its own precision and fp32 and what a topk and a logsumexp make."""
+    reach = shape.context + shape.nodes
+    moments = [layers_peak(_forward(shape, shape.nodes, shape.rows, reach))]
+    if shape.rows > 2:
+        # Rows that are no neighbours in the arena, at most all but one between them.
+        moments.append(layers_peak(replace(_forward(shape, shape.nodes, shape.rows - 1, reach), apart=True)))
+    draft = shape.draft
+    if draft is not None:
+        level = _draft_forward(shape, draft, min(shape.width, shape.nodes), shape.rows)
+        words = draft.spec.vocab if draft.kind != "eagle3" else draft.vocab
+        drawn = level.count * words * (_draft_value_bytes(draft) + 12)
+        moments += [layers_peak(level), drawn]
+    return max(moments)
+
+
+def _forward(shape: Shape, tokens: int, rows: int, reach: int) -> Forward:
+    """The target's forward whose new tokens end at slot `reach`."""
+    step = min(shape.growth, CPU_VIEW_STEP) if shape.threads else shape.growth
+    return Forward(
+        spec=shape.spec,
+        dtype=shape.dtype,
+        value_bytes=shape.value_bytes,
+        tokens=tokens,
+        rows=rows,
+        view=min(shape.capacity, -(-reach // step) * step),
+        tp=shape.tp,
+        fused=is_fused(shape.spec, shape.dtype, shape.threads),
+        threads=shape.threads,
+    )
+
+
+def is_fused(spec: ModelSpec, dtype: Dtype, threads: int) -> bool:
+    """Whether the model runs by our fused modules (models/fused.py)."""
+    return threads > 0 and dtype in ("fp32", "bf16") and spec.model_type in FUSED_FAMILIES
+
+
+def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> Forward:
+    """A forward of the draft's own at full context. A head has one layer of our own code, like the fused ones; it reads
+    features beside embeddings."""
+    step = min(shape.growth, CPU_VIEW_STEP) if shape.threads else shape.growth
+    reads = draft.feature_count * draft.target_hidden + 3 * draft.spec.hidden if draft.kind != "model" else 0
+    return Forward(
+        spec=draft.spec,
+        dtype=draft.dtype,
+        value_bytes=_draft_value_bytes(draft),
+        tokens=tokens,
+        rows=rows,
+        view=-(-shape.draft_capacity // step) * step,
+        fused=draft.kind != "model" or is_fused(draft.spec, draft.dtype, shape.threads),
+        threads=shape.threads,
+        features=reads,
+    )
 
 
 def logits(shape: Shape) -> int:
-    """nodes · rows · V · (b + 4): the forward's values and the fp32 copy that is sampled from. Never a whole prompt's:
-    a prefill keeps the last token's."""
-    return shape.nodes * shape.rows * shape.spec.vocab * (shape.value_bytes + 4)
+    """The largest moment from the logits of a step to its tokens; never a whole prompt's: a prefill keeps the last
+    token's."""
+    nodes = shape.nodes * shape.rows
+    computed = logits_peak(_forward(shape, shape.nodes, shape.rows, shape.context + shape.nodes), nodes)
+    return max(computed, _drawn(shape, nodes))
+
+
+def _drawn(shape: Shape, nodes: int) -> int:
+    return draw_peak(shape.spec.vocab, shape.value_bytes, nodes, shape.context + shape.nodes)
 
 
 def draft_features(shape: Shape) -> int:
@@ -215,16 +288,16 @@ def draft_features(shape: Shape) -> int:
 
 
 def growth_transient(shape: Shape) -> int:
-    """One layer's keys and values at full capacity: the old tensor beside the new one while an arena grows, the
-    target's or the draft's, whichever is larger. 0 where all of it is allocated at load."""
+    """While an arena grows, the old keys or values of one layer stand beside the new ones: at most a full arena's less
+    a growth step, the target's or the draft's, whichever is larger. 0 where all of it is allocated at load."""
     if shape.allocate_at_load:
         return 0
     spec, draft = shape.spec, shape.draft
-    layer = 2 * (spec.kv_heads // shape.tp) * spec.head_dim * shape.value_bytes * shape.capacity
+    one = (spec.kv_heads // shape.tp) * spec.head_dim * shape.value_bytes * (shape.capacity - shape.growth)
     if draft is not None:
-        draft_layer = draft.spec.kv_bytes_per_token(_draft_value_bytes(draft)) // draft.spec.layers
-        layer = max(layer, draft_layer * shape.draft_capacity)
-    return layer * shape.rows
+        per_token = draft.spec.kv_bytes_per_token(_draft_value_bytes(draft)) // draft.spec.layers // 2
+        one = max(one, per_token * (shape.draft_capacity - shape.growth))
+    return max(0, one * shape.kv_rows)
 
 
 def runtime_bytes(kind: str, vocab: int, measured: int | None = None) -> int:

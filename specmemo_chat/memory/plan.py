@@ -15,6 +15,7 @@ from specmemo_chat.memory.concessions import concessions, fitted, other_precisio
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype, Plan
 from specmemo_chat.memory.footprint import Shape, footprint, total
 from specmemo_chat.memory.inverse import largest_context
+from specmemo_chat.memory.measured import runtime_key
 from specmemo_chat.memory.wishes import Wishes, check, shares_out, start
 from specmemo_chat.profiles import Profile
 from specmemo_chat.sizes import MIB, format_size
@@ -106,7 +107,7 @@ def _solve(
 def _cap(device: DeviceInfo, profile: Profile, wishes: Wishes) -> tuple[int, tuple[str, ...]]:
     """The bytes that each worker may take, and what is to be said about them."""
     # Workers on the processor share one memory; every GPU has its own.
-    sharing = wishes.tp if device.kind == "cpu" else 1
+    sharing = wishes.tp // wishes.nodes if device.kind == "cpu" else 1
     if not wishes.max_memory:
         return profile.cap_for(device) // sharing, ()
     usable = device.usable_bytes // sharing
@@ -139,8 +140,10 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, ca
         prefill_chunk=shape.chunk,
         drafters=drafters(shape, wishes),
         allocate_at_load=shape.allocate_at_load,
+        kv_slots=shape.kv_slots,
         concessions=tuple(taken),
         profile=profile.name,
+        measured_as=runtime_key(device, shape.spec, shape.tp, head.kind if head is not None else None),
     )
 
 

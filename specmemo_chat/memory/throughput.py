@@ -116,8 +116,8 @@ def draft_seconds(shape: Shape, runs: int, speed: DeviceSpeed) -> float:
     if shape.draft is None:
         return 0.0
     spec = shape.draft.spec
-    # EAGLE's output head is the target's; EAGLE-3's and a model's own is part of their weights.
-    shared = shape.spec.vocab * spec.hidden * shape.value_bytes if shape.draft.kind == "eagle" else 0
+    # EAGLE's output head is the target's share; EAGLE-3's and a model's own is part of their weights.
+    shared = shape.spec.vocab * spec.hidden * shape.value_bytes // shape.tp if shape.draft.kind == "eagle" else 0
     return runs * speed.seconds(draft_weights(shape.draft) + shared, 0)
 
 

@@ -19,7 +19,7 @@ class Wishes:
 
     `draft` is "auto", "none", "ngram" or the location of a draft with weights, whose shape is `head`; under "auto" the
     planner may leave the head out, a head that the user named stays. `gpus_available` bounds the `--gpus` that a
-    fix may name.
+    fix may name. The `tp` workers run on `nodes` machines.
     """
 
     max_memory: int = 0
@@ -30,6 +30,7 @@ class Wishes:
     tp: int = 1
     head: DraftShape | None = None
     gpus_available: int = 1
+    nodes: int = 1
 
     @property
     def head_may_go(self) -> bool:
@@ -71,7 +72,7 @@ def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes,
         dtype=dtype,
         compute=compute_dtype(dtype, device),
         context=context,
-        nodes=1 if wishes.draft == "none" else bucket(profile.tree_nodes),
+        nodes=1 if wishes.draft == "none" else bucket(nodes_of_a_row(profile.tree_nodes, wishes.rows)),
         chunk=min(profile.prefill_chunk, context),
         runtime=runtime_bytes(device.kind, spec.vocab, measured_runtime),
         rows=wishes.rows,
@@ -80,7 +81,13 @@ def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes,
         draft=wishes.head,
         depth=profile.tree_depth,
         width=profile.tree_width,
+        threads=device.threads if device.kind == "cpu" else 0,
     )
+
+
+def nodes_of_a_row(nodes: int, rows: int) -> int:
+    """Of a batch every row gets a smaller tree: all together as many nodes as two rows alone, but 8 at the least."""
+    return nodes if rows == 1 else min(nodes, max(8, 2 * nodes // rows))
 
 
 def auto_dtype(device: DeviceInfo) -> Dtype:

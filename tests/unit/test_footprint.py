@@ -10,14 +10,13 @@ import pytest
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.memory import footprint as module
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import (
     TERMS,
     Shape,
     draft_weights,
-    embedding_is_sharded,
     footprint,
+    growth_transient,
     matrix_bytes,
     runtime_bytes,
     target_weights,
@@ -76,15 +75,14 @@ def test_llama_2_7b_whole() -> None:
         "target_kv": 524_288 * 4096,
         "tree_slots": 524_288 * (capacity - 4096),
         "draft_kv": 0,
-        # Residual, its norm and two fp32 copies; the mask; q, k, v and their rotations, two outputs, the mask as
-        # truth values and as fp16 (which is more than the MLP's three of 11,008).
-        "prefill_activations": 512 * (4096 * 12 + capacity + 2 * 3 * 4096 * 2 + 2 * 4096 * 2 + capacity * 3),
-        "verify_activations": 64 * (4096 * 12 + capacity + 2 * 3 * 4096 * 2 + 2 * 4096 * 2 + capacity * 3),
-        # fp16 values and the fp32 copy that is sampled from.
-        "logits": 64 * 32000 * 6,
+        # Token ids; the mask as truth values and as fp16, 4,096 slots; rotary tables, embeddings and the residual; and
+        # in the MLP the layer's input, its norm, gate, up and their product.
+        "prefill_activations": 512 * (5 * 8 + 4096 * 3 + 2 * (2 * 128 + 2 * 4096) + 2 * (2 * 4096 + 3 * 11008)),
+        # A tree of 64 nodes, the logits after them and the growth of a layer come when that is free again.
+        "verify_activations": 0,
+        "logits": 0,
         "draft_features": 0,
-        # One layer's keys and values.
-        "growth_transient": 2 * 4096 * 2 * capacity,
+        "growth_transient": 0,
         "runtime": 640 * MIB,
     }
     assert terms == by_hand
@@ -102,43 +100,45 @@ def test_tied_embeddings_are_counted_once() -> None:
 
 
 def test_rows_multiply_what_each_row_has() -> None:
-    one, ten = footprint(shape(spec("llama-3.1-8b"))), footprint(shape(spec("llama-3.1-8b"), rows=10))
-    for term in ("target_kv", "tree_slots", "logits", "verify_activations", "growth_transient"):
-        assert ten[term] == 10 * one[term], term
+    one, ten = shape(spec("llama-3.1-8b")), shape(spec("llama-3.1-8b"), rows=10)
+    for term in ("target_kv", "tree_slots"):
+        assert footprint(ten)[term] == 10 * footprint(one)[term], term
     for term in ("target_weights", "prefill_activations", "runtime"):
-        assert ten[term] == one[term], term
+        assert footprint(ten)[term] == footprint(one)[term], term
+    assert growth_transient(ten) == 10 * growth_transient(one)
+
+
+def test_moments_that_never_come_together_are_not_added() -> None:
+    """A tree of 64 nodes over a vocabulary of 128,256 words needs more than a chunk of 32 tokens: its logits count
+    what is beyond that chunk, and together they are the larger of the two."""
+    terms = footprint(shape(spec("llama-3.1-8b"), chunk=32))
+    vocab, text = 128256, 4096 + 64
+    # fp16 logits after every node; for 32 nodes at once scores, their sorted copy, indices and sums in fp32, and the
+    # text before each.
+    drawn = 64 * (vocab * 2 + 64) + 32 * (8 * text + 26 * vocab)
+    moments = ("prefill_activations", "verify_activations", "logits", "growth_transient")
+    assert sum(terms[moment] for moment in moments) == drawn
+    assert 0 < terms["prefill_activations"] < terms["logits"] < drawn
 
 
 def test_an_arena_that_is_whole_at_load_never_grows() -> None:
     assert footprint(shape(spec("llama-2-7b-chat"), allocate_at_load=True))["growth_transient"] == 0
 
 
-def test_70b_on_eight_workers(monkeypatch: pytest.MonkeyPatch) -> None:
-    """17.2 GB a rank: everything is shared out but the norms (transformers 5.23 and later)."""
+def test_70b_on_eight_workers() -> None:
+    """17.2 GB a rank: everything is shared out but the norms."""
     model = spec("llama-2-70b-chat")
-    embedding_is_sharded.cache_clear()
-    monkeypatch.setattr(module.importlib.metadata, "version", lambda _name: "5.23.0")
     norms = 80 * 2 * 8192 + 8192
     rank = 2 * ((model.parameters - norms) // 8 + norms)
     assert target_weights(model, "bf16", "bf16", tp=8) == rank
     assert rank == pytest.approx(17.2e9, rel=0.005)
     assert model.kv_bytes_per_token(2, 8) == 2 * 80 * 1 * 128 * 2
-    embedding_is_sharded.cache_clear()
-    monkeypatch.setattr(module.importlib.metadata, "version", lambda _name: "5.17.1")
-    assert target_weights(model, "bf16", "bf16", tp=8) == rank + 2 * 32000 * 8192 * 7 // 8
-    embedding_is_sharded.cache_clear()
 
 
-def test_a_tied_head_beside_a_whole_embedding(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Where only the output head is split, tied weights are there twice."""
+def test_a_tied_head_is_shared_out_with_the_embedding() -> None:
     model = spec("llama-3.2-1b")
-    embedding_is_sharded.cache_clear()
-    monkeypatch.setattr(module.importlib.metadata, "version", lambda _name: "5.17.0")
-    whole, part = 128256 * 2048 * 2, 128256 * 2048 * 2 // 8
     norms = 16 * 2 * 2048 + 2048
-    layers = 2 * ((model.parameters - norms - 128256 * 2048) // 8 + norms)
-    assert target_weights(model, "bf16", "bf16", tp=8) == layers + whole + part
-    embedding_is_sharded.cache_clear()
+    assert target_weights(model, "bf16", "bf16", tp=8) == 2 * ((model.parameters - norms) // 8 + norms)
 
 
 def test_quantised_matrices() -> None:
@@ -190,8 +190,8 @@ def test_an_eagle_3_head_by_hand() -> None:
 def test_the_larger_of_two_arenas_decides_the_transient() -> None:
     """Qwen2.5-7B has 4 key-value heads of 128; a head with 32 of them has the larger layer."""
     head = DraftShape("eagle", replace(spec("llama-2-7b-chat"), layers=1), "fp16")
-    terms = footprint(shape(spec("qwen2.5-7b-instruct"), draft=head))
-    assert terms["growth_transient"] == 2 * 4096 * 2 * 4352
+    # Old keys (or values) beside the new: at most all but a step of 256.
+    assert growth_transient(shape(spec("qwen2.5-7b-instruct"), draft=head)) == 4096 * 2 * (4352 - 256)
 
 
 def test_a_draft_model_is_counted_whole() -> None:
@@ -226,5 +226,5 @@ def test_the_arena_takes_the_bytes_that_were_planned(llama: Any) -> None:
     arena = target_of(llama).new_arena(3, 300, 32, 16, allocate_at_load=True)
     terms = footprint(planned)
     assert terms["target_kv"] + terms["tree_slots"] == arena.nbytes
-    # While it grows, one layer is there twice: its old tensors count for less than the new ones.
-    assert terms["growth_transient"] == arena.nbytes // described.layers
+    # While it grows, the keys or the values of one layer are there twice, the old ones a step smaller at least.
+    assert growth_transient(planned) == arena.nbytes // described.layers // 2 * (320 - 32) // 320

@@ -1,0 +1,194 @@
+"""What a forward and a step hold for a moment: integer arithmetic on shapes, per worker. Needs no torch.
+
+Tensors of different moments are never there together, so a step takes its largest moment, not their sum. The formulas
+follow the code: models/target.py (masks), models/fused.py (the layers of a model on the CPU), transformers' own layers
+elsewhere, engine/sampler.py (draws). `python -m specmemo_chat.bench.prediction` holds them against the allocator.
+
+Short names: n new tokens of all rows, h hidden, q = heads · head_dim, kv = kv_heads · head_dim, I intermediate, V
+vocabulary, g = heads / kv_heads, b bytes of a value in the compute precision.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.memory.contract import Dtype
+
+# The model families whose modules are swapped for fused ones on a CPU (models/fused.py).
+FUSED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+# On a CPU a forward sees the arena in steps of so many slots, or of a smaller growth step (kv/arena.py).
+CPU_VIEW_STEP = 64
+# Nodes whose distributions are computed together (engine/sampler.py), and bytes for each of them and each word of the
+# vocabulary: scores, their sorted copy with indices, softmax and cumulative sum.
+DRAWN_AT_ONCE = 32
+DRAW_BYTES = 26
+# torch's attention on a CPU works on so many keys at once, and on so many queries from so many queries on.
+_KEY_BLOCK = 512
+_QUERY_BLOCKS = ((768, 256), (192, 64), (0, 32))
+# A node's token, its index and its uniform number, and the sums over its distribution.
+_NODE_BYTES = 64
+# The nodes of a tree, the indices of a packing: integers of 8 bytes for each token.
+_TOKEN_IDS = 5 * 8
+
+
+@dataclass(frozen=True)
+class Forward:
+    """`rows` rows of `tokens` new tokens each through one model that sees `view` slots.
+
+    `value_bytes` b; `fused`: by the fused modules; `threads`: processors that torch's attention uses, 0 on a GPU, whose
+    kernels keep their scratch in registers. `features`: hidden states of the model kept for a head, values per token.
+    `apart`: the rows are no neighbours in the arena.
+    """
+
+    spec: ModelSpec
+    dtype: Dtype
+    value_bytes: int
+    tokens: int
+    rows: int
+    view: int
+    tp: int = 1
+    fused: bool = False
+    threads: int = 0
+    features: int = 0
+    apart: bool = False
+
+    @property
+    def count(self) -> int:
+        """n: new tokens of all rows."""
+        return self.tokens * self.rows
+
+    @property
+    def q(self) -> int:
+        return self.spec.heads * self.spec.head_dim // self.tp
+
+    @property
+    def kv(self) -> int:
+        return self.spec.kv_heads * self.spec.head_dim // self.tp
+
+    @property
+    def group(self) -> int:
+        return self.spec.heads // self.spec.kv_heads
+
+
+def layers_peak(forward: Forward) -> int:
+    """The largest moment of a forward before its logits."""
+    return max(_masking(forward), _held(forward) + max(_attention(forward), _mlp(forward), _norm(forward)))
+
+
+def logits_peak(forward: Forward, kept: int) -> int:
+    """The moment at which the logits of `kept` tokens are computed: kept · V · b beside masks and last states."""
+    spec, n, b = forward.spec, forward.count, forward.value_bytes
+    return _given(forward) + n * (spec.hidden + forward.features) * b + kept * spec.vocab * b
+
+
+def draw_peak(vocab: int, value_bytes: int, nodes: int, text: int) -> int:
+    """The moment at which the tokens of `nodes` nodes are drawn with every processor on: nodes · V · b logits and, for
+    at most 32 of them at once, the text before each (8 bytes a token) and the larger of what the penalty makes of it
+    (17 bytes a token beside scores and copy) and of what top-p and the draw make of the vocabulary."""
+    drawn = min(nodes, DRAWN_AT_ONCE)
+    work = 8 * text + max(17 * text + 8 * vocab, DRAW_BYTES * vocab)
+    return nodes * (vocab * value_bytes + _NODE_BYTES) + drawn * work
+
+
+def _mask(forward: Forward) -> tuple[int, int]:
+    """Bytes of the mask as truth values and as values that are added to the scores of `group` queries a key."""
+    cells = forward.count * forward.view
+    return cells, forward.group * cells * forward.value_bytes
+
+
+def _by_type(spec: ModelSpec) -> bool:
+    """Some layers slide and some do not: both masks are kept."""
+    return spec.sliding_window > 0 and not all(spec.sliding_layers)
+
+
+def _given(forward: Forward) -> int:
+    """What a forward is given: token ids, positions and slots, and the masks."""
+    truth, added = _mask(forward)
+    return _TOKEN_IDS * forward.count + truth + added * (2 if _by_type(forward.spec) else 1)
+
+
+def _masking(forward: Forward) -> int:
+    """While masks are made: the unfolded mask beside the folded one; for a window the distances, 8 bytes a cell."""
+    truth, added = _mask(forward)
+    unfolded = truth * forward.value_bytes if forward.group > 1 else truth
+    moment = truth + added + unfolded
+    if forward.spec.sliding_window:
+        moment = truth + added + max(10 * truth, truth + added + unfolded)
+    return _TOKEN_IDS * forward.count + moment
+
+
+def _held(forward: Forward) -> int:
+    """While the layers run: what was given, rotary tables, embeddings, the residual, features for a head."""
+    spec, n, b = forward.spec, forward.count, forward.value_bytes
+    embedded = 2 if spec.layers > 1 else 1
+    return _given(forward) + n * b * (2 * spec.head_dim + embedded * spec.hidden + forward.features)
+
+
+def _attention(forward: Forward) -> int:
+    """The larger of rotation and attention, beside the layer's normalised input n·h·b.
+
+    Fused: q, k and v in one tensor n·(q + 2·kv)·b; rotation has three more of n·(q + kv)·b (four with norms of queries
+    and keys); attention has the rotated one, the folded queries and the output. Else: q, k, v, and three of n·q·b for
+    rotation.
+    """
+    spec, n, b = forward.spec, forward.count, forward.value_bytes
+    q, kv, grouped = forward.q, forward.kv, forward.group > 1
+    packed = forward.rows > 1
+    # Packed rows are laid beside each other for the attention and gathered again, each by way of a copy.
+    folded = 2 * q if packed else q * grouped
+    gathered = 2 * q if packed else q * grouped
+    if forward.fused:
+        turning = (q + 2 * kv) + (4 if spec.qk_norm else 3) * (q + kv)
+        attending = (q + 2 * kv) + (q + kv) + folded + q
+    else:
+        turning = (q + 2 * kv) + 3 * q
+        attending = q + folded + q
+    norm = 12 * n * q if spec.qk_norm else 0
+    scratch = max(_scratch(forward), n * gathered * b)
+    inside = max(n * b * turning, n * b * (q + 2 * kv) + norm, n * b * attending + scratch + _copied(forward))
+    return n * spec.hidden * b + inside + _dequantised(forward, q)
+
+
+def _copied(forward: Forward) -> int:
+    """One layer's keys and values of rows that are no neighbours in the arena are copied."""
+    return 2 * forward.kv * forward.value_bytes * forward.view * forward.rows if forward.apart else 0
+
+
+def _scratch(forward: Forward) -> int:
+    """torch's attention on a CPU: for each thread scores of a block (fp32, and in b where that is smaller), their
+    maxima and sums, and a block of the output; and one sum for each query and head."""
+    if not forward.threads:
+        return 0
+    queries = forward.group * forward.tokens
+    block = min(queries, next(size for least, size in _QUERY_BLOCKS if queries >= least))
+    keys = min(_KEY_BLOCK, forward.view)
+    values = 4 * (block * keys + 2 * block + block * forward.spec.head_dim)
+    if forward.value_bytes < 4:
+        values += block * keys * forward.value_bytes
+    return forward.threads * values + 4 * forward.count * forward.spec.heads // forward.tp
+
+
+def _mlp(forward: Forward) -> int:
+    """Beside the layer's input and the normalised one 2·n·h·b: gate, up, activation and product, 4·n·I·b fused, 3
+    else; or product, its inputs and the output."""
+    spec, n, b = forward.spec, forward.count, forward.value_bytes
+    inner = spec.intermediate // forward.tp
+    values = max(4 * inner, 3 * inner + spec.hidden) if forward.fused else max(3 * inner, inner + spec.hidden)
+    return n * b * (2 * spec.hidden + values) + _dequantised(forward, inner)
+
+
+def _norm(forward: Forward) -> int:
+    """Beside the layer's input a norm works in fp32: two copies of n·h where b is 4, else three and the result."""
+    n, h, b = forward.count, forward.spec.hidden, forward.value_bytes
+    return n * h * (12 if b == 4 else 12 + 2 * b)
+
+
+def _dequantised(forward: Forward, width: int) -> int:
+    """One matrix of `width` · h as the product needs it. NF4: in b for the moment of the product. int8: the inputs in
+    8 bits with their scales, and the product in 32 bits."""
+    if forward.dtype == "nf4":
+        return width * forward.spec.hidden * forward.value_bytes
+    if forward.dtype == "int8":
+        return forward.count * (max(width, forward.spec.hidden) * (1 + forward.value_bytes) + 4 * width + 4)
+    return 0

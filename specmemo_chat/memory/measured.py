@@ -1,0 +1,93 @@
+"""What devices were measured to take before any weights, and which plans were proven there; kept between starts."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib.metadata
+import json
+import os
+import platform
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.memory.contract import Plan
+from specmemo_chat.sizes import MIB
+
+FILE = "memory.json"
+# What one start differs from the next: 1 in 64 of the runtime, and at least 4 MiB.
+_SPREAD, _LEAST = 64, 4 * MIB
+# Fields of a plan that do not change what it takes.
+_IRRELEVANT = ("cap_bytes", "concessions", "profile", "model", "target", "measured_as")
+
+
+def runtime_key(device: DeviceInfo, spec: ModelSpec, tp: int, draft: str | None) -> str:
+    """Under which the runtime of a worker is remembered: device, model family and vocabulary, kind of draft, whether
+    several workers share, and the versions of all that is loaded."""
+    versions = [platform.python_version()]
+    for name in ("specmemo", "torch", "transformers"):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions.append(importlib.metadata.version(name))
+    family = f"{spec.model_type}/{spec.vocab}"
+    return " | ".join((device.kind, device.name, family, draft or "none", str(tp > 1), " ".join(versions)))
+
+
+def plan_key(plan: Plan) -> str:
+    """The same for all plans that take the same bytes on the same device. The runtime is left out: it is what is
+    measured."""
+    values = {name: value for name, value in plan.as_json().items() if name not in _IRRELEVANT}
+    values["terms"] = {name: size for name, size in plan.terms.items() if name != "runtime"}
+    return hashlib.sha256(json.dumps([plan.measured_as, values], sort_keys=True).encode()).hexdigest()[:32]
+
+
+class Measurements:
+    """The file in the cache folder `folder`. One that cannot be read counts as empty, one that cannot be written is
+    left: then a start measures again."""
+
+    def __init__(self, folder: Path) -> None:
+        self._path = folder / FILE
+
+    def runtime(self, key: str) -> int | None:
+        """What a plan should count as runtime, None where it was never measured: the most that was, and a little for
+        what one start differs from the next."""
+        known = _number(self._read()["runtime"].get(key))
+        return known + max(_LEAST, known // _SPREAD) if known else None
+
+    def proven(self, plan: Plan) -> tuple[int, int] | None:
+        """(peak, runtime) bytes that the rehearsal of such a plan measured, None where there was none."""
+        entry = self._read()["proven"].get(plan_key(plan))
+        if not isinstance(entry, list) or len(entry) != 2:
+            return None
+        peak, runtime = _number(entry[0]), _number(entry[1])
+        return (peak, runtime) if peak and runtime else None
+
+    def remember(self, plan: Plan, peak: int, runtime: int) -> None:
+        """The rehearsal of `plan` took `peak` bytes at the most, of which `runtime` are neither weights nor planned
+        generation memory."""
+        values = self._read()
+        if plan.measured_as:
+            values["runtime"][plan.measured_as] = max(runtime, _number(values["runtime"].get(plan.measured_as)))
+        values["proven"][plan_key(plan)] = [peak, runtime]
+        with contextlib.suppress(OSError):
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            number, name = tempfile.mkstemp(dir=self._path.parent, prefix=FILE)
+            with open(number, "w", encoding="utf-8") as file:
+                json.dump(values, file)
+            os.replace(name, self._path)
+
+    def _read(self) -> dict[str, dict[str, Any]]:
+        empty: dict[str, dict[str, Any]] = {"runtime": {}, "proven": {}}
+        try:
+            values = json.loads(self._path.read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return empty
+        if not isinstance(values, dict):
+            return empty
+        return {name: part if isinstance(part := values.get(name), dict) else {} for name in empty}
+
+
+def _number(value: Any) -> int:
+    return value if isinstance(value, int) and value > 0 else 0
