@@ -5,6 +5,7 @@
     ├── PlanError                 exit 3: the plan does not fit the memory cap
     ├── ModelError                exit 4: a model that is unknown, gated, offline, unreadable or corrupt
     ├── DeviceError               exit 5: an explicit --device that cannot be used
+    ├── SessionError              exit 1: stored conversations cannot be read or written
     └── WorkerError               exit 1: the worker process died, hung or answered nonsense
 
 `message` says what is wrong and how much; `remedy` is the smallest thing that helps. The command line
@@ -41,6 +42,10 @@ class ModelError(SpecmemoError):
 
 class DeviceError(SpecmemoError):
     exit_code = 5
+
+
+class SessionError(SpecmemoError):
+    exit_code = 1
 
 
 class WorkerError(SpecmemoError):

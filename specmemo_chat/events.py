@@ -66,7 +66,8 @@ class Progress:
 
 @dataclass(frozen=True)
 class Ready:
-    """The worker has loaded the model. `timings` are named seconds (import, weights, tokenizer, warm-up, …)."""
+    """The worker has loaded the model. `timings` are named seconds (import, weights, tokenizer, warm-up, …).
+    `reasoning_open`: the chat template opens a reasoning block, so every reply begins inside one."""
 
     model: str
     device: str
@@ -75,6 +76,7 @@ class Ready:
     context_tokens: int
     load_s: float
     timings: dict[str, float] = field(default_factory=dict)
+    reasoning_open: bool = False
 
 
 @dataclass(frozen=True)
@@ -109,6 +111,28 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Answered:
+    """A conversation of a batch is over: all its replies, with what each cost. `error`: why there are fewer than
+    messages."""
+
+    number: int
+    replies: list[str] = field(default_factory=list)
+    stats: list[Statistics] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(frozen=True)
+class BatchProgress:
+    """A batch went a step: the numbers of the conversations in flight, how many wait, how often one had to give its row
+    up, and all new tokens so far."""
+
+    running: list[int] = field(default_factory=list)
+    waiting: int = 0
+    parked: int = 0
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
 class Failure:
     """A request failed; the worker goes on. Rebuilt in the parent by `errors.error_with_exit_code`."""
 
@@ -118,9 +142,11 @@ class Failure:
     traceback: str = ""
 
 
-Event = Progress | Ready | Text | Note | ReplyEnd | Done | Failure
+Event = Progress | Ready | Text | Note | ReplyEnd | Answered | BatchProgress | Done | Failure
 
-_KINDS: dict[str, type] = {kind.__name__: kind for kind in (Progress, Ready, Text, Note, ReplyEnd, Done, Failure)}
+_KINDS: dict[str, type] = {
+    kind.__name__: kind for kind in (Progress, Ready, Text, Note, ReplyEnd, Answered, BatchProgress, Done, Failure)
+}
 
 
 def encode(event: Event) -> dict[str, Any]:
@@ -134,5 +160,7 @@ def decode(values: dict[str, Any]) -> Event:
     kind = _KINDS[fields.pop("event")]
     if kind is ReplyEnd:
         fields["stats"] = Statistics(**fields["stats"])
+    elif kind is Answered:
+        fields["stats"] = [Statistics(**values) for values in fields["stats"]]
     event: Event = kind(**fields)
     return event

@@ -34,13 +34,33 @@ class FeatureRow:
     states: torch.Tensor
 
 
+class Pace(Protocol):
+    """Says whether drafting pays, before anything is run and before every further level (`speculation.pace`)."""
+
+    def begin(self, source: str, rows: int) -> bool:
+        """Whether the drafter `source` should run its network for `rows` rows in this step."""
+        ...
+
+    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> bool:
+        """Whether another level should follow the one at `depth` (from 1 on), of `left` that the budget allows.
+
+        For each row: `pools` are the path probabilities of the best nodes so far, the likeliest first, `frontiers`
+        those of the nodes that the next level would follow.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class DraftBudget:
-    """Limits of one step: `nodes` of each tree (root included), `depth` levels below the root, `width` children."""
+    """Limits of one step: `nodes` of each tree (root included), `depth` levels below the root, `width` children.
+
+    A drafter that runs a network asks `pace` whether it pays; None: draft whatever the limits allow.
+    """
 
     nodes: int
     depth: int
     width: int
+    pace: Pace | None = None
 
 
 class Drafter(Protocol):

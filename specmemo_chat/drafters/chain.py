@@ -15,7 +15,7 @@ class ChainDrafter:
     """Implements FeatureDrafter over `drafters`, the cheapest first; at most one of them has `feature_layers`."""
 
     def __init__(self, drafters: Rows[Drafter]) -> None:
-        self._drafters = tuple(drafters)
+        self.drafters = tuple(drafters)
         self.name = "+".join(drafter.name for drafter in drafters)
         readers = [drafter for drafter in drafters if isinstance(drafter, FeatureDrafter) and drafter.feature_layers]
         if len(readers) > 1:
@@ -27,7 +27,7 @@ class ChainDrafter:
         """Each row's tree from the first drafter that has one."""
         trees = [DraftTree.root_only(row.tokens[-1]) for row in rows]
         open_rows = list(range(len(rows)))
-        for drafter in self._drafters:
+        for drafter in self.drafters:
             if not open_rows:
                 break
             for index, tree in zip(
@@ -38,7 +38,7 @@ class ChainDrafter:
         return trees
 
     def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
-        for drafter in self._drafters:
+        for drafter in self.drafters:
             drafter.observe(rows, verdicts)
 
     def known(self, row: int) -> int:
@@ -49,5 +49,5 @@ class ChainDrafter:
             self._reader.extend(rows)
 
     def truncate(self, row: int, length: int) -> None:
-        for drafter in self._drafters:
+        for drafter in self.drafters:
             drafter.truncate(row, length)

@@ -52,6 +52,7 @@ class EagleDrafter:
             growth_tokens=plan.growth_tokens,
             scratch_tokens=draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width),
             allocate_at_load=plan.allocate_at_load,
+            slots=plan.draft_slots(draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width)),
         )
         self._rows: dict[int, _Row] = {}
 
@@ -76,8 +77,13 @@ class EagleDrafter:
             self._catch_up([row for row, waiting in self._rows.items() if waiting.tokens])
 
     def propose(self, rows: Rows[DraftRow], budget: DraftBudget) -> list[DraftTree]:
-        """One tree for each row, up to the budget."""
+        """One tree for each row, up to the budget; of the root alone where the budget's pace says that it does not
+        pay."""
         numbers = [row.row for row in rows]
+        width = min(budget.width, budget.nodes - 1)
+        fits = width >= 1 and budget.depth >= 1
+        if not fits or (budget.pace is not None and not budget.pace.begin(self.name, len(rows))):
+            return [DraftTree.root_only(row.tokens[-1]) for row in rows]
         behind = [number for number in numbers if number in self._rows and self._rows[number].tokens]
         if behind:
             self._catch_up(behind)
@@ -87,9 +93,6 @@ class EagleDrafter:
             if entry is None or entry.last is None or self.arena.lengths[row.row] != len(row.tokens) - 1:
                 raise ValueError(f"row {row.row} was not given the features of its {len(row.tokens) - 1} tokens")
             last.append(entry.last)
-        width = min(budget.width, budget.nodes - 1)
-        if width < 1 or budget.depth < 1:
-            return [DraftTree.root_only(row.tokens[-1]) for row in rows]
         head, arena = self.head, self.arena
         with torch.inference_mode():
             states = torch.stack(last)[:, None]
@@ -113,7 +116,9 @@ class EagleDrafter:
         """Keep what the first `length` tokens decide: length - 1 entries. Features come again from there on."""
         entries = max(0, length - 1)
         held = self.arena.lengths[row]
-        if entries < held:
+        if not length:
+            self.arena.release(row)
+        elif entries < held:
             self.arena.truncate(row, entries)
         waiting = self._rows.get(row)
         if waiting is None:

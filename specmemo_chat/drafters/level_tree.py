@@ -39,7 +39,7 @@ def grow(
 
     `target_ids` [vocab] are the target's tokens for the draft's (None: the same). Every tree has at most
     `budget.nodes` nodes, `budget.depth` levels and `budget.width` children of one node. `expand` is called for at most
-    depth - 1 levels, with k = min(width, nodes - 1).
+    depth - 1 levels, with k = min(width, nodes - 1), and only while the budget's pace finds that another one pays.
     """
     limit = budget.nodes - 1
     width = min(budget.width, limit, logits.shape[-1])
@@ -51,8 +51,8 @@ def grow(
     totals, picked = edges, torch.zeros_like(tokens)
     places = torch.arange(width, device=tokens.device).expand_as(tokens)
     offset = width
-    for _ in range(1, budget.depth):
-        if _settled(pool, totals, limit):
+    for depth in range(1, budget.depth):
+        if not _goes_on(pool, totals, limit, depth, budget):
             break
         next_tokens, next_edges = _likeliest(expand(tokens, picked), width, target_ids)
         next_totals = (totals[..., None] + next_edges).flatten(1)
@@ -78,13 +78,24 @@ def _likeliest(logits: torch.Tensor, width: int, target_ids: torch.Tensor | None
 _Level = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
 
 
-def _settled(pool: Sequence[_Level], frontier: torch.Tensor, limit: int) -> bool:
-    """Whether nothing below the frontier (totals [R, k], the best first) can still enter the best `limit` nodes: a
-    node is never likelier than its parent."""
+def _goes_on(pool: Sequence[_Level], frontier: torch.Tensor, limit: int, depth: int, budget: DraftBudget) -> bool:
+    """Whether another level can change the tree and pays; `frontier` [R, k] are totals, the best first.
+
+    A node is never likelier than its parent: where the whole pool's best `limit` nodes are at least as likely as the
+    frontier, nothing below it can enter them.
+    """
     totals = torch.cat([level[2] for level in pool], 1)
-    if totals.shape[1] < limit:
+    size = totals.shape[1]
+    if budget.pace is None and size < limit:
+        return True
+    # One transfer for both questions.
+    best = totals.topk(min(size, limit)).values
+    shares = torch.cat((best, frontier), 1).exp().tolist()
+    pools = [row[: best.shape[1]] for row in shares]
+    frontiers = [row[best.shape[1] :] for row in shares]
+    if size >= limit and all(front[0] <= row[-1] for front, row in zip(frontiers, pools, strict=True)):
         return False
-    return bool((frontier[:, 0] <= totals.topk(limit).values[:, -1]).all())
+    return budget.pace is None or budget.pace.deeper(depth, pools, frontiers, budget.depth - depth)
 
 
 def _ranked(roots: Sequence[int], pool: Sequence[_Level], limit: int, source: str) -> list[DraftTree]:

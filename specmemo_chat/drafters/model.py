@@ -35,13 +35,16 @@ class ModelDrafter:
             plan.growth_tokens,
             draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width),
             allocate_at_load=plan.allocate_at_load,
+            slots=plan.draft_slots(draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width)),
         )
 
     def propose(self, rows: Rows[DraftRow], budget: DraftBudget) -> list[DraftTree]:
-        """One tree for each row, up to the budget."""
+        """One tree for each row, up to the budget; of the root alone where the budget's pace says that it does not
+        pay."""
         numbers = [row.row for row in rows]
         width = min(budget.width, budget.nodes - 1)
-        if width < 1 or budget.depth < 1:
+        fits = width >= 1 and budget.depth >= 1
+        if not fits or (budget.pace is not None and not budget.pace.begin(self.name, len(rows))):
             return [DraftTree.root_only(row.tokens[-1]) for row in rows]
         first = self._read(rows)[:, : self._vocab]
         scratch = Scratch(self.arena, numbers, budget.depth - 1, min(width, self._vocab), self.draft.device)
@@ -57,7 +60,9 @@ class ModelDrafter:
         """Nothing to learn: the next proposal reads the tokens themselves."""
 
     def truncate(self, row: int, length: int) -> None:
-        if length < self.arena.lengths[row]:
+        if not length:
+            self.arena.release(row)
+        elif length < self.arena.lengths[row]:
             self.arena.truncate(row, length)
 
     def _read(self, rows: Rows[DraftRow]) -> torch.Tensor:

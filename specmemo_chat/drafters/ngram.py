@@ -60,20 +60,23 @@ class NgramDrafter:
         return [self._tree(row, budget) for row in rows]
 
     def _tree(self, row: DraftRow, budget: DraftBudget) -> DraftTree:
-        index = self._indices.setdefault(row.row, _Index())
+        index = self._indices.get(row.row)
+        if index is None:
+            index = self._indices[row.row] = _Index()
         index.extend(row.tokens)
         paths: list[list[int]] = []
         trusts: list[float] = []
+        firsts: set[int] = set()
         for size in range(min(LONGEST, len(row.tokens) - 1), self._shortest - 1, -1):
             if paths and size == 1:
                 break  # one token says too little to add a branch
-            ends = index.follows.get(tuple(row.tokens[-size:]), ())
             # The latest match first: a conversation repeats what was said last.
-            for end in list(ends)[: -_MATCHES - 1 : -1]:
+            for end in index.follows.get(tuple(row.tokens[-size:]), [])[: -_MATCHES - 1 : -1]:
                 path = index.tokens[end : end + budget.depth]
-                if path not in paths and len({path[0] for path in [*paths, path]}) <= budget.width:
+                if path not in paths and (path[0] in firsts or len(firsts) < budget.width):
                     paths.append(path)
                     trusts.append(_TRUST[size - 1])
+                    firsts.add(path[0])
         if not paths:
             return DraftTree.root_only(row.tokens[-1])
         return DraftTree.from_paths(row.tokens[-1], paths, budget.nodes, trusts, self.name)
@@ -82,6 +85,8 @@ class NgramDrafter:
         """Nothing to learn: the next proposal reads the tokens themselves."""
 
     def truncate(self, row: int, length: int) -> None:
+        if not length:
+            self._indices.pop(row, None)
         index = self._indices.get(row)
         if index is not None:
             index.truncate(length)

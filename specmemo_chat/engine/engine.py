@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from collections.abc import Sequence as Rows
 from typing import Any
 
@@ -10,26 +11,39 @@ import torch
 
 from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow, FeatureDrafter, FeatureRow
 from specmemo_chat.engine.runner import Runner
-from specmemo_chat.engine.sequence import Counts, Sequence, Step
+from specmemo_chat.engine.sampler import next_tokens
+from specmemo_chat.engine.sequence import NO_ROW, Counts, Sequence, Step
 from specmemo_chat.errors import UsageError
 from specmemo_chat.events import FinishReason
+from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.contract import Plan
-from specmemo_chat.models.processors import logits_processors, needs_history
+from specmemo_chat.models.masks import Chunk
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.controller import Controller
-from specmemo_chat.speculation.sampling import draw, uniform
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 from specmemo_chat.speculation.verify import verify
+
+# While rows decode, entering ones may prefill this part of a chunk between two steps, so that nobody waits for long.
+PREFILL_PART = 4
 
 
 class Engine:
     """Runs the plan's target, with `drafter` or without. Not thread-safe; sequences live in rows 0 to plan.rows - 1.
 
-    `adaptive` False speculates with the largest tree at every step: for measurements.
+    `adaptive` False speculates with the largest tree at every step: for measurements. `controller`: one of the caller's
+    own, in place of that.
     """
 
-    def __init__(self, target: Target, drafter: Drafter | None, plan: Plan, *, adaptive: bool = True) -> None:
+    def __init__(
+        self,
+        target: Target,
+        drafter: Drafter | None,
+        plan: Plan,
+        *,
+        adaptive: bool = True,
+        controller: Controller | None = None,
+    ) -> None:
         self.plan = plan
         self.target = target
         self.drafter = drafter
@@ -39,19 +53,27 @@ class Engine:
             plan.growth_tokens,
             plan.tree_nodes,
             allocate_at_load=plan.allocate_at_load,
+            slots=plan.kv_slots,
         )
         self._reader = drafter if isinstance(drafter, FeatureDrafter) and drafter.feature_layers else None
         self.runner = Runner(target, self.arena, self._reader.feature_layers if self._reader is not None else ())
-        self.controller = Controller(plan.node_buckets, adaptive=adaptive)
+        self.controller = controller or Controller(plan.node_buckets, adaptive=adaptive)
         self._suspended = False
         self._note = ""
-        self._budget = DraftBudget(plan.tree_nodes, plan.tree_depth, plan.tree_width)
+        pace = self.controller.pace if self.controller.adaptive else None
+        self._budget = DraftBudget(plan.tree_nodes, plan.tree_depth, plan.tree_width, pace)
 
     def open(self, tokens: Rows[int], settings: GenerationSettings, *, row: int = 0, keep: int = 0) -> Sequence:
         """Start a sequence in `row`. The first `keep` tokens stand in the arena from the sequence before it.
 
         Raises UsageError where the prompt leaves no room for a token.
         """
+        sequence = self.make(tokens, settings)
+        self.seat(sequence, row, keep)
+        return sequence
+
+    def make(self, tokens: Rows[int], settings: GenerationSettings) -> Sequence:
+        """A sequence that has no row yet. Raises UsageError where the prompt leaves no room for a token."""
         if not tokens:
             raise UsageError("the prompt is empty", "type a message")
         if len(tokens) >= self.plan.context_tokens:
@@ -59,8 +81,17 @@ class Engine:
                 f"the prompt is {len(tokens)} tokens long and the context holds {self.plan.context_tokens}",
                 f"shorten it by {len(tokens) + 1 - self.plan.context_tokens} tokens, or give a larger --ctx-size",
             )
-        # The last prompt token is always run: its logits decide the first new token.
-        keep = min(keep, len(tokens) - 1, self.arena.lengths[row])
+        counts = Counts(prompt_tokens=len(tokens))
+        if self.drafter is not None and settings.speculate:
+            counts.drafter = self.drafter.name
+        return Sequence(list(tokens), NO_ROW, settings, self.target.eos_ids, counts, prompt_length=len(tokens))
+
+    def seat(self, sequence: Sequence, row: int, keep: int = 0) -> None:
+        """Give a sequence that has none a row: a new one, or one that was parked. `keep` as in `open`."""
+        fresh = not sequence.new_tokens
+        # Of a new text the last token is always run: its logits decide the next. Of a parked one it is the next root.
+        sequence.goal = len(sequence.tokens) - (not fresh)
+        keep = min(keep, len(sequence.tokens) - 1, self.arena.lengths[row])
         if self.drafter is not None:
             self.drafter.truncate(row, keep)
         if self._reader is not None:
@@ -68,86 +99,146 @@ class Engine:
             # that an error kept from the drafter.
             keep = min(max(0, keep - 1), self._reader.known(row))
         self.arena.truncate(row, keep)
-        counts = Counts(prompt_tokens=len(tokens), reused_tokens=keep)
-        if self.drafter is not None and settings.speculate:
-            counts.drafter = self.drafter.name
-        return Sequence(list(tokens), row, settings, self.target.eos_ids, keep, counts, prompt_length=len(tokens))
+        sequence.row, sequence.prefilled = row, keep
+        if fresh:
+            sequence.statistics.reused_tokens = keep
+
+    def park(self, sequence: Sequence) -> None:
+        """Take the row from a sequence and drop its keys and values; `seat` computes them again. Its text stays as it
+        would have been: what is drawn at a position does not depend on how its keys and values were made."""
+        self.release(sequence.row)
+        sequence.row, sequence.prefilled = NO_ROW, 0
+
+    def release(self, row: int) -> None:
+        """Forget what stands in `row`."""
+        if self.drafter is not None:
+            self.drafter.truncate(row, 0)
+        self.arena.release(row)
+
+    def fits(self, sequences: Rows[Sequence], entering: Sequence | None = None, room: int = 0) -> bool:
+        """Whether the arena can hold the next step of all these at once, and `room` tokens more of one `entering`."""
+        context, scratch = self.plan.context_tokens, self.plan.tree_nodes
+        needs = [min(len(sequence.tokens), context) + scratch for sequence in sequences]
+        if entering is not None:
+            needs.append(min(len(entering.tokens) + room, context) + scratch)
+        return self.arena.fits(needs)
 
     def close(self, sequence: Sequence) -> list[int]:
         """End `sequence`, at any moment. Returns the tokens whose keys and values stand in its row."""
         sequence.closed = True
+        if sequence.row == NO_ROW:
+            return []
         return sequence.tokens[: self.arena.lengths[sequence.row]]
 
     def step(self, sequences: Rows[Sequence]) -> list[Step]:
-        """One chunk of prefill for each sequence that needs it, one verify step for all the others together."""
-        steps: dict[int, Step] = {}
-        decoding: list[Sequence] = []
-        for sequence in sequences:
-            if sequence.finished is not None or sequence.closed:
-                steps[sequence.row] = Step(finished=sequence.finished)
-            elif sequence.prefilling:
-                steps[sequence.row] = self._prefill(sequence)
-            else:
-                decoding.append(sequence)
+        """One verify step for all sequences that are prefilled together, and prefill for the others: a chunk each, or,
+        while some decode, a part of one for all of them."""
+        steps: dict[Sequence, Step] = {}
+        active = [sequence for sequence in sequences if sequence.finished is None and not sequence.closed]
+        decoding = [sequence for sequence in active if not sequence.prefilling]
+        chunk = self.plan.prefill_chunk
+        left = max(1, chunk // PREFILL_PART) if decoding else chunk * max(1, len(active))
+        entering: dict[Sequence, int] = {}
+        for sequence in active:
+            if sequence.prefilling and left > 0:
+                entering[sequence] = min(chunk, left, sequence.goal - sequence.prefilled)
+                left -= entering[sequence]
         if decoding:
-            for sequence, step in zip(decoding, self._decode(decoding), strict=True):
-                steps[sequence.row] = step
-        return [steps[sequence.row] for sequence in sequences]
+            decoding = [decoding[index] for index in self.arena.in_order([sequence.row for sequence in decoding])]
+            steps.update(self._decode(decoding, entering))
+        else:
+            steps.update({sequence: self._prefill(sequence, count) for sequence, count in entering.items()})
+        return [steps.get(sequence) or Step(finished=sequence.finished) for sequence in sequences]
+
+    def arenas(self) -> Iterator[KVArena]:
+        """The target's arena and those of drafts with weights."""
+        yield self.arena
+        for part in (self.drafter, *getattr(self.drafter, "drafters", ())):
+            arena = getattr(part, "arena", None)
+            if isinstance(arena, KVArena):
+                yield arena
+
+    def shrink(self) -> None:
+        """Give back what the arenas grew to, where no row is held."""
+        for arena in self.arenas():
+            arena.shrink()
 
     def report(self) -> dict[str, Any]:
         """The controller's view of the world, for `/stats`."""
         return self.controller.report()
 
-    def _prefill(self, sequence: Sequence) -> Step:
+    def _prefill(self, sequence: Sequence, count: int) -> Step:
+        """The next `count` tokens of one sequence, alone."""
         start = sequence.prefilled
-        end = min(start + self.plan.prefill_chunk, sequence.prompt_length)
-        logits = self.runner.prefill(sequence.row, sequence.tokens[start:end])
-        sequence.prefilled = end
-        step = Step()
-        if not sequence.prefilling:
-            tree = DraftTree.root_only(sequence.tokens[-1])
-            token = self._draw(sequence, tree, logits)[0]
-            step = self._append(sequence, (token,), (False,))
-        self._hand_over([sequence], [start], [slice(None)])
+        logits = self.runner.prefill(sequence.row, sequence.tokens[start : start + count])
+        drawn = 0
+        if start + count == sequence.goal and not sequence.new_tokens:
+            drawn = next_tokens((sequence,), (DraftTree.root_only(sequence.tokens[-1]),), logits)[0][0]
+        step = self._entered(sequence, count, drawn)
+        self._hand_over([sequence], [start], [slice(None)], (0,))
         return step
 
-    def _decode(self, sequences: list[Sequence]) -> list[Step]:
+    def _entered(self, sequence: Sequence, count: int, drawn: int) -> Step:
+        """`count` more tokens stand in the arena; where they end the prompt, `drawn` is the reply's first token."""
+        sequence.prefilled += count
+        if sequence.prefilling or sequence.new_tokens:
+            return Step()
+        return self._append(sequence, (drawn,), (False,))
+
+    def _decode(self, sequences: list[Sequence], entering: dict[Sequence, int]) -> dict[Sequence, Step]:
+        """One verify step of `sequences`; in the same forward those `entering` prefill so many tokens each."""
         rows = [sequence.row for sequence in sequences]
+        self.controller.aim(len(rows), self.arena.view_length(rows, 1))
         trees = self._propose(sequences)
         started = time.perf_counter()
         try:
-            drawn = self._score(sequences, trees)
+            drawn, offsets, firsts = self._score(sequences, trees, entering)
         except torch.OutOfMemoryError:
             # Before the reply is lost the tree is: the plain step needs the least memory of all.
             trees = [DraftTree.root_only(sequence.tokens[-1]) for sequence in sequences]
+            entering = {}
             self._suspend()
-            drawn = self._score(sequences, trees)
+            drawn, offsets, firsts = self._score(sequences, trees, entering)
         verdicts = [verify(tree, tokens) for tree, tokens in zip(trees, drawn, strict=True)]
-        self.controller.observe(trees, verdicts, time.perf_counter() - started)
-        starts = [self.arena.lengths[row] for row in rows]
+        verified = time.perf_counter()
+        everyone = [*sequences, *entering]
+        starts = [self.arena.lengths[sequence.row] for sequence in everyone]
         note, self._note = self._note, ""
-        steps = []
-        for sequence, tree, verdict in zip(sequences, trees, verdicts, strict=True):
-            steps.append(self._commit(sequence, tree, verdict, note))
-        # An end inside the accepted path commits less than the verdict says.
-        counts = [self.arena.lengths[row] - start for row, start in zip(rows, starts, strict=True)]
-        paths = [list(verdict.path[:count]) for verdict, count in zip(verdicts, counts, strict=True)]
-        self._hand_over(sequences, starts, paths)
+        kept = [self._kept(sequence, verdict) for sequence, verdict in zip(sequences, verdicts, strict=True)]
+        # tokens[i] was drawn after path[i]: the last kept token is the next root and has no keys and values yet.
+        paths: list[list[int] | slice] = [
+            list(verdict.path[:count]) for verdict, count in zip(verdicts, kept, strict=True)
+        ]
+        self.runner.commit(rows, [verdict.path[:count] for verdict, count in zip(verdicts, kept, strict=True)])
+        steps = {
+            sequence: self._accept(sequence, tree, verdict, count, note)
+            for sequence, tree, verdict, count in zip(sequences, trees, verdicts, kept, strict=True)
+        }
+        for sequence, count in entering.items():
+            self.arena.extend(sequence.row, count)
+            steps[sequence] = self._entered(sequence, count, firsts.get(sequence, 0))
+            paths.append(slice(count))
+        self._hand_over(everyone, starts, paths, offsets)
         if self.drafter is not None:
             self.drafter.observe([DraftRow(row, s.tokens) for row, s in zip(rows, sequences, strict=True)], verdicts)
+        # A step that also prefilled says nothing about the time of one that does not.
+        seconds, rest = (0.0, 0.0) if entering else (verified - started, time.perf_counter() - verified)
+        self.controller.observe(trees, verdicts, seconds, rest)
         return steps
 
-    def _hand_over(self, sequences: Rows[Sequence], starts: Rows[int], paths: Rows[list[int] | slice]) -> None:
-        """Give the drafter the features of the tokens just committed: of sequence i those at `paths[i]` in the last
-        forward, which now stand at positions `starts[i]` on."""
+    def _hand_over(
+        self, sequences: Rows[Sequence], starts: Rows[int], paths: Rows[list[int] | slice], offsets: Rows[int]
+    ) -> None:
+        """Give the drafter the features of the tokens just committed: of sequence i those at `paths[i]` behind
+        `offsets[i]` in the last forward, which now stand at positions `starts[i]` on."""
         states = self.runner.take_features()
         if self._reader is None or states is None or self._suspended:
             return
         try:
             self._reader.extend(
                 [
-                    FeatureRow(DraftRow(sequence.row, sequence.tokens), start, states[index, path])
-                    for index, (sequence, start, path) in enumerate(zip(sequences, starts, paths, strict=True))
+                    FeatureRow(DraftRow(sequence.row, sequence.tokens), start, states[offset:][path])
+                    for sequence, start, path, offset in zip(sequences, starts, paths, offsets, strict=True)
                 ]
             )
         except torch.OutOfMemoryError:
@@ -180,59 +271,51 @@ class Engine:
             trees[index] = draft
         return self.controller.choose(trees)
 
-    def _score(self, sequences: list[Sequence], trees: list[DraftTree]) -> list[list[int]]:
-        """The target's token after every node, for each row."""
-        nodes = self.controller.bucket(max(len(tree) for tree in trees))
-        logits = self.runner.score([sequence.row for sequence in sequences], trees, nodes)
-        plain = all(sequence.settings.greedy and not needs_history(sequence.settings) for sequence in sequences)
-        if plain:
-            # One transfer for the whole step.
-            tokens: list[list[int]] = logits.argmax(-1).tolist()
-            return [row[: len(tree)] for row, tree in zip(tokens, trees, strict=True)]
-        return [
-            self._draw(sequence, tree, logits[index, : len(tree)])
-            for index, (sequence, tree) in enumerate(zip(sequences, trees, strict=True))
-        ]
+    def _score(
+        self, sequences: list[Sequence], trees: list[DraftTree], entering: dict[Sequence, int]
+    ) -> tuple[list[list[int]], list[int], dict[Sequence, int]]:
+        """For each row that decodes the target's token after every node; where each row begins in the forward, those
+        that enter last; and the first tokens of those whose prompt ends."""
+        if not entering:
+            nodes = self.controller.bucket(max(len(tree) for tree in trees))
+            scores = self.runner.score([sequence.row for sequence in sequences], trees, nodes)
+            return next_tokens(sequences, trees, scores.logits), list(scores.starts), {}
+        everyone = [*sequences, *entering]
+        chunks: list[DraftTree | Chunk] = [*trees]
+        drawn_from = [*trees]
+        for sequence, count in entering.items():
+            at = sequence.prefilled
+            ends = at + count == sequence.goal and not sequence.new_tokens
+            chunks.append(Chunk(tuple(sequence.tokens[at : at + count]), ends))
+            drawn_from.append(DraftTree.root_only(sequence.tokens[-1]))
+        order = self.arena.in_order([sequence.row for sequence in everyone])
+        scores = self.runner.score([everyone[index].row for index in order], [chunks[index] for index in order])
+        drawing = [index for index in order if not (isinstance(chunk := chunks[index], Chunk) and not chunk.ends)]
+        tokens = next_tokens([everyone[i] for i in drawing], [drawn_from[i] for i in drawing], scores.logits)
+        drawn = dict(zip(drawing, tokens, strict=True))
+        places = {index: place for place, index in enumerate(order)}
+        offsets = [scores.starts[places[index]] for index in range(len(everyone))]
+        many = len(sequences)
+        firsts = {everyone[index]: found[0] for index, found in drawn.items() if index >= many}
+        return [drawn[index] for index in range(many)], offsets, firsts
 
-    def _draw(self, sequence: Sequence, tree: DraftTree, logits: torch.Tensor) -> list[int]:
-        """The target's token after each node of `tree`; `logits` [nodes, vocab]."""
-        settings = sequence.settings
-        scores = logits.float()
-        processors = logits_processors(settings)
-        if processors:
-            histories = self._histories(sequence, tree) if needs_history(settings) else torch.empty((len(tree), 0))
-            for processor in processors:
-                scores = processor(histories.to(scores.device), scores)
-        uniforms = None
-        if not settings.greedy:
-            uniforms = [uniform(settings.seed, len(sequence.tokens) + depth) for depth in tree.depths]
-        drawn: list[int] = draw(scores, uniforms).tolist()
-        return drawn
-
-    def _histories(self, sequence: Sequence, tree: DraftTree) -> torch.Tensor:
-        """The text before each node's draw [nodes, T]. Shorter ones repeat their first token, which changes nothing:
-        a penalty looks at which tokens occur."""
-        before = sequence.tokens[:-1]
-        texts = [before + [tree.tokens[node] for node in tree.path(at)] for at in range(len(tree))]
-        longest = max(len(text) for text in texts)
-        return torch.tensor([text[:1] * (longest - len(text)) + text for text in texts])
-
-    def _commit(self, sequence: Sequence, tree: DraftTree, verdict: Verdict, note: str) -> Step:
+    def _kept(self, sequence: Sequence, verdict: Verdict) -> int:
+        """How many of the verdict's tokens count: the reply may end inside the accepted path."""
         tokens = verdict.tokens
-        room = self.plan.context_tokens - len(sequence.tokens)
+        room = min(len(tokens), self.plan.context_tokens - len(sequence.tokens))
         limit = sequence.settings.max_new_tokens
         if limit:
             room = min(room, limit - sequence.new_tokens)
         ends = next((at for at, token in enumerate(tokens) if token in sequence.eos_ids), None)
-        kept = min(len(tokens), room, len(tokens) if ends is None else ends + 1)
-        # tokens[i] was drawn after path[i]: the last kept token is the next root and has no keys and values yet.
-        self.runner.commit(sequence.row, verdict.path[:kept])
+        return room if ends is None else min(room, ends + 1)
+
+    def _accept(self, sequence: Sequence, tree: DraftTree, verdict: Verdict, kept: int, note: str) -> Step:
         counts = sequence.statistics
         counts.steps += 1
         counts.drafted += len(tree) - 1
         counts.accepted += min(kept, verdict.accepted)
         drafted = tuple(at < verdict.accepted for at in range(kept))
-        step = self._append(sequence, tokens[:kept], drafted)
+        step = self._append(sequence, verdict.tokens[:kept], drafted)
         return Step(step.tokens, step.from_draft, step.finished, note)
 
     def _append(self, sequence: Sequence, tokens: tuple[int, ...], drafted: tuple[bool, ...]) -> Step:

@@ -4,21 +4,32 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Rows
 from contextlib import nullcontext
+from dataclasses import dataclass
 
 import torch
 
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.models.hooks import FeatureTap
-from specmemo_chat.models.masks import chunk_mask, tree_mask
+from specmemo_chat.models.masks import Chunk, chunk_mask, tree_mask
+from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree
 
 
-class Runner:
-    """The target and its arena. Shapes are bucketed: `nodes` and views take few values.
+@dataclass(frozen=True)
+class Scores:
+    """Logits [T, vocab] after the nodes of several rows' trees, behind each other; of a chunk the last token's, if it
+    ends the prompt. Row i's tokens begin at `starts[i]` of the forward.
 
-    `feature_layers`: which hidden states a drafter wants.
+    The logits after the last row's nodes, if any, are padding.
     """
+
+    logits: torch.Tensor
+    starts: tuple[int, ...]
+
+
+class Runner:
+    """The target and its arena. `feature_layers`: which hidden states a drafter wants."""
 
     def __init__(self, target: Target, arena: KVArena, feature_layers: Rows[int] = ()) -> None:
         self.target = target
@@ -29,9 +40,9 @@ class Runner:
     def prefill(self, row: int, tokens: list[int]) -> torch.Tensor:
         """Append `tokens` to `row` and commit them; returns the last one's logits [1, vocab]."""
         arena, device = self.arena, self.target.device
+        arena.place(row)
         start, count = arena.lengths[row], len(tokens)
-        arena.reserve(start + count)
-        view = min(arena.view_length((row,), count), arena.capacity)
+        view = arena.view(start + count)
         positions = torch.arange(start, start + count, device=device)[None]
         logits = self._forward(
             (row,),
@@ -45,33 +56,57 @@ class Runner:
         arena.extend(row, count)
         return logits[:, -1]
 
-    def score(self, rows: Rows[int], trees: Rows[DraftTree], nodes: int) -> torch.Tensor:
-        """Logits [R, nodes, vocab] after every node of each row's tree; nothing is committed.
+    def score(self, rows: Rows[int], trees: Rows[DraftTree | Chunk], nodes: int = 0) -> Scores:
+        """The logits after every node of each row's tree; nothing is committed. A chunk stands for a row that prefills.
 
-        `nodes` is the bucket: smaller trees are padded, their padding's logits mean nothing.
+        Several rows are packed: only nodes that exist are computed. A single row's tree is padded to `nodes`, the
+        bucket, so that shapes repeat.
         """
         arena, device = self.arena, self.target.device
+        for row in rows:
+            arena.place(row)
         lengths = [arena.lengths[row] for row in rows]
-        arena.reserve(max(lengths) + nodes)
-        view = min(arena.view_length(rows, nodes), arena.capacity)
-        tokens = torch.tensor([tree.tokens + (tree.tokens[0],) * (nodes - len(tree)) for tree in trees])
-        depths = torch.tensor([tree.depths + (0,) * (nodes - len(tree)) for tree in trees])
-        starts = torch.tensor(lengths)[:, None]
-        return self._forward(
-            rows,
-            tokens.to(device),
-            (starts + depths).to(device),
-            (starts + torch.arange(nodes)).to(device),
-            tree_mask(trees, lengths, nodes, view, device),
-            view,
-        )
+        counts = [len(tree) for tree in trees]
+        packing = Packing.of(counts, device) if len(rows) > 1 else None
+        padding = max(0, nodes - counts[0]) if packing is None else 0
+        longest = packing.longest if packing is not None else counts[0] + padding
+        view = arena.view(max(map(sum, zip(lengths, counts, strict=True))) + padding)
+        tokens: list[int] = []
+        positions: list[int] = []
+        slots: list[int] = []
+        for tree, length in zip(trees, lengths, strict=True):
+            tokens.extend(tree.tokens)
+            if isinstance(tree, Chunk):
+                positions.extend(range(length, length + len(tree)))
+            else:
+                positions.extend([length + depth for depth in tree.depths] if len(tree) > 1 else (length,))
+            slots.extend(range(length, length + len(tree)))
+        if padding:
+            tokens.extend(tokens[:1] * padding)
+            positions.extend(positions[:1] * padding)
+            slots.extend(range(slots[-1] + 1, slots[-1] + 1 + padding))
+        # One transfer for all three.
+        given = torch.tensor([tokens, positions, slots], device=device)[:, None]
+        mask = tree_mask(trees, lengths, longest, view, device)
+        starts = [0]
+        for count in counts[:-1]:
+            starts.append(starts[-1] + count)
+        wanted: list[int] | None = None
+        if any(isinstance(tree, Chunk) for tree in trees):
+            wanted = []
+            for tree, start in zip(trees, starts, strict=True):
+                first = 0 if isinstance(tree, DraftTree) else len(tree) - tree.ends
+                wanted.extend(range(start + first, start + len(tree)))
+        logits = self._forward(rows, given[0], given[1], given[2], mask, view, logits=wanted, packing=packing)
+        return Scores(logits[0], tuple(starts))
 
-    def commit(self, row: int, path: Rows[int]) -> None:
-        """Keep the accepted nodes of the last scored tree."""
-        self.arena.commit(row, path)
+    def commit(self, rows: Rows[int], paths: Rows[Rows[int]]) -> None:
+        """Keep the accepted nodes `paths[i]` of the last scored tree of `rows[i]`."""
+        self.arena.commit_all(rows, paths)
 
     def take_features(self) -> torch.Tensor | None:
-        """The hidden states of the last forward [R, tokens, layers · hidden], once; None where no drafter wants any."""
+        """The hidden states of the last forward [T, layers · hidden], once; None where no drafter wants any. T counts
+        the tokens of all rows, those of a row behind those of the row before it."""
         features, self._features = self._features, None
         return features
 
@@ -83,13 +118,16 @@ class Runner:
         slots: torch.Tensor,
         mask: torch.Tensor,
         view: int,
-        logits: int | None = None,
+        logits: int | list[int] | None = None,
+        packing: Packing | None = None,
     ) -> torch.Tensor:
         """The target's forward; the drafter's features stay for `take_features`."""
         # Those of the last forward go before the new ones come: only one set is ever kept.
         self._features = None
         with self._tap.open() if self._tap is not None else nullcontext():
-            out = self.target.forward(self.arena, rows, tokens, positions, slots, mask, view, logits=logits)
+            out = self.target.forward(
+                self.arena, rows, tokens, positions, slots, mask, view, logits=logits, packing=packing
+            )
         if self._tap is not None:
-            self._features = self._tap.take()
+            self._features = self._tap.take()[0]
         return out

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from specmemo_chat.events import FinishReason
 from specmemo_chat.settings import GenerationSettings
 
+NO_ROW = -1
+
 
 @dataclass
 class Counts:
@@ -21,27 +23,30 @@ class Counts:
     drafter: str = "none"
 
 
-@dataclass
+@dataclass(eq=False)
 class Sequence:
     """`tokens` are the prompt and everything decided after it. Of these, all but the last (the *root* of the next
-    tree) have keys and values in `row` of the arena once the prompt is prefilled.
+    tree) have keys and values in `row` of the arena once `goal` tokens are prefilled: the prompt, or, where the
+    sequence was parked, all but the root.
 
-    `prefilled` counts prompt tokens in the arena. `finished` is set once.
+    `prefilled` counts tokens that went into the arena that way. `finished` is set once. A sequence without a row
+    (NO_ROW) waits or is parked.
     """
 
     tokens: list[int]
     row: int
     settings: GenerationSettings
     eos_ids: frozenset[int]
-    prefilled: int
     statistics: Counts
-    prompt_length: int = 0
+    prompt_length: int
+    prefilled: int = 0
+    goal: int = 0
     finished: FinishReason | None = None
     closed: bool = field(default=False)
 
     @property
     def prefilling(self) -> bool:
-        return self.prefilled < self.prompt_length
+        return self.prefilled < self.goal
 
     @property
     def new_tokens(self) -> int:

@@ -11,6 +11,8 @@ from typing import Any
 import torch
 from torch.nn import functional
 
+from specmemo_chat.models.packing import Packing
+
 NAME = "specmemo"
 
 
@@ -22,24 +24,88 @@ def folded_attention(
     attention_mask: torch.Tensor | None,
     scaling: float | None = None,
     dropout: float = 0.0,
+    packing: Packing | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """`query` [R, heads, nodes, d], `key`/`value` [R, kv_heads, view, d], `attention_mask` bool [R, 1, nodes, view].
+    """`query` [R, heads, nodes, d], `key`/`value` [R, kv_heads, view, d], `attention_mask` bool [R, 1, nodes, view], or
+    as `folded_mask` makes it. With `packing`, `query` is [1, heads, T, d] and `nodes` its longest row.
 
-    Returns ([R, nodes, heads, d], None). Raises ValueError without a mask: a causal default would be silently wrong.
+    Returns ([R, nodes, heads, d], None), packed [1, T, heads, d]. Raises ValueError without a mask: a causal default
+    would be silently wrong.
     """
     if attention_mask is None:
         raise ValueError("specmemo's attention needs an explicit mask")
     rows, heads, nodes, width = query.shape
     kv_heads = key.shape[1]
     group = heads // kv_heads
+    if attention_mask.dtype == torch.bool:
+        attention_mask = _folded(attention_mask, group)
+    elif attention_mask.dtype != query.dtype:
+        attention_mask = attention_mask.to(query.dtype)
+    if packing is not None and packing.parts:
+        return _attend_parts(query, key, value, attention_mask.view(-1), scaling, packing), None
+    if packing is not None:
+        out = functional.scaled_dot_product_attention(
+            packing.spread(query, kv_heads), key, value, attn_mask=attention_mask, scale=scaling
+        )
+        return packing.gather(out, heads), None
     if group > 1:
         query = query.reshape(rows, kv_heads, group * nodes, width)
-        attention_mask = attention_mask[:, :, None].expand(-1, -1, group, -1, -1).reshape(rows, 1, group * nodes, -1)
     out = functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
     if group > 1:
         out = out.reshape(rows, heads, nodes, width)
     return out.transpose(1, 2).contiguous(), None
+
+
+def _attend_parts(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float | None,
+    packing: Packing,
+) -> torch.Tensor:
+    """The packing's parts one after the other; `mask` as `parted_mask` makes it, flat."""
+    kv_heads, view = key.shape[1:3]
+    group = query.shape[1] // kv_heads
+    outs, row, token, at = [], 0, 0, 0
+    for part in packing.parts:
+        rows, tokens, queries = len(part.counts), sum(part.counts), group * part.longest
+        size = rows * queries * view
+        out = functional.scaled_dot_product_attention(
+            part.spread(query[:, :, token : token + tokens], kv_heads),
+            key[row : row + rows],
+            value[row : row + rows],
+            attn_mask=mask[at : at + size].view(rows, 1, queries, view),
+            scale=scaling,
+        )
+        outs.append(part.gather(out, query.shape[1]))
+        row, token, at = row + rows, token + tokens, at + size
+    return torch.cat(outs, 1)
+
+
+def parted_mask(mask: torch.Tensor, group: int, dtype: torch.dtype, packing: Packing) -> torch.Tensor:
+    """`folded_mask` of each of the packing's parts, behind each other: [1, 1, 1, all]."""
+    parts, row = [], 0
+    for part in packing.parts:
+        rows = len(part.counts)
+        parts.append(folded_mask(mask[row : row + rows, :, : part.longest], group, dtype).flatten())
+        row += rows
+    return torch.cat(parts)[None, None, None]
+
+
+def folded_mask(mask: torch.Tensor, group: int, dtype: torch.dtype) -> torch.Tensor:
+    """A bool mask [R, 1, nodes, view] as what is added to the scores of `group` queries a key: [R, 1, group · nodes,
+    view]. Made once for all layers of a forward."""
+    added = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
+    return _folded(added, group)
+
+
+def _folded(mask: torch.Tensor, group: int) -> torch.Tensor:
+    if group == 1:
+        return mask
+    rows, _, nodes, view = mask.shape
+    return mask[:, :, None].expand(-1, -1, group, -1, -1).reshape(rows, 1, group * nodes, view)
 
 
 def _given_mask(*_: Any, attention_mask: torch.Tensor | None = None, **__: Any) -> torch.Tensor | None:

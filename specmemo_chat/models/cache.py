@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers.cache_utils import Cache, CacheLayerMixin
 
-from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.kv.arena import KVArena, Window
 
 
 class ArenaCache(Cache):  # type: ignore[misc]
@@ -17,13 +17,12 @@ class ArenaCache(Cache):  # type: ignore[misc]
     def __init__(self, arena: KVArena) -> None:
         self.arena = arena
         self.rows: Sequence[int] = (0,)
-        self.slots = torch.zeros((1, 0), dtype=torch.long)
-        self.view = 0
+        self.window = Window(torch.zeros((1, 0), dtype=torch.long), None, 0, 1, None, 0)
         super().__init__(layers=[_ArenaLayer(self, index) for index in range(arena.layers)])
 
-    def aim(self, rows: Sequence[int], slots: torch.Tensor, view: int) -> None:
-        """Set what the next forward writes and sees: `slots` [R, nodes]."""
-        self.rows, self.slots, self.view = rows, slots, view
+    def aim(self, rows: Sequence[int], window: Window) -> None:
+        """Set what the next forward, over `rows`, writes and sees."""
+        self.rows, self.window = rows, window
 
 
 class _ArenaLayer(CacheLayerMixin):  # type: ignore[misc]
@@ -41,10 +40,10 @@ class _ArenaLayer(CacheLayerMixin):  # type: ignore[misc]
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Store the new keys and values [R, kv_heads, nodes, d]; returns all that the forward may see."""
         owner = self._owner
-        return owner.arena.write(self._index, owner.rows, owner.slots, key_states, value_states, owner.view)
+        return owner.arena.store(self._index, owner.window, key_states, value_states)
 
     def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
-        return self._owner.view, 0
+        return self._owner.window.view, 0
 
     def get_seq_length(self, *_: Any) -> int:
         """Only used where positions are not given; they always are."""

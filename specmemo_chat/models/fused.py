@@ -1,22 +1,53 @@
 """A faster forward on the CPU: modules of a loaded model are swapped for fused equivalents with the same weights.
 
 A decoding step of a small model is overhead, one of a large model is reading weights. So the projections of one input
-become one product (QKV, gate and up), the norm is torch's own kernel, queries and keys are rotated together, and bf16
-weights are put once into the order that oneDNN multiplies in, instead of at every step. The model around them stays
-transformers' own.
+become one product (QKV, gate and up), a product is added onto the residual as it is made, the norm is four calls,
+queries and keys are rotated together as complex numbers, and bf16 weights are put once into the order that oneDNN
+multiplies in, instead of at every step. The model around the layers stays transformers' own.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import torch
 from torch import nn
+from torch.nn import functional
 
 from specmemo_chat.models.attention import folded_attention
+from specmemo_chat.models.packing import Packing
 
 # Families whose attention, MLP and norm are those of Llama, with bias or query and key norms where they exist.
 FUSABLE = ("llama", "mistral", "qwen2", "qwen3")
+
+
+# Products of small matrices are faster where the inputs of an output do not lie beside each other; a large one takes
+# the time of reading it, and another copy of it would be memory that no plan knows of.
+_SMALL_BYTES = 32 << 20
+
+
+class FusedLinear(nn.Module):
+    """A linear layer in fp32."""
+
+    def __init__(self, weight: nn.Parameter, bias: torch.Tensor | None) -> None:
+        super().__init__()
+        self.weight = weight
+        self.out_features, self.in_features = weight.shape
+        self._right = weight.detach().t()
+        self._bias = bias
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """The product, with the bias where there is one."""
+        flat = x.reshape(-1, self.in_features)
+        out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
+        return out.view(*x.shape[:-1], self.out_features)
+
+    def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`residual` [T, out] and the product of `x` [T, in], summed."""
+        if self._bias is not None:
+            residual = residual + self._bias
+        return torch.addmm(residual, x, self._right)
 
 
 class PackedLinear(nn.Module):
@@ -33,9 +64,59 @@ class PackedLinear(nn.Module):
         result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
         return result
 
+    def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`residual` [T, out] and the product of `x` [T, in], summed."""
+        return residual + self.forward(x)
+
+
+class PlainLinear(nn.Linear):
+    """A linear layer as it was, in a precision that nothing is known to do faster."""
+
+    def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
+        super().__init__(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
+        self.weight = nn.Parameter(weight, requires_grad=False)
+        if bias is not None:
+            self.bias = nn.Parameter(bias, requires_grad=False)
+
+    def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`residual` [T, out] and the product of `x` [T, in], summed."""
+        return residual + self.forward(x)
+
+
+class FusedNorm(nn.Module):
+    """RMSNorm over the last dimension, in fp32: x / sqrt(mean(x²) + eps) · weight, by the vector's own norm."""
+
+    def __init__(self, weight: torch.Tensor, eps: float) -> None:
+        super().__init__()
+        width = weight.shape[0]
+        self._scale = weight * math.sqrt(width)
+        self._least = torch.tensor(math.sqrt(width * eps), dtype=weight.dtype)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[.., width] to the same."""
+        return x.div(torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._least)).mul_(self._scale)
+
+
+class ComplexRotary(nn.Module):
+    """Rotary position embeddings as complex numbers [R, nodes, 1, d / 2], in place of cosine and sine."""
+
+    def __init__(self, rotary: nn.Module) -> None:
+        super().__init__()
+        self._rotary = rotary
+
+    def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
+        """The turns of `position_ids` [R, nodes]."""
+        cos, sin = self._rotary(x, position_ids)
+        half = cos.shape[-1] // 2
+        return torch.complex(cos[..., :half], sin[..., :half])[:, :, None]
+
 
 class FusedAttention(nn.Module):
-    """Attention of one layer: one product for queries, keys and values, one rotation for queries and keys."""
+    """Attention of one layer: one product for queries, keys and values, one rotation for queries and keys.
+
+    In fp32 the dimensions of queries and keys are put in pairs (i, i + d / 2), as which they are rotated; a product of
+    a query and a key does not depend on their order.
+    """
 
     def __init__(self, attention: Any) -> None:
         super().__init__()
@@ -44,36 +125,44 @@ class FusedAttention(nn.Module):
         self.scaling: float = attention.scaling
         self._heads = attention.q_proj.out_features // self.head_dim
         self._kv_heads = attention.k_proj.out_features // self.head_dim
-        self.qkv = _merged(attention, ("q_proj", "k_proj", "v_proj"))
+        pairs = _pairs(self.head_dim) if attention.q_proj.weight.dtype == torch.float32 else None
+        self._complex = pairs is not None
+        self.qkv = _merged(attention, ("q_proj", "k_proj", "v_proj"), _qkv_order(self, pairs))
         self.o_proj = _merged(attention, ("o_proj",))
-        self.q_norm = _norm(attention.q_norm) if hasattr(attention, "q_norm") else None
-        self.k_norm = _norm(attention.k_norm) if hasattr(attention, "k_norm") else None
+        normed = hasattr(attention, "q_norm")
+        self.q_norm = _norm(attention.q_norm, pairs) if normed else None
+        self.k_norm = _norm(attention.k_norm, pairs) if normed else None
 
-    def forward(
+    def onto(
         self,
-        hidden_states: torch.Tensor,
-        position_embeddings: tuple[torch.Tensor, torch.Tensor],
-        attention_mask: torch.Tensor | None = None,
-        past_key_values: Any = None,
-        **_: Any,
-    ) -> tuple[torch.Tensor, None]:
-        """`hidden_states` [R, nodes, hidden] to the same shape; keys and values go through `past_key_values.update`."""
-        rows, nodes, _width = hidden_states.shape
+        residual: torch.Tensor,
+        hidden: torch.Tensor,
+        shape: tuple[int, int],
+        position_embeddings: Any,
+        attention_mask: torch.Tensor | None,
+        past_key_values: Any,
+        packing: Packing | None,
+    ) -> torch.Tensor:
+        """`residual` and the attention's output for `hidden`, both [T, hidden] with T = rows · nodes of `shape`; keys
+        and values go through `past_key_values.update`."""
+        rows, nodes = shape
         heads, kv_heads = self._heads, self._kv_heads
-        states = self.qkv(hidden_states).view(rows, nodes, heads + 2 * kv_heads, self.head_dim)
-        if self.q_norm is None or self.k_norm is None:
-            turned = states[:, :, : heads + kv_heads]
+        states = self.qkv.forward(hidden).view(rows, nodes, heads + 2 * kv_heads, self.head_dim)
+        turned = states[:, :, : heads + kv_heads]
+        if self.q_norm is not None and self.k_norm is not None:
+            turned = torch.cat((self.q_norm(turned[:, :, :heads]), self.k_norm(turned[:, :, heads:])), 2)
+        if self._complex:
+            paired = torch.view_as_complex(turned.unflatten(-1, (-1, 2)))
+            turned = torch.view_as_real(paired * position_embeddings).flatten(-2).transpose(1, 2)
         else:
-            turned = torch.cat(
-                (self.q_norm(states[:, :, :heads]), self.k_norm(states[:, :, heads : heads + kv_heads])), 2
-            )
-        turned = _rotated(turned.transpose(1, 2), *position_embeddings)
+            turned = _rotated(turned.transpose(1, 2), *position_embeddings)
         query, key = turned[:, :heads], turned[:, heads:]
         value = states[:, :, heads + kv_heads :].transpose(1, 2)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
-        out, _weights = folded_attention(self, query, key, value, attention_mask, scaling=self.scaling)
-        return self.o_proj(out.reshape(rows, nodes, -1)), None
+        out, _weights = folded_attention(self, query, key, value, attention_mask, scaling=self.scaling, packing=packing)
+        summed: torch.Tensor = self.o_proj.onto(residual, out.reshape(rows * nodes, -1))
+        return summed
 
 
 class FusedMLP(nn.Module):
@@ -81,15 +170,52 @@ class FusedMLP(nn.Module):
 
     def __init__(self, mlp: Any) -> None:
         super().__init__()
-        self.act_fn = mlp.act_fn
+        self._act_fn = functional.silu if isinstance(mlp.act_fn, nn.SiLU) else mlp.act_fn
         self.gate_up = _merged(mlp, ("gate_proj", "up_proj"))
         self.down_proj = _merged(mlp, ("down_proj",))
 
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` [R, nodes, hidden] to the same shape."""
-        gate, up = self.gate_up(x).chunk(2, -1)
-        result: torch.Tensor = self.down_proj(self.act_fn(gate) * up)
-        return result
+    def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+        """`residual` and the MLP's output for `x`, both [T, hidden]."""
+        gate, up = self.gate_up.forward(x).chunk(2, -1)
+        summed: torch.Tensor = self.down_proj.onto(residual, self._act_fn(gate).mul_(up))
+        return summed
+
+
+class FusedLayer(nn.Module):
+    """A decoder layer of fused modules, called as transformers calls its own."""
+
+    def __init__(self, layer: Any) -> None:
+        super().__init__()
+        self.self_attn = FusedAttention(layer.self_attn)
+        self.mlp = FusedMLP(layer.mlp)
+        self.input_layernorm = _norm(layer.input_layernorm)
+        self.post_attention_layernorm = _norm(layer.post_attention_layernorm)
+        if hasattr(layer, "attention_type"):
+            self.attention_type = layer.attention_type
+
+    def forward(
+        self,
+        hidden_states: torch.Tensor,
+        attention_mask: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        position_embeddings: Any = None,
+        packing: Packing | None = None,
+        **_: Any,
+    ) -> torch.Tensor:
+        """`hidden_states` [R, nodes, hidden] to the same shape."""
+        rows, nodes, width = hidden_states.shape
+        flat = hidden_states.reshape(-1, width)
+        flat = self.self_attn.onto(
+            flat,
+            self.input_layernorm.forward(flat),
+            (rows, nodes),
+            position_embeddings,
+            attention_mask,
+            past_key_values,
+            packing,
+        )
+        flat = self.mlp.onto(flat, self.post_attention_layernorm.forward(flat))
+        return flat.view(rows, nodes, width)
 
 
 def fuse(model: Any) -> None:
@@ -98,41 +224,71 @@ def fuse(model: Any) -> None:
     Merging needs one layer's weights twice for a moment, packing one matrix's. An output layer that shares the
     embedding's weights stays as it is: packed, it would be a second copy.
     """
-    with torch.inference_mode():
-        for layer in model.model.layers:
-            layer.self_attn = FusedAttention(layer.self_attn)
-            layer.mlp = FusedMLP(layer.mlp)
-            layer.input_layernorm = _norm(layer.input_layernorm)
-            layer.post_attention_layernorm = _norm(layer.post_attention_layernorm)
-        model.model.norm = _norm(model.model.norm)
-        if model.lm_head.weight is not model.get_input_embeddings().weight:
+    # Not in inference mode: a tensor that is made there can be changed nowhere else.
+    with torch.no_grad():
+        body = model.model
+        for index, layer in enumerate(body.layers):
+            body.layers[index] = FusedLayer(layer)
+        body.norm = _norm(body.norm)
+        embedding = model.get_input_embeddings()
+        if embedding.weight.dtype == torch.float32:
+            body.rotary_emb = ComplexRotary(body.rotary_emb)
+        if model.lm_head.weight is not embedding.weight:
             model.lm_head = _linear(model.lm_head.weight.detach(), _detached(model.lm_head.bias))
+        elif embedding.weight.dtype == torch.float32:
+            # One matrix for both, in the order of the product; an embedding is a few rows of it.
+            embedding.weight = nn.Parameter(_ordered(embedding.weight.detach()), requires_grad=False)
+            model.lm_head = FusedLinear(embedding.weight, _detached(model.lm_head.bias))
 
 
-def _merged(owner: Any, names: tuple[str, ...]) -> nn.Module:
-    """The linear layers `names` of `owner` as one; they are removed from it, so that their weights are freed."""
+def _merged(owner: Any, names: tuple[str, ...], order: torch.Tensor | None = None) -> Any:
+    """The linear layers `names` of `owner` as one, its outputs in `order`; they are removed from it, so that their
+    weights are freed."""
     layers = [getattr(owner, name) for name in names]
     for name in names:
         delattr(owner, name)
-    if len(layers) == 1:
-        return _linear(layers[0].weight.detach(), _detached(layers[0].bias))
-    weight = torch.cat([layer.weight for layer in layers])
-    bias = None if layers[0].bias is None else torch.cat([layer.bias for layer in layers])
+    weight, bias = layers[0].weight.detach(), _detached(layers[0].bias)
+    if len(layers) > 1:
+        weight = torch.cat([layer.weight for layer in layers])
+        bias = None if bias is None else torch.cat([layer.bias for layer in layers])
+    del layers
+    if order is not None:
+        weight, bias = weight[order], None if bias is None else bias[order]
     return _linear(weight, bias)
 
 
-def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> nn.Module:
+def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+    if weight.dtype == torch.float32:
+        return FusedLinear(nn.Parameter(_ordered(weight), requires_grad=False), bias)
     if weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return PackedLinear(weight, bias)
-    linear = nn.Linear(weight.shape[1], weight.shape[0], bias=bias is not None, device="meta")
-    linear.weight = nn.Parameter(weight, requires_grad=False)
-    if bias is not None:
-        linear.bias = nn.Parameter(bias, requires_grad=False)
-    return linear
+    return PlainLinear(weight, bias)
 
 
-def _norm(norm: Any) -> nn.Module:
+def _ordered(weight: torch.Tensor) -> torch.Tensor:
+    """The same matrix [out, in], laid out as its product is fastest."""
+    outputs, inputs = weight.shape
+    return weight.t().contiguous().t() if outputs > inputs and weight.nbytes <= _SMALL_BYTES else weight
+
+
+def _pairs(head_dim: int) -> torch.Tensor:
+    """The order of a head's dimensions in which each stands beside the one that it is rotated with."""
+    return torch.arange(head_dim).view(2, -1).t().flatten()
+
+
+def _qkv_order(attention: FusedAttention, pairs: torch.Tensor | None) -> torch.Tensor | None:
+    """The order of the outputs of a merged QKV in which the queries' and keys' dimensions stand in pairs."""
+    if pairs is None:
+        return None
+    width, turned = attention.head_dim, attention._heads + attention._kv_heads
+    rotated = (torch.arange(turned)[:, None] * width + pairs).flatten()
+    return torch.cat((rotated, torch.arange(turned * width, (turned + attention._kv_heads) * width)))
+
+
+def _norm(norm: Any, order: torch.Tensor | None = None) -> nn.Module:
     weight = norm.weight.detach()
+    if weight.dtype == torch.float32:
+        return FusedNorm(weight if order is None else weight[order], norm.variance_epsilon)
     fused = nn.RMSNorm(weight.shape[0], eps=norm.variance_epsilon, device="meta")
     fused.weight = nn.Parameter(weight, requires_grad=False)
     return fused

@@ -14,8 +14,10 @@ import importlib.machinery
 import sys
 import types
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
+
+from specmemo_chat.memory.contract import Plan
 
 UNUSED = (
     "torch._dynamo",
@@ -67,7 +69,7 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
 def without(names: tuple[str, ...] = UNUSED) -> Iterator[None]:
     """Within the block, imports of `names` that were not imported before give empty modules.
 
-    Only for one worker without quantisation: sharded and quantised models use what is left out.
+    Only for models on the CPU without quantisation: others use what is left out.
     """
     finder = _Finder(tuple(name for name in names if name not in sys.modules))
     sys.meta_path.insert(0, finder)
@@ -81,3 +83,10 @@ def without(names: tuple[str, ...] = UNUSED) -> Iterator[None]:
                 parent, _, child = name.rpartition(".")
                 if vars(sys.modules.get(parent, module)).get(child) is module:
                     delattr(sys.modules[parent], child)
+
+
+def light_imports(plan: Plan, *, trust_remote_code: bool) -> AbstractContextManager[None]:
+    """Leave out of transformers what a worker of this plan never uses, where that is certain."""
+    if plan.dtype in ("int8", "nf4") or plan.device != "cpu" or trust_remote_code:
+        return nullcontext()
+    return without()

@@ -13,6 +13,8 @@ import torch
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.models import attention
 from specmemo_chat.models.fused import fusable, fuse
+from specmemo_chat.models.parallel import Share, connect
+from specmemo_chat.models.streaming import stream_model
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -25,18 +27,47 @@ MODEL_CLASSES = {
     "gemma": ("transformers.models.gemma.modeling_gemma", "GemmaForCausalLM"),
 }
 SUPPORTED = tuple(MODEL_CLASSES)
+ALONE = Share(0, 1)
 
 
-def load_target(location: str, *, dtype: str, device: str, trust_remote_code: bool = False) -> Target:
+def load_target(
+    location: str, *, dtype: str, device: str, trust_remote_code: bool = False, share: Share = ALONE
+) -> Target:
     """The causal LM in the folder `location` on `device`, in `dtype` (bf16, fp16, fp32, int8, nf4).
 
-    Raises ModelError for files that are missing, truncated or corrupt, UsageError for an architecture or a
-    quantisation that this version does not run.
+    `share`: this worker's share of a model that several hold together; its forwards are collective then, and need
+    torch's process group. Raises ModelError for files that are missing, truncated or corrupt, UsageError for an
+    architecture or a quantisation that this version does not run, or does not share out.
     """
     folder = Path(location)
     model_type = model_type_of(folder)
     check_weights(folder)
     attention.register()
+    known = model_type in MODEL_CLASSES and dtype in _DTYPES
+    if share.world > 1 and not known:
+        raise UsageError(
+            f"a model of the architecture {model_type or 'without a name'!r} in {dtype} runs on one worker only",
+            "leave out --gpus",
+        )
+    plan: dict[str, str] = {}
+    try:
+        if known and (share.world > 1 or device != "cpu"):
+            model, plan = stream_model(
+                _model_class(model_type, False, {}), folder, _DTYPES[dtype], torch.device(device), share
+            )
+        else:
+            model = _pretrained(model_type, location, dtype, device, trust_remote_code)
+    except (OSError, ValueError, RuntimeError, KeyError) as error:
+        raise ModelError(f"the weights in {location} cannot be loaded: {error}", "download the model again") from error
+    model.eval()
+    if fusable(model_type, dtype, device):
+        fuse(model)
+    connect(model, share, plan)
+    return Target(model, _eos_ids(model), tp=share.world)
+
+
+def _pretrained(model_type: str, location: str, dtype: str, device: str, trust_remote_code: bool) -> Any:
+    """The model by transformers' own loading."""
     options: dict[str, Any] = {
         "attn_implementation": attention.NAME,
         "local_files_only": True,
@@ -46,19 +77,13 @@ def load_target(location: str, *, dtype: str, device: str, trust_remote_code: bo
         options["dtype"] = _DTYPES[dtype]
     else:
         options.update(_quantised(dtype))
-    if device != "cpu":
-        options["device_map"] = {"": device}
+        if device != "cpu":
+            options["device_map"] = {"": device}
     model_class = _model_class(model_type, trust_remote_code, options)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            model = model_class.from_pretrained(location, **options)
-    except (OSError, ValueError, RuntimeError, KeyError) as error:
-        raise ModelError(f"the weights in {location} cannot be loaded: {error}", "download the model again") from error
-    model.eval()
-    if fusable(model_type, dtype, device):
-        fuse(model)
-    return Target(model, _eos_ids(model))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = model_class.from_pretrained(location, **options)
+    return model.to(device) if dtype in _DTYPES else model
 
 
 def model_type_of(folder: Path) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 
@@ -16,24 +17,47 @@ def chunk_mask(start: int, tokens: int, view: int, device: torch.device | str) -
     return (slots[None, :] <= queries[:, None])[None, None]
 
 
-def ancestors(tree: DraftTree, nodes: int) -> torch.Tensor:
-    """Which nodes each node descends from, itself included: bool [nodes, nodes]. Padding sees only itself."""
-    matrix = torch.eye(nodes, dtype=torch.bool)
-    for node, parent in enumerate(tree.parents):
-        if parent >= 0:
-            matrix[node] |= matrix[parent]
-    return matrix
+@dataclass(frozen=True)
+class Chunk:
+    """Tokens of a prompt that are prefilled beside other rows' trees. `ends`: the logits of the last one are wanted."""
+
+    tokens: tuple[int, ...]
+    ends: bool
+
+    def __len__(self) -> int:
+        return len(self.tokens)
 
 
 def tree_mask(
-    trees: Sequence[DraftTree], lengths: Sequence[int], nodes: int, view: int, device: torch.device | str
+    trees: Sequence[DraftTree | Chunk], lengths: Sequence[int], nodes: int, view: int, device: torch.device | str
 ) -> torch.Tensor:
-    """Each row's tree behind its committed tokens: bool [R, 1, nodes, view], True = attend."""
-    mask = torch.zeros((len(trees), 1, nodes, view), dtype=torch.bool)
+    """Each row's tree behind its committed tokens: bool [R, 1, nodes, view], True = attend.
+
+    A node sees what is committed and its own path, a chunk's token those before it; padding sees the root, so that no
+    query is masked whole.
+    """
+    starts = torch.tensor(lengths)[:, None]
+    slots = torch.arange(view)
+    if nodes == 1:
+        return (slots <= starts)[:, None, None].to(device)
+    mask = (slots < starts)[:, None].repeat(1, nodes, 1)
+    seen: list[int] = []
     for row, (tree, length) in enumerate(zip(trees, lengths, strict=True)):
-        mask[row, 0, :, :length] = True
-        mask[row, 0, :, length : length + nodes] = ancestors(tree, nodes)
-    return mask.to(device)
+        # Flat indices into the mask: first those of the root's slot, then a step per node of the path.
+        first = row * nodes * view + length
+        if isinstance(tree, Chunk):
+            mask[row, : len(tree)] = slots <= length + torch.arange(len(tree))[:, None]
+            seen.extend(first + node * view for node in range(len(tree), nodes))
+            continue
+        paths: list[list[int]] = []
+        for node, parent in enumerate(tree.parents):
+            path = [*paths[parent], node] if parent >= 0 else [node]
+            paths.append(path)
+            at = first + node * view
+            seen.extend([at + ancestor for ancestor in path])
+        seen.extend(first + node * view for node in range(len(tree), nodes))
+    mask.view(-1)[torch.tensor(seen, dtype=torch.long)] = True
+    return mask[:, None].to(device)
 
 
 def within_window(

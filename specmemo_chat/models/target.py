@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.models.attention import folded_mask, parted_mask
 from specmemo_chat.models.cache import ArenaCache
 from specmemo_chat.models.masks import within_window
+from specmemo_chat.models.packing import Packing
 
 
 class Target:
@@ -24,6 +26,7 @@ class Target:
         self.vocab_size: int = config.vocab_size
         heads = config.num_attention_heads
         self.kv_heads: int = (getattr(config, "num_key_value_heads", None) or heads) // tp
+        self._group = heads // tp // self.kv_heads
         self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // heads
         embedding = model.get_input_embeddings().weight
         self.dtype: torch.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
@@ -36,7 +39,14 @@ class Target:
         self._cache: ArenaCache | None = None
 
     def new_arena(
-        self, rows: int, limit_tokens: int, growth_tokens: int, scratch_tokens: int, *, allocate_at_load: bool = False
+        self,
+        rows: int,
+        limit_tokens: int,
+        growth_tokens: int,
+        scratch_tokens: int,
+        *,
+        allocate_at_load: bool = False,
+        slots: int = 0,
     ) -> KVArena:
         """An arena of this model's shape."""
         return KVArena(
@@ -50,6 +60,7 @@ class Target:
             growth_tokens=growth_tokens,
             scratch_tokens=scratch_tokens,
             allocate_at_load=allocate_at_load,
+            slots=slots,
         )
 
     def forward(
@@ -62,35 +73,72 @@ class Target:
         mask: torch.Tensor,
         view: int,
         *,
-        logits: int | None = None,
+        logits: int | list[int] | None = None,
+        packing: Packing | None = None,
     ) -> torch.Tensor:
         """One forward over `tokens` [R, N] at `positions` [R, N], written to `slots` [R, N] of `rows`.
 
-        `mask` is bool [R, 1, N, view]. Returns the logits of the last `logits` tokens (None: of all) [R, n, vocab].
+        `mask` is bool [R, 1, N, view]. Returns the logits of the last `logits` tokens (None: of all), or of the
+        tokens at the indices `logits`: [R, n, vocab].
+        With `packing`, tokens, positions and slots are [1, T], the mask's N is the longest row, the logits [1, T,
+        vocab].
         """
+        # The rows take their places first: a new row may cost the others capacity that they have no use for.
+        window = arena.window(rows, slots, view, packing.counts if packing is not None else ())
         arena.reserve(view)
         cache = self._cache
         if cache is None or cache.arena is not arena:
             cache = self._cache = ArenaCache(arena)
-        cache.aim(rows, slots, view)
+        cache.aim(rows, window)
+        # Only where it is needed: the kwarg reaches the attention function through every module between.
+        named = {} if packing is None else {"packing": packing}
         with torch.inference_mode():
             out = self.model(
                 input_ids=tokens,
-                attention_mask=self._masks(mask, positions, slots, view),
+                attention_mask=self._masks(mask, positions, slots, view, packing),
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=0 if logits is None else logits,
+                logits_to_keep=torch.tensor(logits, device=tokens.device) if isinstance(logits, list) else logits or 0,
+                **named,
             )
         result: torch.Tensor = out.logits
         return result
 
-    def _masks(self, mask: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, view: int) -> Any:
-        """The mask, or one per layer type where some layers see only a window."""
+    def read(self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """The final hidden states [R, L, hidden] of whole texts `tokens` [R, L]; `mask` is bool [R, 1, L, L].
+
+        For training beside the target: nothing is kept, and no gradients flow.
+        """
+        slots = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
+        with torch.no_grad():
+            out = self.model.base_model(
+                input_ids=tokens,
+                attention_mask=self._masks(mask, positions, slots, tokens.shape[1], None),
+                position_ids=positions,
+                use_cache=False,
+            )
+        result: torch.Tensor = out.last_hidden_state
+        return result
+
+    def _masks(
+        self, mask: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, view: int, packing: Packing | None
+    ) -> Any:
+        """The folded mask, or one per layer type where some layers see only a window."""
+
+        def fold(seen: torch.Tensor) -> torch.Tensor:
+            if packing is not None and packing.parts:
+                return parted_mask(seen, self._group, self.dtype, packing)
+            return folded_mask(seen, self._group, self.dtype)
+
+        folded = fold(mask)
         if not (self._by_type or self._all_slide):
-            return mask
+            return folded
+        if packing is not None:
+            # Beside each other, as the mask is; padding repeats a token of its row.
+            positions, slots = packing.beside(positions), packing.beside(slots)
         # A committed slot holds the token of the same position; a tree node's slot is not its position.
         slot_positions = torch.arange(view, device=mask.device).repeat(mask.shape[0], 1)
         slot_positions.scatter_(1, slots, positions)
-        narrow = within_window(mask, positions, slot_positions, self._window)
-        return narrow if self._all_slide else {"full_attention": mask, "sliding_attention": narrow}
+        narrow = fold(within_window(mask, positions, slot_positions, self._window))
+        return narrow if self._all_slide else {"full_attention": folded, "sliding_attention": narrow}

@@ -16,6 +16,8 @@ def verify(tree: DraftTree, drawn: Sequence[int]) -> Verdict:
 
     `drawn[i]` is the target's token after node i. Returns the accepted path and the bonus token.
     """
+    if len(tree) == 1:
+        return Verdict((0,), (drawn[0],), drawn[0])
     children = {
         (parent, token): node for node, (parent, token) in enumerate(zip(tree.parents, tree.tokens, strict=True))
     }

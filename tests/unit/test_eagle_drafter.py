@@ -327,7 +327,7 @@ def test_features_are_the_models_hidden_states(target: Target) -> None:
         expected = target.model(tokens, output_hidden_states=True).hidden_states
     target_of(target.model)
     for place, index in enumerate(indices):
-        torch.testing.assert_close(captured[..., place * 64 : (place + 1) * 64], expected[index], rtol=1e-4, atol=1e-4)
+        torch.testing.assert_close(captured[:, place * 64 : (place + 1) * 64], expected[index][0], rtol=1e-4, atol=1e-4)
 
 
 def test_hidden_states_that_the_model_does_not_have(heads: dict[str, Path], tmp_path: Path) -> None:

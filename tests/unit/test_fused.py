@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from specmemo_chat.engine.runner import Runner
-from specmemo_chat.models.fused import FUSABLE, PackedLinear, fusable, fuse
+from specmemo_chat.models.fused import FUSABLE, FusedLinear, FusedNorm, PackedLinear, fusable, fuse
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.tree import DraftTree
@@ -23,7 +23,7 @@ def scores(target: Target, prompt: list[int]) -> torch.Tensor:
     runner = Runner(target, target.new_arena(1, 128, 32, 8))
     with torch.inference_mode():
         runner.prefill(0, prompt)
-        return runner.score([0], [TREE], 8)[0, : len(TREE)].float()
+        return runner.score([0], [TREE], 8).logits[: len(TREE)].float()
 
 
 @pytest.mark.parametrize("model_type", FUSABLE)
@@ -35,21 +35,20 @@ def test_logits_are_those_of_the_plain_modules(model_type: str) -> None:
     torch.testing.assert_close(scores(target_of(fused), prompt), scores(target_of(model), prompt), atol=2e-4, rtol=1e-5)
 
 
-@pytest.mark.skipif(
-    not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="weights are packed only where bf16 products are native"
-)
 @pytest.mark.parametrize("model_type", FUSABLE)
-def test_packed_logits_are_as_near_to_fp32_as_plain_bf16_ones(model_type: str) -> None:
+def test_bf16_logits_are_as_near_to_fp32_as_plain_bf16_ones(model_type: str) -> None:
     exact = random_model(model_type, initializer_range=0.05)
     plain = copy.deepcopy(exact).to(torch.bfloat16)
-    packed = copy.deepcopy(plain)
-    fuse(packed)
-    assert isinstance(packed.model.layers[0].mlp.down_proj, PackedLinear)
+    fused = copy.deepcopy(plain)
+    fuse(fused)
+    # Packed only where bf16 products are native.
+    packed = isinstance(fused.model.layers[0].mlp.down_proj, PackedLinear)
+    assert packed == torch.ops.mkldnn._is_mkldnn_bf16_supported()
     prompt = prompts(1, seed=4)[0]
     wanted = scores(target_of(exact), prompt)
     error_plain = (scores(target_of(plain), prompt) - wanted).abs().max()
-    error_packed = (scores(target_of(packed), prompt) - wanted).abs().max()
-    assert error_packed <= 2 * error_plain + 1e-3
+    error_fused = (scores(target_of(fused), prompt) - wanted).abs().max()
+    assert error_fused <= 2 * error_plain + 1e-3
 
 
 @pytest.mark.parametrize("bias", [False, True])
@@ -77,10 +76,36 @@ def test_greedy_text_is_that_of_generate() -> None:
             assert generate(target_of(fused), prompt, GenerationSettings(max_new_tokens=30)) == expected
 
 
-def test_tied_output_weights_are_not_copied() -> None:
-    tied = random_model("llama", tie_word_embeddings=True)
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+def test_tied_output_weights_are_not_copied(dtype: torch.dtype) -> None:
+    tied = random_model("llama", tie_word_embeddings=True, vocab_size=100).to(dtype)
+    before = tied.lm_head.weight.clone()
     fuse(tied)
     assert tied.lm_head.weight is tied.get_input_embeddings().weight
+    assert torch.equal(tied.lm_head.weight, before)
+    assert tied.lm_head(torch.zeros(1, 2, 64, dtype=dtype)).shape == (1, 2, 100)
+
+
+def test_a_product_is_added_onto_the_residual() -> None:
+    torch.manual_seed(1)
+    for outputs, inputs in ((96, 64), (64, 96), (64, 64)):
+        for bias in (None, torch.randn(outputs)):
+            weight = torch.randn(outputs, inputs)
+            layer = FusedLinear(torch.nn.Parameter(weight.t().contiguous().t(), requires_grad=False), bias)
+            x, residual = torch.randn(5, inputs), torch.randn(5, outputs)
+            wanted = torch.nn.functional.linear(x, weight, bias)
+            torch.testing.assert_close(layer(x[None]), wanted[None])
+            torch.testing.assert_close(layer.onto(residual, x), residual + wanted)
+
+
+def test_the_norm_is_that_of_the_definition() -> None:
+    torch.manual_seed(2)
+    weight = torch.rand(48) + 0.5
+    # Small vectors too, of which the epsilon is a part that counts, and none at all.
+    for scale in (1.0, 1e-3, 0.0):
+        x = scale * torch.randn(2, 3, 48)
+        wanted = x * torch.rsqrt(x.pow(2).mean(-1, keepdim=True) + 1e-5) * weight
+        torch.testing.assert_close(FusedNorm(weight, 1e-5)(x), wanted)
 
 
 @pytest.mark.parametrize(

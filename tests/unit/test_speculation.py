@@ -1,4 +1,4 @@
-"""Trees, verification, stop texts, the n-gram drafter and the controller: pure functions."""
+"""Trees, verification, stop texts and the n-gram drafter: pure functions."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
 from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.engine.stops import StopMatcher
-from specmemo_chat.speculation.controller import PROBE_EVERY, Controller
-from specmemo_chat.speculation.tree import DraftTree, Verdict
+from specmemo_chat.speculation.tree import DraftTree
 from specmemo_chat.speculation.verify import verify
 
 paths = st.lists(st.lists(st.integers(0, 5), max_size=6), max_size=8)
@@ -101,57 +100,6 @@ def test_truncating_equals_starting_anew(tokens: list[int], data: st.DataObject)
     drafter.truncate(0, length)
     other = tokens[:length] + data.draw(st.lists(st.integers(0, 3), min_size=1, max_size=10))
     assert drafter.propose([DraftRow(0, other)], BUDGET) == NgramDrafter().propose([DraftRow(0, other)], BUDGET)
-
-
-def chain(length: int) -> DraftTree:
-    return DraftTree.from_paths(0, [list(range(1, length + 1))], 64, [0.9], "ngram")
-
-
-def rejected() -> Verdict:
-    return Verdict((0,), (99,), 99)
-
-
-def test_the_controller_stops_drafting_what_is_never_accepted() -> None:
-    controller = Controller((1, 2, 4, 8))
-    for bucket, seconds in ((1, 0.010), (2, 0.012), (4, 0.016), (8, 0.024)):
-        controller.times.observe(bucket, seconds)
-    sizes = []
-    for _ in range(400):
-        tree = controller.choose([chain(7)])[0]
-        sizes.append(len(tree))
-        controller.observe([tree], [rejected()], {1: 0.010, 2: 0.012, 4: 0.016, 8: 0.024}[controller.bucket(len(tree))])
-    assert sizes[0] == 8
-    late = sizes[200:]
-    assert late.count(1) > 0.9 * len(late)
-    # One step in 32 still probes.
-    assert len(late) - late.count(1) >= len(late) // PROBE_EVERY - 1
-
-
-def test_the_controller_goes_deep_where_drafts_are_accepted() -> None:
-    controller = Controller((1, 2, 4, 8))
-    for _ in range(50):
-        tree = controller.choose([chain(7)])[0]
-        path = tuple(range(len(tree)))
-        controller.observe([tree], [Verdict(path, (*tree.tokens[1:], 5), 5)], 0.01)
-    assert len(controller.choose([chain(7)])[0]) == 8
-    assert controller.report()["steps"]
-
-
-def test_a_cut_tree_keeps_its_likeliest_nodes() -> None:
-    controller = Controller((1, 2, 4))
-    tree = DraftTree.from_paths(0, [[1, 2, 3], [4]], 8, [0.9, 0.1])
-    controller.times.observe(1, 1.0)
-    controller.times.observe(4, 1.0)
-    cut = controller.choose([tree])[0]
-    cut.check()
-    assert len(cut) == 4
-    assert cut.tokens == (0, 1, 2, 3)
-
-
-def test_a_suspended_controller_decodes_plainly() -> None:
-    controller = Controller((1, 2, 4))
-    controller.suspend()
-    assert len(controller.choose([chain(3)])[0]) == 1
 
 
 def test_the_index_stays_small_under_random_use() -> None:

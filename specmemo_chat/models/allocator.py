@@ -1,0 +1,69 @@
+"""What torch's allocator takes of a device, and the limit that it is given. On a CPU the cap counts resident bytes."""
+
+from __future__ import annotations
+
+import torch
+
+from specmemo_chat.device.probe import probe
+from specmemo_chat.errors import PlanError
+from specmemo_chat.memory import meter
+from specmemo_chat.sizes import format_size
+
+
+class DeviceMemory:
+    """Bytes that this process takes of `device` ("cpu", "cuda:1", "mps"), now and at its peak, for everything."""
+
+    def __init__(self, device: str) -> None:
+        self._device = torch.device(device)
+        # The context is no tensor: what the device lost while it came up, as near as other processes allow.
+        self._context = self._context_bytes() if self._device.type == "cuda" else 0
+
+    def now(self) -> int:
+        kind = self._device.type
+        if kind == "cuda":
+            return self._context + torch.cuda.memory_reserved(self._device)
+        if kind == "mps":
+            return torch.mps.driver_allocated_memory()
+        return meter.rss_bytes()
+
+    def peak(self) -> int:
+        """Since the start or the last `reset_peak()`. Metal keeps no peak: there it is what is taken now."""
+        kind = self._device.type
+        if kind == "cuda":
+            return self._context + torch.cuda.max_memory_reserved(self._device)
+        return self.now() if kind == "mps" else meter.peak_rss_bytes()
+
+    def reset_peak(self) -> None:
+        if self._device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self._device)
+        elif self._device.type == "cpu":
+            meter.reset_peak()
+
+    def enforce(self, cap_bytes: int) -> None:
+        """Let the allocator refuse what goes beyond the cap. Raises PlanError where the context alone does; nothing
+        can be refused on a CPU."""
+        kind = self._device.type
+        if kind == "cpu" or not cap_bytes:
+            return
+        left = cap_bytes - self._context
+        if left <= 0:
+            raise PlanError(
+                f"the device's context alone takes {format_size(self._context)}, and the cap is "
+                f"{format_size(cap_bytes)}",
+                f"give --max-memory of more than {format_size(self._context)}",
+            )
+        if kind == "cuda":
+            total = torch.cuda.get_device_properties(self._device).total_memory
+            torch.cuda.set_per_process_memory_fraction(min(1.0, left / total), self._device)
+        else:
+            torch.mps.set_per_process_memory_fraction(min(1.0, left / torch.mps.recommended_max_memory()))
+
+    def _context_bytes(self) -> int:
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            return 0
+        index = self._device.index or 0
+        # NVML answers without a context of its own.
+        before = next((gpu.free_bytes for gpu in probe().gpus if gpu.index == index), 0)
+        torch.zeros(1, device=self._device)
+        free, _total = torch.cuda.mem_get_info(self._device)
+        return max(0, before - free - torch.cuda.memory_reserved(self._device)) if before else 0

@@ -1,0 +1,100 @@
+"""Load a model tensor by tensor onto its device, and of each tensor only one worker's share.
+
+The model is built without memory (on torch's meta device), cut down to the share, and filled from the files: neither
+the host nor the device ever holds more than the share and one tensor. transformers' own loading needs accelerate for
+every device but the CPU.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from specmemo_chat.errors import ModelError
+from specmemo_chat.models import attention
+from specmemo_chat.models.checkpoint import Checkpoint, Part
+from specmemo_chat.models.parallel import BY_INPUT, Share, resolved_plan, shrink
+
+
+def stream_model(
+    model_class: Any, folder: Path, dtype: torch.dtype, device: torch.device, share: Share
+) -> tuple[Any, dict[str, str]]:
+    """The model in `folder` with this worker's share of its weights on `device`, and the plan by which it is split
+    (empty for one worker); the collectives are put in by `parallel.connect`.
+
+    Raises ModelError for weights that are missing or have other shapes, UsageError for a model that cannot be split.
+    """
+    model = empty_model(model_class, model_class.config_class.from_pretrained(folder), dtype)
+    plan = resolved_plan(model) if share.world > 1 else {}
+    parts = shrink(model, share) if share.world > 1 else {}
+    _fill_buffers(model, device)
+    with Checkpoint(folder) as checkpoint:
+        _fill_parameters(model, checkpoint, device, dtype, parts, _added_once(plan) if share.rank else frozenset())
+    model.tie_weights()
+    if (folder / "generation_config.json").exists():
+        model.generation_config = type(model.generation_config).from_pretrained(folder)
+    return model, plan
+
+
+def empty_model(model_class: Any, config: Any, dtype: torch.dtype) -> Any:
+    """A model of the shape of `config`, without memory."""
+    with torch.device("meta"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = model_class._from_config(config, dtype=dtype, attn_implementation=attention.NAME)
+    return model.requires_grad_(False)
+
+
+def _added_once(plan: dict[str, str]) -> frozenset[str]:
+    """Biases that only the first worker adds, because the workers' outputs are summed."""
+    return frozenset(f"{name}.bias" for name, style in plan.items() if style in BY_INPUT)
+
+
+def _fill_buffers(model: Any, device: torch.device) -> None:
+    """Buffers (rotary frequencies, scales) are in no file: the model computes them."""
+    for module in model.modules():
+        empty = [name for name, buffer in module.named_buffers(recurse=False) if buffer.is_meta]
+        for name in empty:
+            module._buffers[name] = torch.empty_like(module._buffers[name], device=device)
+        if empty:
+            model._init_weights(module)
+
+
+def _fill_parameters(
+    model: Any,
+    checkpoint: Checkpoint,
+    device: torch.device,
+    dtype: torch.dtype,
+    parts: dict[str, Part],
+    zero: frozenset[str],
+) -> None:
+    tied = model.get_input_embeddings().weight if model.config.tie_word_embeddings else None
+    missing = []
+    for name, parameter in list(model.named_parameters()):
+        source = checkpoint.name_of(name)
+        if source is None:
+            missing.append(name)
+            continue
+        part, whole = parts.get(name), list(parameter.shape)
+        if part is not None:
+            whole[part.dim] = part.size
+        if checkpoint.shape(source) != whole:
+            raise ModelError(
+                f"the tensor {source} has the shape {checkpoint.shape(source)}, and the model's config wants {whole}",
+                "download the model again",
+            )
+        tensor = checkpoint.read(source, part)
+        filled = nn.Parameter(tensor.to(device=device, dtype=dtype), requires_grad=False)
+        if name in zero:
+            filled.zero_()
+        owner, _, leaf = name.rpartition(".")
+        setattr(model.get_submodule(owner), leaf, filled)
+        if parameter is tied:
+            model.lm_head.weight = filled
+    if missing:
+        raise ModelError(
+            f"the weights lack {len(missing)} tensors: {', '.join(missing[:3])}", "download the model again"
+        )

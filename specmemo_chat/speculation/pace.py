@@ -1,0 +1,196 @@
+"""Level by level: whether a drafter that runs a network is asked at all, and whether for another level.
+
+A drafter's level costs as much as several nodes of the verify step, so a tree is not grown first and cut afterwards.
+Values are counted in tokens of one row; times in plain steps; `price` is what a plain step's time is worth: the running
+tokens per plain step, 1 or more. Another level is drafted while it is expected to bring more than its time is worth.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from specmemo_chat.speculation.acceptance import DepthRates
+from specmemo_chat.speculation.costs import DraftCosts, StepCosts
+
+# While plain decoding wins, one step in this many still tries the draft: the text may have changed.
+PROBE_EVERY = 32
+# How fast the mean advantage of drafting follows, and how many trees it needs before it is believed.
+_OUTLOOK_RATE, _OUTLOOK_FIRST = 0.1, 8
+
+
+class Prober:
+    """When a draft is tried that is not expected to pay. One that paid is followed by another at once: it cost nothing,
+    and the text has changed."""
+
+    def __init__(self) -> None:
+        self._waited = 0
+        self._interval = PROBE_EVERY
+
+    def due(self) -> bool:
+        """Count one plain step; True where it should be a probe instead."""
+        self._waited += 1
+        if self._waited < self._interval:
+            return False
+        self._waited = 0
+        return True
+
+    def result(self, paid: bool) -> None:
+        """Whether what the probe's draft brought was worth its time."""
+        self._interval = 1 if paid else PROBE_EVERY
+
+    def reset(self) -> None:
+        """Drafting pays again."""
+        self._waited, self._interval = 0, PROBE_EVERY
+
+
+# Nodes per row (roots included) that several rows may have on average: packed together, they need no buckets.
+_MEANS = (1.0, 1.25, 1.5, 2.0, 2.5, 3.0, 4.0, 5.0, 6.0, 8.0, 12.0, 16.0, 24.0, 32.0, 48.0, 64.0)
+
+
+def sizes(rows: int, buckets: Sequence[int]) -> list[float]:
+    """The sizes of a step in nodes per row: the buckets for one row, finer ones for several (no row exceeds the
+    largest bucket)."""
+    if rows == 1:
+        return [float(bucket) for bucket in buckets]
+    return [mean for mean in _MEANS if mean <= buckets[-1]]
+
+
+def best_size(
+    gains: Sequence[float], rows: int, offered: Sequence[float], relatives: Sequence[float], price: float
+) -> tuple[float, int]:
+    """The size with the most tokens of a row beyond what its time is worth: (that difference, its place in `offered`).
+
+    `gains` are the path probabilities of all rows' nodes from the likeliest on, without the roots; `relatives` the
+    times of the sizes `offered` (nodes per row, ascending) in plain steps. Sizes beyond the first that holds all nodes
+    are not considered.
+    """
+    best, chosen = 0.0, -1
+    expected, counted = float(rows), 0
+    for place, (size, relative) in enumerate(zip(offered, relatives, strict=True)):
+        extra = int(rows * (size - 1))
+        expected += sum(gains[counted:extra])
+        counted = extra
+        value = expected / rows - price * relative
+        if chosen < 0 or value > best:
+            best, chosen = value, place
+        if extra >= len(gains):
+            break
+    return best, chosen
+
+
+class LevelPace:
+    """The pace of one step's drafting. The controller says with `aim` what the step is like; the drafter asks `begin`
+    and `deeper`; `end` closes the measurement of the last level."""
+
+    def __init__(
+        self,
+        buckets: Sequence[int],
+        costs: StepCosts,
+        drafts: DraftCosts,
+        rates: Callable[[str], DepthRates],
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._buckets = tuple(buckets)
+        self._costs = costs
+        self._drafts = drafts
+        self._rates = rates
+        self._clock = clock
+        self._outlooks: dict[str, tuple[float, int]] = {}
+        self._prober = Prober()
+        self._rows, self._context, self._price = 1, 1, 1.0
+        self._source = ""
+        self._drafting = 0
+        self._mark = 0.0
+        self._part = ""
+        # Whether this step's draft is a probe: its tree is verified even if it does not promise to pay.
+        self.probing = False
+
+    def aim(self, rows: int, context: int, price: float, largest: int) -> None:
+        """A step of `rows` rows and at most `largest` nodes begins."""
+        self._rows, self._context, self._price, self._largest = rows, context, price, largest
+        self._source, self._part, self.probing = "", "", False
+
+    @property
+    def source(self) -> str:
+        """The drafter that was told to begin in this step; empty where none was."""
+        return self._source
+
+    def begin(self, source: str, rows: int) -> bool:
+        """Whether `source` should draft for `rows` rows in this step."""
+        advantage, count = self._outlooks.get(source, (0.0, 0))
+        if count >= _OUTLOOK_FIRST and advantage <= 0.0:
+            if not self._prober.due():
+                return False
+            self.probing = True
+        self._source, self._drafting = source, rows
+        self._mark, self._part = self._clock(), "begin"
+        return True
+
+    def deeper(
+        self, depth: int, pools: Sequence[Sequence[float]], frontiers: Sequence[Sequence[float]], left: int
+    ) -> bool:
+        """Whether to run another level below `depth` (from 1 on), of `left` that the plan allows.
+
+        For each row: `pools` are the path probabilities of the best nodes so far, the likeliest first, `frontiers`
+        those of the nodes that the next level would follow.
+        """
+        self._measure()
+        plain = self._costs.plain(self._rows, self._context)
+        level = self._drafts.level(self._source, self._drafting)
+        going = not plain or not level or self._pays(depth, pools, frontiers, left, level / plain)
+        self._mark, self._part = self._clock(), "level" if going else ""
+        return going
+
+    def end(self) -> None:
+        """The drafter has returned its trees."""
+        self._measure()
+        self._part = ""
+
+    def settle(self, advantage: float) -> None:
+        """What this step's draft was expected to bring beyond its cost, seen when its trees were known."""
+        if not self._source:
+            return
+        mean, count = self._outlooks.get(self._source, (0.0, 0))
+        rate = max(_OUTLOOK_RATE, 1 / (count + 1))
+        mean += rate * (advantage - mean)
+        self._outlooks[self._source] = (mean, count + 1)
+        if mean > 0.0:
+            self._prober.reset()
+
+    def probed(self, paid: bool) -> None:
+        """What became of a probe: whether it was worth its time."""
+        self._prober.result(paid)
+
+    def _measure(self) -> None:
+        if self._part:
+            self._drafts.observe(
+                self._source, self._drafting, self._part, (self._clock() - self._mark) / self._costs.drift
+            )
+
+    def _pays(
+        self,
+        depth: int,
+        pools: Sequence[Sequence[float]],
+        frontiers: Sequence[Sequence[float]],
+        left: int,
+        level: float,
+    ) -> bool:
+        """Whether one of the next levels would pay for itself and those before it; `level` is the time of one."""
+        # As if the drafting rows were all: the time of a step per row is much the same.
+        rows = len(pools)
+        offered = sizes(self._rows, [bucket for bucket in self._buckets if bucket <= self._largest])
+        relatives = self._costs.relatives(self._rows, offered, self._context)
+        rates = self._rates(self._source)
+        grown = sorted((reach for pool in pools for reach in pool), reverse=True)
+        ahead = [reach for frontier in frontiers for reach in frontier]
+        stay, _ = best_size(grown, rows, offered, relatives, self._price)
+        for further in range(1, left + 1):
+            # Nothing is known yet of the next level's candidates: each node is followed as often as it was of late.
+            follows = rates.follows(depth + further)
+            ahead = [reach * follows for reach in ahead]
+            grown = sorted(grown + ahead, reverse=True)
+            go, _ = best_size(grown, rows, offered, relatives, self._price)
+            if go - self._price * level * further > stay:
+                return True
+        return False
