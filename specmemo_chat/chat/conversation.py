@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Sequence as Rows
+from dataclasses import replace
 
 from specmemo_chat.chat.history import History, Prompt, Turn, common_prefix
+from specmemo_chat.chat.reply import Memory, Reply
+from specmemo_chat.chat.reply_writer import ReplyWriter
 from specmemo_chat.engine.engine import Engine
-from specmemo_chat.engine.sequence import Sequence
-from specmemo_chat.engine.stops import StopMatcher
+from specmemo_chat.engine.sequence import NO_ROW, Sequence
 from specmemo_chat.errors import UsageError
-from specmemo_chat.events import Event, FinishReason, Note, Progress, ReplyEnd, Statistics, Text
+from specmemo_chat.events import Event, Note, ReplyEnd
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
 
@@ -20,19 +22,10 @@ from specmemo_chat.settings import GenerationSettings
 OVERFLOW_SHARE = 0.6
 # Room that a prompt leaves for the reply, in tokens, where the user set no maximum; at most a quarter of the context.
 REPLY_ROOM = 128
+LARGER_CONTEXT = "take a larger --ctx-size, or begin anew"
 
 Interrupted = Callable[[], bool]
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes for a reply's statistics: measured peak, measured and planned generation memory, plan and cap."""
-
-    peak_bytes: int = 0
-    generation_bytes: int = 0
-    planned_bytes: int = 0
-    planned_generation_bytes: int = 0
-    cap_bytes: int = 0
+Ids = Rows[int]
 
 
 class Conversation:
@@ -63,6 +56,20 @@ class Conversation:
         """Tokens of the conversation that stand in the arena."""
         return len(self._cached)
 
+    @property
+    def engine(self) -> Engine:
+        """Where its replies are made."""
+        return self._engine
+
+    def sibling(self) -> Conversation:
+        """A conversation without turns beside this one: the same engine, tokenizer, template and system prompt."""
+        return Conversation(self._engine, self._tokenizer, self.history.empty(), row=NO_ROW, measure=self._measure)
+
+    def forget(self) -> None:
+        """Give the row up; the next reply prefills everything."""
+        self._engine.release(self._row)
+        self._cached = []
+
     def restore(self, messages: Iterable[dict[str, str]], system: str | None) -> None:
         """Replace the conversation by user and assistant messages in turn; a system message replaces `system`.
 
@@ -86,11 +93,11 @@ class Conversation:
         self.history.turns = turns
         self.history.system = system
 
-    def undo(self) -> bool:
-        """Forget the last turn; False where there is none."""
-        if not self.history.turns:
+    def undo(self, turns: int = 1) -> bool:
+        """Forget the last `turns` turns; False, and nothing forgotten, where there are not so many."""
+        if not 0 < turns <= len(self.history.turns):
             return False
-        self.history.turns.pop()
+        del self.history.turns[-turns:]
         return True
 
     def reply(
@@ -129,6 +136,59 @@ class Conversation:
             if turn.reply is None:
                 self.history.turns.append(old)
 
+    def resume(self, settings: GenerationSettings, interrupted: Interrupted = lambda: False) -> Iterator[Event]:
+        """Go on with the last reply where it ended. The Text events are what is new, the ReplyEnd has the whole reply.
+
+        Raises UsageError where there is no reply, or where it fills the context alone.
+        """
+        started = time.perf_counter()
+        turn = self._last_turn()
+        before, notes = self._fit_reply(turn, settings)
+        yield from notes
+        # The positions are those of one long reply, so a sampled text goes on as it would have without the stop.
+        longer = Turn(turn.user, prompt=turn.prompt + before)
+        try:
+            yield from self._generate(longer, settings, interrupted, started, before)
+        finally:
+            if longer.reply is not None:
+                turn.reply, turn.reply_ids, turn.leftover = longer.reply, longer.reply_ids, longer.leftover
+
+    def _fit_reply(self, turn: Turn, settings: GenerationSettings) -> tuple[list[int], list[Event]]:
+        """The ids of the last turn's reply so far; whole oldest turns are dropped where there is no room to go on."""
+        context, notes = self.context_tokens, list[Event]()
+        room = self.reply_room(settings)
+        ids = self.history.reopen()
+        dropped = 0
+        if len(turn.prompt) + len(ids) + room > context:
+            while len(self.history.turns) > 1 and len(turn.prompt) + len(ids) > OVERFLOW_SHARE * context:
+                self.history.drop_oldest()
+                dropped += 1
+                ids = self.history.reopen()
+        if dropped:
+            turns = "turn" if dropped == 1 else "turns"
+            notes.append(Note(f"the context ({context} tokens) is full: the oldest {dropped} {turns} dropped"))
+        if len(turn.prompt) + len(ids) + 1 > context:
+            raise UsageError(f"the last message and its reply fill the context ({context} tokens)", LARGER_CONTEXT)
+        return ids, notes
+
+    def reply_room(self, settings: GenerationSettings) -> int:
+        """Tokens that a prompt must leave for the reply."""
+        return min(settings.max_new_tokens or REPLY_ROOM, REPLY_ROOM, self.context_tokens // 4)
+
+    def outlook(self, settings: GenerationSettings) -> dict[str, object]:
+        """What fills the context: tokens of each turn, the room kept for a reply, and how many of the oldest turns
+        will be dropped when the next message does not fit any more."""
+        turns = self.history.turn_tokens()
+        kept, drop = sum(turns), 0
+        while drop < len(turns) and kept > OVERFLOW_SHARE * self.context_tokens:
+            kept -= turns[drop]
+            drop += 1
+        return {"turn_tokens": turns, "reply_room": self.reply_room(settings), "next_drop": drop}
+
+    def count(self, text: str) -> int:
+        """Tokens of `text` by itself."""
+        return len(self._tokenizer.encode(text))
+
     def compare(
         self, settings: GenerationSettings, interrupted: Interrupted = lambda: False
     ) -> tuple[ReplyEnd, ReplyEnd]:
@@ -159,7 +219,7 @@ class Conversation:
     def _fit(self, text: str, settings: GenerationSettings) -> tuple[Prompt, list[Event]]:
         """The prompt for `text`; whole oldest turns are dropped where it would not leave room for a reply."""
         context = self.context_tokens
-        room = min(settings.max_new_tokens or REPLY_ROOM, REPLY_ROOM, context // 4)
+        room = self.reply_room(settings)
         notes: list[Event] = []
         prompt = self.history.prompt(text)
         if len(prompt.tokens) + room > context and self.history.turns:
@@ -186,6 +246,9 @@ class Conversation:
                 f"shorten it by {len(prompt.tokens) + 1 - context} tokens, or give a larger --ctx-size",
             )
         reused = common_prefix(self._cached, prompt.tokens)
+        if self.history.turns and not self._cached:
+            # After -c and after a worker's death: the texts are here, their keys and values are not.
+            notes.append(Note(f"the earlier turns are read anew: 0 of {len(prompt.tokens)} prompt tokens reused"))
         if prompt.rewritten and self._cached and reused < len(self._cached):
             notes.append(
                 Note(f"the chat template rewrites earlier turns: {reused} of {len(prompt.tokens)} prompt tokens reused")
@@ -203,127 +266,50 @@ class Conversation:
                 self.history.turns.remove(turn)
 
     def _generate(
-        self, turn: Turn, settings: GenerationSettings, interrupted: Interrupted, started: float
+        self, turn: Turn, settings: GenerationSettings, interrupted: Interrupted, started: float, before: Ids = ()
     ) -> Iterator[Event]:
+        """`before`: the ids at the end of the prompt that are the beginning of the reply."""
         keep = common_prefix(self._cached, turn.prompt)
         # Until the sequence is closed, only what is certainly in the arena counts as cached.
         self._cached = turn.prompt[:keep]
         sequence = self._engine.open(turn.prompt, settings, row=self._row, keep=keep)
-        writer = _ReplyWriter(self._tokenizer, settings.stop, sequence.eos_ids)
-        finish: FinishReason = "interrupted"
-        first_token_at = 0.0
+        reply = self._reply_of(turn, sequence, started, before)
         try:
-            while True:
-                if interrupted():
-                    break
-                step = self._engine.step([sequence])[0]
-                if step.note:
-                    yield Note(step.note)
-                if step.tokens and not first_token_at:
-                    first_token_at = time.perf_counter()
-                if not step.tokens and step.finished is None:
-                    yield Progress("prefill", sequence.prefilled, len(turn.prompt), "tokens")
-                    continue
-                yield from writer.push(step.tokens, step.from_draft)
-                if writer.stopped:
-                    finish = "stop"
-                    break
-                if step.finished is not None:
-                    finish = step.finished
-                    break
-            yield from writer.flush()
-            ended = time.perf_counter()
-            if writer.token_ids or finish != "interrupted":
-                writer.settle(turn)
-            yield ReplyEnd(
-                turn.reply or "",
-                finish,
-                self._statistics(sequence, settings, started, first_token_at or ended, ended),
-            )
+            while reply.finish is None and not interrupted():
+                yield from reply.take(self._engine.step([sequence])[0])
+            yield from reply.end(self._measure())
         finally:
-            if turn.reply is None and writer.token_ids:
-                writer.settle(turn)
+            reply.keep()
             # Everything but the pending last token has keys and values; the engine rolls back what is not committed.
             self._cached = self._engine.close(sequence)
 
-    def _statistics(
-        self, sequence: Sequence, settings: GenerationSettings, started: float, first: float, ended: float
-    ) -> Statistics:
-        counts = sequence.statistics
-        memory = self._measure()
-        return Statistics(
-            prompt_tokens=counts.prompt_tokens,
-            reused_tokens=counts.reused_tokens,
-            new_tokens=counts.new_tokens,
-            ttft_s=first - started,
-            decode_s=ended - first,
-            steps=counts.steps,
-            drafter=counts.drafter,
-            seed=settings.seed,
-            peak_bytes=memory.peak_bytes,
-            generation_bytes=memory.generation_bytes,
-            planned_bytes=memory.planned_bytes,
-            planned_generation_bytes=memory.planned_generation_bytes,
-            cap_bytes=memory.cap_bytes,
-        )
+    def _reply_of(self, turn: Turn, sequence: Sequence, started: float, before: Ids = ()) -> Reply:
+        writer = ReplyWriter(self._tokenizer, sequence.settings.stop, sequence.eos_ids, before)
+        return Reply(turn, sequence, writer, started)
 
+    def begin(self, text: str, settings: GenerationSettings) -> tuple[Reply, list[Event]]:
+        """A reply to `text` whose sequence has no row: somebody else runs it, beside others, and calls `conclude`.
 
-class _ReplyWriter:
-    """Turns a reply's tokens into visible text: holds back partial characters and partial stop texts, drops leading
-    blanks, and remembers which tokens the visible text needs."""
+        Raises UsageError as `reply` does. The events are notes.
+        """
+        started = time.perf_counter()
+        if not text.strip():
+            raise UsageError("the prompt is empty", "type a message")
+        prompt, notes = self._fit(text, settings)
+        turn = Turn(text, prompt=prompt.tokens)
+        sequence = self._engine.make(turn.prompt, settings)
+        self.history.turns.append(turn)
+        return self._reply_of(turn, sequence, started), notes
 
-    def __init__(self, tokenizer: ChatTokenizer, stops: tuple[str, ...], eos_ids: frozenset[int]) -> None:
-        self._tokenizer = tokenizer
-        self._stream = tokenizer.stream()
-        self._matcher = StopMatcher(stops)
-        self._eos_ids = eos_ids
-        self._text = ""
-        self.token_ids: list[int] = []
-        self.stopped = False
+    def conclude(self, reply: Reply) -> Iterator[Event]:
+        """The end of a reply from `begin`, while its sequence still has its row."""
+        try:
+            yield from reply.end(self._measure())
+        finally:
+            if reply.turn.reply is None:
+                self.history.turns.remove(reply.turn)
+            self._cached = self._engine.close(reply.sequence)
 
-    def push(self, tokens: tuple[int, ...], from_draft: tuple[bool, ...]) -> Iterator[Event]:
-        """The text that these tokens make visible, one event per run of the same origin."""
-        pieces: list[tuple[str, bool]] = []
-        for token, drafted in zip(tokens, from_draft, strict=True):
-            self.token_ids.append(token)
-            if token in self._eos_ids:
-                break
-            visible = self._matcher.push(self._stream.push(token))
-            pieces.append((visible, drafted))
-            if self._matcher.stopped:
-                self.stopped = True
-                break
-        yield from self._show(pieces)
-
-    def flush(self) -> Iterator[Event]:
-        """What was held back as the possible beginning of a stop text."""
-        yield from self._show([(self._matcher.flush(), False)])
-
-    def _show(self, pieces: list[tuple[str, bool]]) -> Iterator[Event]:
-        run, run_drafted = "", False
-        for text, drafted in pieces:
-            if not self._text and not run:
-                text = text.lstrip()
-            if not text:
-                continue
-            if run and drafted != run_drafted:
-                self._text += run
-                yield Text(run, run_drafted)
-                run = ""
-            run, run_drafted = run + text, drafted
-        if run:
-            self._text += run
-            yield Text(run, run_drafted)
-
-    def settle(self, turn: Turn) -> None:
-        """Write the visible text and its tokens into the turn."""
-        turn.reply = self._text.rstrip()
-        ids = self.token_ids
-        if self.stopped:
-            # Keep the tokens whose text is visible as a whole; the rest of the visible text is tokenised anew later.
-            kept = len(ids)
-            while kept and not self._text.startswith(self._tokenizer.decode(ids[:kept]).lstrip()):
-                kept -= 1
-            ids = ids[:kept]
-            turn.leftover = self._text[len(self._tokenizer.decode(ids).lstrip()) :]
-        turn.reply_ids = list(ids)
+    def kept_by(self, sequence: Sequence) -> int:
+        """How many tokens of a new sequence the row of the one before it holds already."""
+        return common_prefix(self._cached, sequence.tokens)

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Protocol
+
+from specmemo_chat.errors import UsageError
 
 
 class Codec(Protocol):
@@ -64,6 +67,10 @@ class History:
         self.system = system
         self.turns: list[Turn] = []
 
+    def empty(self) -> History:
+        """One without turns, of the same template and system prompt."""
+        return History(self._codec, self._template, self._eos_ids, self.system)
+
     def messages(self, turns: Sequence[Turn] | None = None) -> list[dict[str, str]]:
         """The conversation as role/content pairs; a turn without a reply has only its user message."""
         messages = [{"role": "system", "content": self.system}] if self.system else []
@@ -80,6 +87,36 @@ class History:
         if appended is not None:
             return Prompt(appended)
         return Prompt(self._codec.encode(full), rewritten=bool(self.turns and self.turns[-1].prompt))
+
+    def opens_reasoning(self) -> bool:
+        """Whether the template opens a reasoning block, so that a reply begins inside one."""
+        try:
+            return self._render([{"role": "user", "content": "?"}], reply=True).rstrip().endswith("<think>")
+        except UsageError:  # a template that refuses this says so at the first message
+            return False
+
+    def reopen(self) -> list[int]:
+        """The ids of the last turn's reply so far, without its end, for going on there. Sets the turn's `prompt` where
+        only its text was known."""
+        last = self.turns[-1]
+        if not last.prompt:
+            asked = [*self.messages(self.turns[:-1]), {"role": "user", "content": last.user}]
+            last.prompt = self._codec.encode(self._render(asked, reply=True))
+            last.reply_ids = self._codec.encode(last.reply or "")
+        ids = list(last.reply_ids)
+        if ids and ids[-1] in self._eos_ids:
+            ids.pop()
+        return ids + (self._codec.encode(last.leftover) if last.leftover else [])
+
+    def turn_tokens(self) -> list[int]:
+        """How many tokens each turn takes in the context; the first one's include the system prompt."""
+        ends = [0]
+        for count, turn in enumerate(self.turns, start=1):
+            if turn.prompt:
+                ends.append(len(turn.prompt) + len(turn.reply_ids))
+            else:
+                ends.append(len(self._codec.encode(self._render(self.messages(self.turns[:count]), reply=False))))
+        return [end - start for start, end in pairwise(ends)]
 
     def _append(self, full: str) -> list[int] | None:
         """The kept ids of the last turn, its missing end-of-turn tokens and the new text; None where that is not

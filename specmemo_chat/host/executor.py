@@ -10,20 +10,28 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from specmemo_chat import events
-from specmemo_chat.errors import WorkerError, error_with_exit_code
+from specmemo_chat.errors import SpecmemoError, WorkerError, error_with_exit_code
 from specmemo_chat.events import Done, Event, Failure, Ready, ReplyEnd
 from specmemo_chat.host import requests
-from specmemo_chat.host.link import HEARTBEAT, Doorway, Link, LinkClosedError
+from specmemo_chat.host.link import HEARTBEAT, LOST, Doorway, Link, LinkClosedError, Message
 from specmemo_chat.host.requests import Interrupt, Request, Shutdown
 
 # A worker sends a heartbeat every second, also while it computes: torch releases the interpreter lock. Importing does
 # so less reliably, hence the longer limit until the model is loaded.
-SILENCE_LIMIT_S = 10.0
+SILENCE_LIMIT_S = 7.0
 LOADING_SILENCE_LIMIT_S = 90.0
 POLL_S = 0.2
+
+
+def end_of(code: int) -> str:
+    """How a process with this exit code ended."""
+    if code >= 0:
+        return f"ended with exit code {code}"
+    how = f"was killed by {signal.Signals(-code).name}"
+    return how + (" (often the system's out-of-memory killer)" if -code == signal.SIGKILL else "")
 
 
 class Executor(Protocol):
@@ -51,6 +59,9 @@ class WorkerExecutor:
     however it ends, the worker reads the end of its input and leaves. Its stderr goes to `log`.
     """
 
+    # How long the process may take to leave when it is asked to, in seconds.
+    leave_s = 2.0
+
     def __init__(self, log: Path | None = None, command: list[str] | None = None) -> None:
         self._doorway = Doorway()
         self._log = log
@@ -69,10 +80,14 @@ class WorkerExecutor:
                 stderr.close()
         if self._process.stdin is None:
             raise WorkerError("the worker has no standard input")
-        greeting = json.dumps({"address": self._doorway.address, "key": self._doorway.key.hex()}) + "\n"
+        greeting = json.dumps(self._greeting()) + "\n"
         with contextlib.suppress(BrokenPipeError):
             self._process.stdin.write(greeting.encode())
             self._process.stdin.flush()
+
+    def _greeting(self) -> dict[str, Any]:
+        """What the process is told on its standard input."""
+        return {"address": self._doorway.address, "key": self._doorway.key.hex()}
 
     @property
     def alive(self) -> bool:
@@ -116,7 +131,7 @@ class WorkerExecutor:
             if end is not None and self.alive:
                 end()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._process.wait(timeout=2.0)
+                self._process.wait(timeout=self.leave_s)
                 break
         if self._link is not None:
             self._link.close()
@@ -156,6 +171,8 @@ class WorkerExecutor:
                     raise self._hang(time.monotonic() - heard)
                 continue
             heard = time.monotonic()
+            if message.get("event") == LOST:
+                raise self._lost(message)
             if message.get("event") != HEARTBEAT:
                 return events.decode(message)
 
@@ -166,19 +183,23 @@ class WorkerExecutor:
         code = self._process.poll()
         if code is None:
             self._process.kill()
-            how = "closed its link"
-        elif code < 0:
-            how = f"was killed by {signal.Signals(-code).name}"
-            if -code == signal.SIGKILL:
-                how += " (often the system's out-of-memory killer)"
-        else:
-            how = f"ended with exit code {code}"
-        log = f"; its log: {self._log}" if self._log is not None else ""
+        how = "closed its link" if code is None else end_of(code)
         return WorkerError(
-            f"the worker process {how}{log}",
+            f"the worker process {how}{self._log_hint}",
             "the conversation is kept; send the message again to restart the worker, "
             "with a smaller --max-memory if the machine ran out of memory",
         )
+
+    @property
+    def _log_hint(self) -> str:
+        return f"; its log: {self._log}" if self._log is not None else ""
+
+    def _lost(self, message: Message) -> SpecmemoError:
+        """The worker ends itself and says why."""
+        self._busy = False
+        if message["exit_code"] == WorkerError.exit_code:
+            return WorkerError(message["message"], message["remedy"])
+        return error_with_exit_code(message["exit_code"], message["message"], message["remedy"])
 
     def _hang(self, silent: float) -> WorkerError:
         self._busy = False

@@ -12,12 +12,14 @@ from specmemo_chat.settings import GenerationSettings
 
 @dataclass(frozen=True)
 class Load:
-    """Load the plan's model. The first request of every worker; answered by Progress… and Ready."""
+    """Load the plan's model. The first request of every worker; answered by Progress… and Ready. `devices` are those of
+    this machine's workers where several share the model, in their order."""
 
     plan: Plan
     system: str | None = None
     chat_template: str = "auto"
     trust_remote_code: bool = False
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,26 @@ class Regenerate:
 
 
 @dataclass(frozen=True)
+class Resume:
+    """Go on with the last reply. Answered like Say: Text… is what is new, ReplyEnd has the whole reply."""
+
+    settings: GenerationSettings
+
+
+@dataclass(frozen=True)
+class AnswerAll:
+    """Answer many conversations beside each other, in the plan's rows. Answered for each when it ends, BatchProgress
+    between, then Done: {"peak_bytes": of each worker, "parked"}.
+
+    `conversations` are objects with the keys `number` (from 1 on), `turns`, and perhaps `before`, `system` and `seed`;
+    one without a seed uses hash(settings.seed, number - 1).
+    """
+
+    conversations: list[dict[str, Any]]
+    settings: GenerationSettings
+
+
+@dataclass(frozen=True)
 class Compare:
     """Answer the last user message again by plain decoding and keep the first reply. Answered by Done with both."""
 
@@ -44,7 +66,9 @@ class Compare:
 
 @dataclass(frozen=True)
 class Undo:
-    """Forget the last turn. Done: {"turns": how many are left}."""
+    """Forget the last `turns` turns. Done: {"turns": how many are left}."""
+
+    turns: int = 1
 
 
 @dataclass(frozen=True)
@@ -57,7 +81,16 @@ class Restore:
 
 @dataclass(frozen=True)
 class Inspect:
-    """Done: context used, memory, and what speculation did so far."""
+    """Done: context used, memory, and what speculation did so far. `settings`: of the next message."""
+
+    settings: GenerationSettings = field(default_factory=GenerationSettings)
+
+
+@dataclass(frozen=True)
+class Count:
+    """How long a text is. Done: {"tokens"}."""
+
+    text: str
 
 
 @dataclass(frozen=True)
@@ -70,10 +103,13 @@ class Shutdown:
     """Leave. No answer."""
 
 
-Request = Load | Say | Regenerate | Compare | Undo | Restore | Inspect | Interrupt | Shutdown
+Request = (
+    Load | Say | Regenerate | Resume | AnswerAll | Compare | Undo | Restore | Inspect | Count | Interrupt | Shutdown
+)
 
 _KINDS: dict[str, type] = {
-    kind.__name__: kind for kind in (Load, Say, Regenerate, Compare, Undo, Restore, Inspect, Interrupt, Shutdown)
+    kind.__name__: kind
+    for kind in (Load, Say, Regenerate, Resume, AnswerAll, Compare, Undo, Restore, Inspect, Count, Interrupt, Shutdown)
 }
 
 
@@ -88,6 +124,7 @@ def decode(values: dict[str, Any]) -> Request:
     kind = _KINDS[fields.pop("request")]
     if "plan" in fields:
         fields["plan"] = Plan.from_json(fields["plan"])
+        fields["devices"] = tuple(fields["devices"])
     if "settings" in fields:
         fields["settings"] = GenerationSettings.from_json(fields["settings"])
     request: Request = kind(**fields)

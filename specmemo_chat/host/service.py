@@ -2,34 +2,66 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING
 
+import platformdirs
+
+from specmemo_chat.device.heap import bound_heap
 from specmemo_chat.errors import UsageError, WorkerError
-from specmemo_chat.events import Done, Event, Progress, Ready, ReplyEnd
-from specmemo_chat.host.requests import Compare, Inspect, Load, Regenerate, Request, Restore, Say, Undo
+from specmemo_chat.events import Answered, Done, Event, Note, Progress, Ready, ReplyEnd
+from specmemo_chat.host.requests import (
+    AnswerAll,
+    Compare,
+    Count,
+    Inspect,
+    Load,
+    Regenerate,
+    Request,
+    Restore,
+    Resume,
+    Say,
+    Undo,
+)
 from specmemo_chat.memory import meter
+from specmemo_chat.memory.measured import Measurements
 
 if TYPE_CHECKING:
-    from specmemo_chat.chat.conversation import Conversation, Memory
+    from specmemo_chat.chat.conversation import Conversation
+    from specmemo_chat.chat.reply import Memory
+    from specmemo_chat.engine.calibration import CostRecord
     from specmemo_chat.engine.engine import Engine
+    from specmemo_chat.host.leader import Leader, Lost
+    from specmemo_chat.models.allocator import DeviceMemory
+    from specmemo_chat.models.parallel import Share
 
 Interrupted = Callable[[], bool]
+
+# A batch tells how it goes on whenever a conversation enters or leaves, and at least so often, in seconds.
+PROGRESS_S = 0.2
+
+# The refined step times are written after a reply once so many steps were seen.
+_SAVE_STEPS = 256
 
 
 class Service:
     """Answers one request at a time. The heavy imports happen in `answer(Load)`, so that the link is up before them."""
 
-    def __init__(self, load: Load) -> None:
+    def __init__(self, load: Load, lost: Lost | None = None) -> None:
+        """`lost`: this worker is the first of several; called where another one is gone, it ends the process."""
         self._plan = load.plan
+        self._lost = lost
+        self._leader: Leader | None = None
         self._started = time.perf_counter()
         self._load_s = 0.0
         self._runtime_bytes = 0
+        self._memory: DeviceMemory | None = None
         self._load_peak_bytes = 0
         self._engine: Engine | None = None
+        self._costs: CostRecord | None = None
         self._conversation: Conversation | None = None
 
     def answer(self, request: Request, interrupted: Interrupted) -> Iterator[Event]:
@@ -45,6 +77,10 @@ class Service:
                 yield from self._finished(conversation.reply(text, settings, interrupted))
             case Regenerate(settings):
                 yield from self._finished(conversation.regenerate(settings, interrupted))
+            case Resume(settings):
+                yield from self._finished(conversation.resume(settings, interrupted))
+            case AnswerAll():
+                yield from self._answer_all(request, conversation, interrupted)
             case Compare(settings):
                 speculative, plain = conversation.compare(settings, interrupted)
                 yield Done(
@@ -54,22 +90,41 @@ class Service:
                         "identical": speculative.text == plain.text,
                     }
                 )
-            case Undo():
-                if not conversation.undo():
+            case Undo(turns):
+                if not conversation.undo(turns):
                     raise UsageError("there is no turn to undo", "send a message first")
                 yield Done({"turns": len(conversation.history.turns)})
             case Restore(messages, system):
                 conversation.restore(messages, system)
                 yield Done({"turns": len(conversation.history.turns)})
-            case Inspect():
-                yield Done(self._inspect(conversation))
+            case Inspect(settings):
+                yield Done(self._inspect(conversation) | conversation.outlook(settings))
+            case Count(text):
+                yield Done({"tokens": conversation.count(text)})
             case _:
                 raise WorkerError(f"a worker cannot answer {type(request).__name__}")
+
+    def _answer_all(self, request: AnswerAll, own: Conversation, interrupted: Interrupted) -> Iterator[Event]:
+        from specmemo_chat.chat.batch import ConversationBatch, Task
+
+        own.forget()  # all rows are the batch's
+        batch = ConversationBatch(own.engine, own.sibling)
+        tasks = [Task.from_json(values) for values in request.conversations]
+        shown, running = 0.0, list[int]()
+        for event in batch.run(tasks, request.settings, interrupted):
+            if isinstance(event, Answered):
+                yield replace(event, stats=[replace(stats, load_s=self._load_s) for stats in event.stats])
+            elif event.running != running or time.perf_counter() - shown > PROGRESS_S:
+                shown, running = time.perf_counter(), event.running
+                yield event
+        yield Done({"peak_bytes": [values["peak_bytes"] for values in self._workers()], "parked": batch.parked})
 
     def _finished(self, answer: Iterator[Event]) -> Iterator[Event]:
         for event in answer:
             if isinstance(event, ReplyEnd):
                 event = replace(event, stats=replace(event.stats, load_s=self._load_s))
+                if self._costs is not None:
+                    self._costs.update(_SAVE_STEPS)
             yield event
 
     def _load(self, load: Load) -> Iterator[Event]:
@@ -83,15 +138,25 @@ class Service:
 
         yield Progress("load", 0, 0)
         mark = self._started
+        from specmemo_chat.models.imports import light_imports
         from specmemo_chat.models.threads import import_torch
 
+        # Both before torch is there: what is mapped and what is kept decides how much stays resident.
+        bound_heap()
+        if plan.device.startswith("cuda"):
+            os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
         import_torch()
         mark = lap("import_torch_s", mark)
-        with _light_imports(load):
+        share = self._join(load)
+        mark = lap("workers_s", mark)
+        with light_imports(plan, trust_remote_code=load.trust_remote_code):
             from specmemo_chat.chat.conversation import Conversation
             from specmemo_chat.chat.history import History
             from specmemo_chat.drafters import make_drafter
+            from specmemo_chat.engine.calibration import CostRecord
             from specmemo_chat.engine.engine import Engine
+            from specmemo_chat.engine.proof import check_cap, prove
+            from specmemo_chat.models.allocator import DeviceMemory
             from specmemo_chat.models.loading import import_architecture, load_target
             from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 
@@ -100,19 +165,42 @@ class Service:
             tokenizer = ChatTokenizer(plan.target, trust_remote_code=load.trust_remote_code)
             template = read_template(load.chat_template, tokenizer)
             mark = lap("tokenizer_s", mark)
-            self._runtime_bytes = meter.rss_bytes()
+            self._memory = DeviceMemory(plan.device)
+            self._memory.enforce(plan.cap_bytes)
             target = load_target(
-                plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=load.trust_remote_code
+                plan.target,
+                dtype=plan.dtype,
+                device=plan.device,
+                trust_remote_code=load.trust_remote_code,
+                **({"share": share} if share is not None else {}),
             )
             mark = lap("weights_s", mark)
+        if self._leader is not None:
+            # Outside: torch's process group needs what was left out.
+            target = self._leader.lead(target)
         drafter = make_drafter(plan, target)
         self._engine = Engine(target, drafter, plan)
         history = History(tokenizer, template, target.eos_ids, load.system)
         self._conversation = Conversation(self._engine, tokenizer, history, measure=self._measure)
-        lap("arena_s", mark)
+        mark = lap("arena_s", mark)
+        if drafter is not None:
+            # Before the peak is read: what measuring takes for a moment belongs to loading.
+            self._costs = CostRecord(self._engine, platformdirs.user_cache_path("specmemo", appauthor=False))
+            self._costs.load(mark - self._started)
+            lap("step_times_s", mark)
         # What loading took for a moment counts against the cap, but is not generation memory.
-        self._load_peak_bytes = meter.peak_rss_bytes()
-        meter.reset_peak()
+        self._load_peak_bytes = max(values["peak_bytes"] for values in self._workers())
+        check_cap(plan, self._load_peak_bytes, "loading the model")
+        yield Progress("rehearsal", 0, 0)
+        proof = prove(self._engine, Measurements(platformdirs.user_cache_path("specmemo", appauthor=False)),
+                      lambda: max(values["peak_bytes"] for values in self._workers()), self._reset_peaks)  # fmt: skip
+        self._runtime_bytes = proof.runtime
+        if proof.rehearsed:
+            self._load_peak_bytes = max(self._load_peak_bytes, proof.peak)
+        if proof.note:
+            yield Note(proof.note)
+        mark = lap("rehearsal_s", mark)
+        self._reset_peaks()
         self._load_s = time.perf_counter() - self._started
         yield Ready(
             model=plan.model,
@@ -122,13 +210,36 @@ class Service:
             context_tokens=plan.context_tokens,
             load_s=self._load_s,
             timings=timings,
+            reasoning_open=history.opens_reasoning(),
         )
 
+    def _reset_peaks(self) -> None:
+        if self._memory is not None:
+            self._memory.reset_peak()
+        if self._leader is not None:
+            self._leader.reset_peaks()
+
+    def _join(self, load: Load) -> Share | None:
+        """This worker's share of the model, with the other workers waiting for its orders; None where it is alone."""
+        if self._lost is None:
+            return None
+        from specmemo_chat.host.leader import Leader
+        from specmemo_chat.host.place import Place
+
+        self._leader = Leader(load, Place.from_environment(), self._lost)
+        return self._leader.place.share
+
+    def leave(self) -> None:
+        """Send the other workers home."""
+        if self._leader is not None:
+            self._leader.leave()
+
     def _measure(self) -> Memory:
-        from specmemo_chat.chat.conversation import Memory
+        from specmemo_chat.chat.reply import Memory
 
         plan = self._plan
-        peak = meter.peak_rss_bytes()
+        # Plan and cap are per worker: so is the peak, of the worker that took the most.
+        peak = max(values["peak_bytes"] for values in self._workers())
         weights = plan.terms.get("target_weights", 0) + plan.terms.get("draft_weights", 0)
         return Memory(
             peak_bytes=max(peak, self._load_peak_bytes),
@@ -138,21 +249,20 @@ class Service:
             cap_bytes=plan.cap_bytes,
         )
 
+    def _workers(self) -> list[dict[str, int]]:
+        """What each worker takes and took at its peak, in the order of their ranks."""
+        memory = self._memory
+        own = {
+            "rss_bytes": memory.now() if memory is not None else meter.rss_bytes(),
+            "peak_bytes": memory.peak() if memory is not None else meter.peak_rss_bytes(),
+        }
+        return [own, *(self._leader.measure() if self._leader is not None else ())]
+
     def _inspect(self, conversation: Conversation) -> dict[str, object]:
         return {
             "context_tokens": conversation.context_tokens,
             "used_tokens": conversation.used_tokens,
             "turns": len(conversation.history.turns),
-            "memory": {**asdict(self._measure()), "rss_bytes": meter.rss_bytes()},
+            "memory": {**asdict(self._measure()), "rss_bytes": meter.rss_bytes(), "workers": self._workers()},
             "speculation": self._engine.report() if self._engine is not None else {},
         }
-
-
-def _light_imports(load: Load) -> AbstractContextManager[None]:
-    """Leave out of transformers what this worker never uses, where that is certain."""
-    plan = load.plan
-    if plan.tp > 1 or plan.dtype in ("int8", "nf4") or plan.device != "cpu" or load.trust_remote_code:
-        return nullcontext()
-    from specmemo_chat.models.imports import without
-
-    return without()

@@ -1,25 +1,30 @@
 """The worker process: holds the model, answers the terminal's requests, and leaves when the terminal is gone.
 
 Run as `python -m specmemo_chat.host.worker`; the first line on standard input is JSON with the socket's address and
-its key. Standard input then stays open: its end means that the parent has ended, however it ended.
+its key. Standard input then stays open: its end means that the parent has ended, however it ended. Where torchrun
+started several workers, that JSON is in the environment; the first worker serves the terminal, the others follow it.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
 import signal
 import sys
 import threading
+import time
 import traceback
 from collections.abc import Iterator
+from typing import NoReturn
 
 from specmemo_chat import events
 from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
-from specmemo_chat.host.link import HEARTBEAT, Link, LinkClosedError, connect
+from specmemo_chat.host.launcher import GREETING
+from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, connect
 from specmemo_chat.host.requests import Interrupt, Load, Request, Shutdown
 from specmemo_chat.host.service import Service
 
@@ -27,10 +32,13 @@ HEARTBEAT_S = 1.0
 
 
 class Worker:
-    """Serves one link. A reader thread takes requests off it, so that an interrupt is seen between two steps."""
+    """Serves one link. A reader thread takes requests off it, so that an interrupt is seen between two steps.
 
-    def __init__(self, link: Link) -> None:
+    `grouped`: other workers hold parts of the model."""
+
+    def __init__(self, link: Link, *, grouped: bool = False) -> None:
         self._link = link
+        self._grouped = grouped
         self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
         self._interrupted = threading.Event()
 
@@ -42,9 +50,11 @@ class Worker:
         while True:
             request = self._requests.get()
             if isinstance(request, Shutdown):
+                if service is not None:
+                    service.leave()
                 return
             if isinstance(request, Load):
-                service = Service(request)
+                service = Service(request, self._lost if self._grouped else None)
             if service is None:
                 return
             for event in self._guarded(service.answer(request, self._interrupted.is_set)):
@@ -66,6 +76,12 @@ class Worker:
                 1,
                 traceback.format_exc(),
             )
+
+    def _lost(self, message: str, remedy: str | None, exit_code: int) -> NoReturn:
+        """Another worker is gone, and so this process must go, whatever its main thread waits for."""
+        with contextlib.suppress(LinkClosedError):
+            self._link.send({"event": LOST, "message": message, "remedy": remedy, "exit_code": exit_code})
+        os._exit(1)
 
     def _read(self) -> None:
         try:
@@ -95,18 +111,38 @@ class Worker:
 
 def _watch_parent() -> None:
     """Leave at once when the parent's end of standard input closes."""
-    while sys.stdin.buffer.read(4096):
+    # Not through the buffer: a thread that waits in it makes the interpreter's own end a fatal error.
+    while os.read(sys.stdin.fileno(), 4096):
         continue
     os._exit(0)
+
+
+def _watch_launcher() -> None:
+    """Leave when the launcher is gone: nobody would end this process any more."""
+    launcher = os.getppid()
+    while os.getppid() == launcher:
+        time.sleep(HEARTBEAT_S)
+    os._exit(1)
 
 
 def main() -> None:
     # Ctrl-C belongs to the terminal's process; it sends Interrupt.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    greeting = json.loads(sys.stdin.buffer.readline())
-    link = connect(greeting["address"], bytes.fromhex(greeting["key"]))
+    given = os.environ.pop(GREETING, None)
+    greeting = json.loads(given or sys.stdin.buffer.readline())
     threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
-    Worker(link).serve()
+    if given is None:
+        Worker(connect(greeting["address"], bytes.fromhex(greeting["key"]))).serve()
+        return
+    threading.Thread(target=_watch_launcher, name="launcher", daemon=True).start()
+    if os.environ["RANK"] != "0":
+        from specmemo_chat.host.follower import follow
+
+        follow(requests.decode(greeting["load"]))
+    Worker(connect(greeting["address"], bytes.fromhex(greeting["key"])), grouped=True).serve()
+    sys.stderr.flush()
+    # Taking a process group apart may wait for workers that have left already.
+    os._exit(0)
 
 
 if __name__ == "__main__":

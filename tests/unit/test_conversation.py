@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -105,6 +106,66 @@ def test_undo_and_regenerate(talk: Conversation) -> None:
     assert talk.history.turns[0].reply == other.text
     assert talk.undo()
     assert not talk.undo()
+
+
+def test_a_reply_that_was_cut_goes_on_as_if_it_had_not_been(target: Target, tokenizer: ChatTokenizer) -> None:
+    for settings in (SHORT, GenerationSettings(temperature=1.0, seed=3, max_new_tokens=12)):
+        whole = end_of(conversation(target, tokenizer).reply("Hello there", replace(settings, max_new_tokens=24)))
+        talk = conversation(target, tokenizer)
+        first = end_of(talk.reply("Hello there", settings))
+        events = list(talk.resume(settings))
+        end = events[-1]
+        assert isinstance(end, ReplyEnd)
+        assert end.text == whole.text
+        assert end.text.startswith(first.text)
+        # Only what is new is shown; nothing is computed again but the last token.
+        shown = "".join(event.text for event in events if isinstance(event, Text))
+        assert (first.text + shown).rstrip() == whole.text or shown.strip() == whole.text[len(first.text) :].strip()
+        assert end.stats.reused_tokens == end.stats.prompt_tokens - 1
+        assert len(talk.history.turns) == 1
+        follow = end_of(talk.reply("And then?", settings))
+        assert follow.stats.reused_tokens > end.stats.prompt_tokens
+
+
+def test_a_restored_reply_goes_on_from_its_text(talk: Conversation) -> None:
+    talk.restore([{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Once upon a"}], None)
+    end = end_of(talk.resume(SHORT))
+    assert end.text.startswith("Once upon a")
+    assert len(end.text) > len("Once upon a")
+
+
+def test_going_on_drops_old_turns_and_never_the_last(target: Target, tokenizer: ChatTokenizer) -> None:
+    talk = conversation(target, tokenizer, context=96)
+    with pytest.raises(UsageError, match="no turn"):
+        list(talk.resume(SHORT))
+    for text in ("one two three four five six", "seven eight nine ten eleven"):
+        end_of(talk.reply(text, GenerationSettings(max_new_tokens=30)))
+    long = GenerationSettings(max_new_tokens=40)
+    notes = [event.text for event in talk.resume(long) if isinstance(event, Note)]
+    assert notes == ["the context (96 tokens) is full: the oldest 1 turn dropped"]
+    while len(talk.history.turns[0].prompt) + len(talk.history.turns[0].reply_ids) < 96:
+        list(talk.resume(long))
+    with pytest.raises(UsageError, match="fill the context"):
+        list(talk.resume(long))
+    assert len(talk.history.turns) == 1
+
+
+def test_the_outlook_counts_turns_and_what_goes_next(talk: Conversation) -> None:
+    for text in ("Hello there", "And then?", "What else?"):
+        end_of(talk.reply(text, SHORT))
+    outlook = talk.outlook(SHORT)
+    sizes = outlook["turn_tokens"]
+    assert isinstance(sizes, list)
+    assert len(sizes) == 3
+    assert sum(sizes) >= talk.used_tokens
+    assert outlook["reply_room"] == 12
+    assert outlook["next_drop"] == 0
+    # From the texts alone the counts are nearly the same.
+    talk.restore(talk.history.messages(), None)
+    assert sum(talk.history.turn_tokens()) == pytest.approx(sum(sizes), abs=16)
+    assert talk.undo(2)
+    assert not talk.undo(2)
+    assert len(talk.history.turns) == 1
 
 
 def test_compare_leaves_the_conversation_alone(talk: Conversation) -> None:

@@ -1,0 +1,131 @@
+"""Many conversations at once, each answered turn by turn in a row of its own."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from specmemo_chat.chat.conversation import Conversation
+from specmemo_chat.chat.reply import Reply
+from specmemo_chat.engine.engine import Engine
+from specmemo_chat.engine.scheduler import Scheduler
+from specmemo_chat.engine.sequence import Sequence, Step
+from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.events import Answered, BatchProgress, ReplyEnd
+from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.speculation.sampling import row_seed
+
+
+@dataclass(frozen=True)
+class Task:
+    """A conversation to be answered: the messages that stand before, and the user messages in turn. `number` names it,
+    from 1 on; `seed` None: hash(settings.seed, number - 1). `system` None: the conversation's own."""
+
+    number: int
+    turns: tuple[str, ...]
+    before: tuple[dict[str, str], ...] = ()
+    system: str | None = None
+    seed: int | None = None
+
+    @classmethod
+    def from_json(cls, values: dict[str, Any]) -> Task:
+        """The task that an object of the request AnswerAll describes."""
+        lists = {name: tuple(values.get(name, ())) for name in ("turns", "before")}
+        return cls(**{**values, **lists})
+
+
+@dataclass
+class _Talk:
+    """A task in work."""
+
+    task: Task
+    conversation: Conversation
+    settings: GenerationSettings
+    reply: Reply
+    ends: list[ReplyEnd] = field(default_factory=list)
+
+
+class ConversationBatch:
+    """Answers tasks in the rows of `engine`; `converse` makes a conversation without turns."""
+
+    def __init__(self, engine: Engine, converse: Callable[[], Conversation]) -> None:
+        self._scheduler = Scheduler(engine)
+        self._converse = converse
+        self._talks: dict[Sequence, _Talk] = {}
+        self._tokens = 0
+
+    @property
+    def parked(self) -> int:
+        """How often a conversation had to give its row up for a while."""
+        return self._scheduler.parked
+
+    def run(
+        self, tasks: Iterable[Task], settings: GenerationSettings, interrupted: Callable[[], bool] = lambda: False
+    ) -> Iterator[Answered | BatchProgress]:
+        """One Answered for each task, in the order in which they end, and a BatchProgress after every step.
+
+        A task that cannot be answered gets an error; the others go on. After an interrupt those without an Answered are
+        unanswered.
+        """
+        waiting = deque(tasks)
+        scheduler = self._scheduler
+        try:
+            while waiting or self._talks:
+                if interrupted():
+                    return
+                # The next one in line is made ready, no more: their texts are read when they are needed.
+                while waiting and not scheduler.waiting:
+                    yield from self._begin(waiting.popleft(), settings)
+                    scheduler.admit()
+                for sequence, step in scheduler.step():
+                    yield from self._take(self._talks[sequence], step)
+                yield BatchProgress(
+                    running=[self._talks[sequence].task.number for sequence in scheduler.running],
+                    waiting=len(waiting) + len(scheduler.waiting),
+                    parked=scheduler.parked,
+                    tokens=self._tokens,
+                )
+        finally:
+            for sequence in list(self._talks):
+                scheduler.leave(sequence)
+            self._talks.clear()
+
+    def _begin(self, task: Task, settings: GenerationSettings) -> Iterator[Answered]:
+        conversation = self._converse()
+        seed = task.seed if task.seed is not None else row_seed(settings.seed, task.number - 1)
+        settings = replace(settings, seed=seed)
+        try:
+            conversation.restore(task.before, task.system or conversation.history.system)
+            reply, _ = conversation.begin(task.turns[0], settings)
+        except SpecmemoError as error:
+            yield Answered(task.number, error=error.message)
+            return
+        self._talks[reply.sequence] = _Talk(task, conversation, settings, reply)
+        self._scheduler.add(reply.sequence)
+
+    def _take(self, talk: _Talk, step: Step) -> Iterator[Answered]:
+        reply = talk.reply
+        for _ in reply.take(step):
+            continue  # nobody watches these replies grow
+        self._tokens += len(step.tokens)
+        if reply.finish is None:
+            return
+        del self._talks[reply.sequence]
+        for event in talk.conversation.conclude(reply):
+            if isinstance(event, ReplyEnd):
+                talk.ends.append(event)
+        error = ""
+        if len(talk.ends) < len(talk.task.turns):
+            try:
+                talk.reply, _ = talk.conversation.begin(talk.task.turns[len(talk.ends)], talk.settings)
+            except SpecmemoError as failure:
+                error = failure.message
+            else:
+                new = talk.reply.sequence
+                self._talks[new] = talk
+                self._scheduler.follow(new, reply.sequence, talk.conversation.kept_by(new))
+                return
+        self._scheduler.leave(reply.sequence)
+        yield Answered(talk.task.number, [end.text for end in talk.ends], [end.stats for end in talk.ends], error)

@@ -1,0 +1,111 @@
+"""A worker other than the first of its group: loads its share and carries out worker 0's orders."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import socket
+import sys
+import threading
+import traceback
+from dataclasses import replace
+from typing import Any, NoReturn
+
+from specmemo_chat.device.heap import bound_heap
+from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.host import requests
+from specmemo_chat.host.leader import ADDRESS_KEY
+from specmemo_chat.host.link import HEARTBEAT, Link, LinkClosedError, connect
+from specmemo_chat.host.place import Place, join, meeting_store
+from specmemo_chat.host.requests import Load, Request
+
+HEARTBEAT_S = 1.0
+
+
+def follow(own: Request) -> NoReturn:
+    """Serve worker 0 until it sends this worker home or is gone. `own` is how this machine loads the model: its folder
+    and devices, which may be others than worker 0's."""
+    link: Link | None = None
+    try:
+        from specmemo_chat.models.threads import import_torch
+
+        place = Place.from_environment()
+        bound_heap()
+        if isinstance(own, Load) and own.plan.device.startswith("cuda"):
+            os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
+        import_torch()
+        store = meeting_store()
+        address, key = json.loads(store.get(ADDRESS_KEY))
+        link = connect(address if isinstance(address, str) else (address[0], address[1]), bytes.fromhex(key))
+        link.send({"event": "Hello", "rank": place.rank, "pid": os.getpid(), "host": socket.gethostname()})
+        threading.Thread(target=_beat, args=(link,), name="heartbeat", daemon=True).start()
+        _serve(link, place, store, own)
+    except LinkClosedError:
+        print("worker 0 is gone", file=sys.stderr)
+    except Exception as error:  # noqa: BLE001 - the boundary of the process: reported to worker 0 with its traceback
+        traceback.print_exc()
+        if link is not None:
+            _report(link, error)
+    sys.stderr.flush()
+    os._exit(1)
+
+
+def _serve(link: Link, place: Place, store: Any, own: Request) -> None:
+    from specmemo_chat.models.imports import light_imports
+
+    load = requests.decode(link.receive() or {})
+    if not isinstance(load, Load) or not isinstance(own, Load):
+        raise TypeError("the first request of every worker is Load")
+    device = own.devices[place.local_rank]
+    plan = replace(load.plan, target=own.plan.target, device=device)
+    with light_imports(plan, trust_remote_code=False):
+        from specmemo_chat.models.allocator import DeviceMemory
+        from specmemo_chat.models.loading import load_target
+        from specmemo_chat.models.mirror import ORDER, Follower
+
+        memory = DeviceMemory(device)
+        memory.enforce(plan.cap_bytes)
+        target = load_target(plan.target, dtype=plan.dtype, device=device, share=place.share)
+    follower = Follower(target)
+    link.send({"event": "Loaded"})
+    join(place, store, device)
+    while True:
+        message = link.receive_bytes()
+        if message is None:
+            continue
+        if message.startswith(ORDER):
+            follower.carry_out(message)
+            continue
+        match json.loads(message)["request"]:
+            case "Measure":
+                values = {"rss_bytes": memory.now(), "peak_bytes": memory.peak()}
+                link.send({"event": "Measured", "values": values})
+            case "ResetPeak":
+                memory.reset_peak()
+                link.send({"event": "Measured", "values": {}})
+            case "Leave":
+                os._exit(0)
+
+
+def _report(link: Link, error: Exception) -> None:
+    """Tell worker 0 why this worker ends."""
+    known = error if isinstance(error, SpecmemoError) else None
+    message = {
+        "event": "Failed",
+        "message": known.message if known is not None else f"{type(error).__name__}: {error}",
+        "remedy": known.remedy if known is not None else "see the worker's log",
+        "exit_code": known.exit_code if known is not None else 1,
+    }
+    with contextlib.suppress(LinkClosedError):
+        link.send(message)
+
+
+def _beat(link: Link) -> None:
+    pause = threading.Event()
+    try:
+        while not pause.wait(HEARTBEAT_S):
+            link.send({"event": HEARTBEAT})
+    except LinkClosedError:
+        # Whatever the main thread waits for, there is nobody left to wait with.
+        os._exit(1)

@@ -1,0 +1,71 @@
+"""A worker's place among the workers that torchrun started, and torch's process group between them."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING, Any
+
+from specmemo_chat.models.parallel import Share
+
+if TYPE_CHECKING:
+    from torch.distributed.distributed_c10d import Store
+
+# A worker waits for another in a collective at most so long. Heartbeats notice the dead and the silent much sooner.
+COLLECTIVE_TIMEOUT = timedelta(seconds=60)
+# To meet the others, on this machine or several.
+MEETING_TIMEOUT = timedelta(seconds=600)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Worker `rank` of `world`, number `local_rank` of the `local_world` on its machine; `nodes` machines."""
+
+    rank: int
+    world: int
+    local_rank: int
+    local_world: int
+    nodes: int
+
+    @classmethod
+    def from_environment(cls) -> Place:
+        """What torchrun tells its workers."""
+        names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE", "GROUP_WORLD_SIZE")
+        return cls(*(int(os.environ[name]) for name in names))
+
+    @property
+    def share(self) -> Share:
+        return Share(self.rank, self.world)
+
+
+def is_distributed() -> bool:
+    """Whether torchrun started this process."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+def meeting_store() -> Store:
+    """The key-value store at which the workers find each other. Imports torch."""
+    from torch.distributed.rendezvous import rendezvous
+
+    store: Store = next(iter(rendezvous("env://", timeout=MEETING_TIMEOUT)))[0]
+    return store
+
+
+def join(place: Place, store: Store, device: str) -> None:
+    """Become a member of torch's process group: NCCL (RCCL on ROCm) between GPUs, gloo between processors."""
+    import torch
+    import torch.distributed as dist
+    from torch.distributed.distributed_c10d import PrefixStore
+
+    options: dict[str, Any] = {"backend": "gloo"}
+    if device != "cpu":
+        torch.cuda.set_device(device)
+        options = {"backend": "nccl", "device_id": torch.device(device)}
+    dist.init_process_group(
+        store=PrefixStore("collectives", store),
+        rank=place.rank,
+        world_size=place.world,
+        timeout=COLLECTIVE_TIMEOUT,
+        **options,
+    )

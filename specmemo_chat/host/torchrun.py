@@ -1,0 +1,182 @@
+"""The terminal's side of several workers that hold one model together: started by torchrun, linked by the first."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from specmemo_chat.errors import SpecmemoError, WorkerError
+from specmemo_chat.events import Event, Ready
+from specmemo_chat.host import requests
+from specmemo_chat.host.executor import WorkerExecutor, end_of
+from specmemo_chat.host.link import Link, Message
+from specmemo_chat.host.requests import Load
+
+# The launcher looks at its workers ten times a second, and then writes which one failed.
+_REPORT_S = 2.0
+_MEETING_S = 600.0
+_REMEDY = (
+    "the conversation is kept; send the message again to start the workers anew, "
+    "with a smaller --max-memory if the machine ran out of memory"
+)
+
+
+@dataclass(frozen=True)
+class Nodes:
+    """The machines that hold a model together: this one is number `rank` of `count`, and they meet at `endpoint`
+    (HOST:PORT on machine 0, where the terminal is)."""
+
+    count: int = 1
+    rank: int = 0
+    endpoint: str = ""
+
+
+def torchrun_options(load: Load, nodes: Nodes) -> list[str]:
+    """The options of torch.distributed.run. No restarts: a new worker would not know the conversation."""
+    options = ["--nproc-per-node", str(len(load.devices)), "--max-restarts", "0", "--nnodes", str(nodes.count)]
+    if nodes.count == 1:
+        return [*options, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+    # Not c10d, the elastic rendezvous: it numbers the machines as it likes, and worker 0 must be at the terminal.
+    place = ["--rdzv-endpoint", nodes.endpoint, "--node-rank", str(nodes.rank)]
+    return [*options, "--rdzv-backend", "static", *place]
+
+
+class TorchrunExecutor(WorkerExecutor):
+    """Workers for every device of `load` on this machine, and those of the other machines behind them. The process that
+    is started here is their launcher; the link is that of worker 0."""
+
+    leave_s = 10.0
+
+    def __init__(self, load: Load, nodes: Nodes | None = None, log: Path | None = None) -> None:
+        self._load = load
+        self._nodes = nodes or Nodes()
+        self._gone = False
+        self._workers: list[psutil.Process] = []
+        options = torchrun_options(load, self._nodes)
+        super().__init__(log, [sys.executable, "-m", "specmemo_chat.host.launcher", *options])
+
+    @property
+    def alive(self) -> bool:
+        return super().alive and not self._gone
+
+    def close(self) -> None:
+        self._find_workers()
+        super().close()
+        self._end()
+
+    def _greeting(self) -> dict[str, Any]:
+        return {"worker": {**super()._greeting(), "load": requests.encode(self._load)}, "report": str(self._report)}
+
+    @property
+    def _report(self) -> Path:
+        return self._doorway.folder / "failure.json"
+
+    def _connected(self) -> Link:
+        deadline = time.monotonic() + _MEETING_S
+        while self._link is None and self._nodes.count > 1 and super().alive and time.monotonic() < deadline:
+            # The other machines may be minutes behind.
+            self._link = self._doorway.accept(timeout=0.2)
+        return super()._connected()
+
+    def _next_event(self, link: Link) -> Event:
+        event = super()._next_event(link)
+        if isinstance(event, Ready):
+            self._find_workers()
+        return event
+
+    def _death(self) -> WorkerError:
+        self._busy = False
+        cause = self._cause()
+        code = self._process.poll()
+        self._end()
+        if not cause:
+            cause = "worker 0 closed its link" if code is None else f"the workers' launcher {end_of(code)}"
+        return WorkerError(f"{cause}{self._log_hint}", _REMEDY)
+
+    def _lost(self, message: Message) -> SpecmemoError:
+        cause = self._cause() if message["exit_code"] == 1 and message["message"].endswith("has ended") else ""
+        self._end()
+        if cause:
+            message = {**message, "message": cause, "remedy": _REMEDY}
+        return super()._lost(message)
+
+    def _hang(self, silent: float) -> WorkerError:
+        self._busy = False
+        world = self._load.plan.tp
+        self._end()
+        return WorkerError(
+            f"worker 0 of {world} (its launcher: process {self._process.pid}) gave no sign of life for {silent:.0f} s; "
+            "all workers were ended",
+            "the conversation is kept; send the message again to start the workers anew",
+        )
+
+    def _cause(self) -> str:
+        """Which worker ended first and how, as the launcher says; "" where it does not."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_REPORT_S)
+        return failed_worker(self._report, self._load.plan.tp)
+
+    def _find_workers(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            self._workers = psutil.Process(self._process.pid).children(recursive=True) or self._workers
+
+    def _end(self) -> None:
+        """End what is left of the workers and their launcher. Stopped processes hear nothing but SIGKILL."""
+        self._gone = True
+        self._find_workers()
+        with contextlib.suppress(ProcessLookupError):
+            self._process.kill()
+        for worker in self._workers:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                worker.kill()
+        self._process.wait()
+        psutil.wait_procs(self._workers, timeout=2.0)
+
+
+def failed_worker(report: Path, world: int) -> str:
+    """Which of `world` workers ended first and how, by the launcher's report; "" where there is none."""
+    try:
+        failures = json.loads(report.read_text(encoding="utf-8"))["failures"]
+    except (OSError, ValueError, KeyError):
+        return ""
+    # The others end because of the first: by an error of their own, or because the launcher ends them (SIGTERM).
+    failures.sort(key=lambda failure: failure["exit_code"] >= 0 or failure["exit_code"] == -15)
+    if not failures:
+        return ""
+    first = failures[0]
+    return f"worker {first['rank']} of {world} (process {first['pid']}) {end_of(first['exit_code'])}"
+
+
+def serve_node(load: Load, nodes: Nodes, log: Path | None = None) -> None:
+    """Run this machine's workers for the terminal on machine 0, until it leaves. Raises WorkerError where one fails."""
+    with tempfile.TemporaryDirectory(prefix="specmemo-") as folder:
+        report = Path(folder) / "failure.json"
+        command = [sys.executable, "-m", "specmemo_chat.host.launcher", *torchrun_options(load, nodes)]
+        with log.open("ab") if log is not None else contextlib.nullcontext(subprocess.DEVNULL) as stderr:
+            process = subprocess.Popen(
+                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, process_group=0
+            )
+        if process.stdin is None:
+            raise WorkerError("the launcher has no standard input")
+        greeting = {"worker": {"load": requests.encode(load)}, "report": str(report)}
+        process.stdin.write(json.dumps(greeting).encode() + b"\n")
+        process.stdin.flush()
+        try:
+            code = process.wait()
+        finally:
+            # Its end is what the launcher leaves by, with all its workers.
+            process.stdin.close()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=5.0)
+        if code:
+            cause = failed_worker(report, load.plan.tp) or f"the workers' launcher {end_of(code)}"
+            raise WorkerError(cause, "start the command on every machine again")

@@ -1,0 +1,176 @@
+"""`specmemo batch`: many conversations at once, killed and resumed, with workers that die."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from specmemo_chat.cli.batch import Batch, Totals
+from specmemo_chat.cli.batch_output import OutputFile
+from specmemo_chat.cli.console import Screen
+from specmemo_chat.errors import WorkerError
+from specmemo_chat.events import Answered, BatchProgress, Done, Event, Statistics
+from specmemo_chat.host.client import ChatClient
+from specmemo_chat.host.executor import WorkerExecutor
+from specmemo_chat.host.requests import Load
+from specmemo_chat.settings import GenerationSettings
+from tests.models import tiny_plan
+
+KILLS = 2
+
+
+def write_input(path: Path, count: int = 14) -> None:
+    """Conversations of one to three turns in all forms, with and without seeds of their own, and a broken line."""
+    lines: list[str] = []
+    for index in range(count):
+        word = f"word{index} " * (1 + index % 4)
+        if index % 3 == 0:
+            line: dict[str, Any] = {"question_id": 80 + index, "turns": [word, "more", "again"][: 1 + index % 4]}
+        elif index % 3 == 1:
+            line = {"prompt": word, "seed": index}
+        else:
+            messages = [("system", "Be brief."), ("user", "Hi"), ("assistant", "Yes?"), ("user", word)]
+            line = {"id": f"m{index}", "messages": [{"role": role, "content": text} for role, text in messages]}
+        lines.append(json.dumps(line))
+    lines.insert(5, "{broken")
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def command(source: Path, target: Path, model: Path, *more: str) -> list[str]:
+    batch = [sys.executable, "-m", "specmemo_chat", "batch", str(source), "-o", str(target), "--model", str(model)]
+    return [*batch, "--device", "cpu", "--dtype", "fp32", "--temp", "0.9", "-s", "7", "-n", "24", *more]
+
+
+def content(path: Path) -> list[tuple[int, Any, Any]]:
+    lines = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    return [(line["input_line"], line.get("replies"), line.get("error")) for line in lines]
+
+
+def kill_after(arguments: list[str], target: Path, lines: int, generator: random.Random) -> None:
+    """Start the command, kill it with SIGKILL once the output has so many lines, and tear the last line."""
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 90
+        while process.poll() is None and time.monotonic() < deadline:
+            if target.exists() and target.read_bytes().count(b"\n") >= lines:
+                break
+            time.sleep(0.005)
+        assert process.poll() is None, "the batch was over before it was killed"
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+    # As if the kill had come in the middle of writing a line.
+    torn = target.read_bytes().splitlines(keepends=True)[-1]
+    with target.open("ab") as file:
+        file.write(torn[: generator.randrange(1, len(torn) - 1)])
+
+
+def test_killed_twice_and_resumed_equals_an_uninterrupted_run(tiny_folder: Path, tmp_path: Path) -> None:
+    source, whole, target = tmp_path / "in.jsonl", tmp_path / "whole.jsonl", tmp_path / "out.jsonl"
+    write_input(source)
+    # One at a time: what was answered beside others must be the same.
+    done = subprocess.run(
+        command(source, whole, tiny_folder, "--batch-size", "1", "--json"), capture_output=True, timeout=120
+    )
+    assert done.returncode == 1, done.stderr.decode()
+    assert json.loads(done.stdout)["failed"] == 1
+    generator = random.Random(5)
+    batched = command(source, target, tiny_folder, "--batch-size", "4")
+    lines = 1
+    for _ in range(KILLS):
+        lines += generator.randint(1, 4)
+        kill_after(batched, target, lines, generator)
+        lines = target.read_bytes().count(b"\n")
+    done = subprocess.run([*batched, "--json"], capture_output=True, timeout=120)
+    summary = json.loads(done.stdout)
+    assert summary["skipped"] == lines >= 3
+    assert summary["batch_size"] == 4
+    assert summary["skipped"] + summary["conversations"] == 15
+    assert content(target) == content(whole)
+    assert [line for line, _, _ in content(target)] == list(range(1, 16))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals")
+def test_a_worker_that_dies_costs_nothing_that_is_seen(tiny_folder: Path, tmp_path: Path) -> None:
+    """The conversations that were in flight are tried again with another worker."""
+    source = tmp_path / "in.jsonl"
+    source.write_text("\n".join(json.dumps({"prompt": f"Hello {index}"}) for index in range(5)), encoding="utf-8")
+    plan = tiny_plan(target=str(tiny_folder), context_tokens=480, growth_tokens=64, rows=2)
+    client = ChatClient(WorkerExecutor, Load(plan, None, "auto", False))
+    answer_all, kills = client.answer_all, []
+
+    def killing(conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
+        for event in answer_all(conversations, settings):
+            yield event
+            executor = client._executor
+            if isinstance(event, Answered) and not kills and isinstance(executor, WorkerExecutor):
+                kills.append(executor.pid)
+                os.kill(executor.pid, signal.SIGKILL)
+
+    client.answer_all = killing  # type: ignore[method-assign]
+    totals = Totals()
+    output = OutputFile(tmp_path / "out.jsonl")
+    try:
+        Batch(client, output, totals, Screen(quiet=True)).run(source, GenerationSettings(max_new_tokens=40))
+    finally:
+        client.close()
+        output.close()
+    assert len(kills) == 1
+    assert (totals.conversations, totals.failed) == (5, 0)
+    assert sorted(line for line, _, _ in content(tmp_path / "out.jsonl")) == [1, 2, 3, 4, 5]
+
+
+class PoisonClient:
+    """Every conversation is answered, but the worker dies of number 3 whenever it is in flight."""
+
+    system = None
+
+    def reasoning_open(self) -> bool:
+        return False
+
+    def load(self) -> Iterator[Event]:
+        return iter(())
+
+    def answer_all(self, conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
+        numbers = [values["number"] for values in conversations]
+        while numbers:
+            yield BatchProgress(running=numbers[:2], waiting=len(numbers[2:]))
+            if 3 in numbers[:2]:
+                raise WorkerError("the worker process was killed", "try again")
+            yield Answered(numbers.pop(0), ["yes"], [Statistics(new_tokens=1)])
+        yield Done({"peak_bytes": [1], "parked": 0})
+
+
+def test_a_conversation_that_kills_workers_fails_alone(tmp_path: Path) -> None:
+    source = tmp_path / "in.jsonl"
+    source.write_text("\n".join(json.dumps({"prompt": f"Hello {index}"}) for index in range(6)), encoding="utf-8")
+    totals = Totals()
+    output = OutputFile(tmp_path / "out.jsonl")
+    client: Any = PoisonClient()
+    try:
+        Batch(client, output, totals, Screen(quiet=True)).run(source, GenerationSettings())
+        output.sort()
+    finally:
+        output.close()
+    assert (totals.conversations, totals.failed) == (6, 1)
+    assert [error for _, _, error in content(tmp_path / "out.jsonl")].index("the worker process was killed") == 2
+
+
+def test_the_output_is_sorted_at_once_or_not_at_all(tmp_path: Path) -> None:
+    path = tmp_path / "out.jsonl"
+    path.write_bytes(b'{"input_line": 3, "replies": ["c"]}\n{"input_line": 1, "replies": ["a"]}\n{"input_li')
+    output = OutputFile(path)
+    assert output.done == {1, 3}
+    output.write({"input_line": 2, "replies": ["b"]})
+    assert [line for line, _, _ in content(path)] == [3, 1, 2]
+    output.sort()
+    assert content(path) == [(1, ["a"], None), (2, ["b"], None), (3, ["c"], None)]
+    assert list(tmp_path.iterdir()) == [path]

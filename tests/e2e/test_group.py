@@ -1,0 +1,199 @@
+"""Several workers that hold one model: the same text as one, and what happens when one of them dies or hangs."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from specmemo_chat.errors import UsageError, WorkerError
+from specmemo_chat.events import ReplyEnd, Text
+from specmemo_chat.host.client import ChatClient
+from specmemo_chat.host.executor import WorkerExecutor
+from specmemo_chat.host.requests import Load
+from specmemo_chat.host.torchrun import TorchrunExecutor
+from specmemo_chat.settings import GenerationSettings
+from tests.e2e.test_cli import specmemo
+from tests.heads import HIDDEN, write_eagle
+from tests.models import tiny_plan
+from tests.tiny import TINY
+
+GREEDY = GenerationSettings(max_new_tokens=24)
+SAMPLED = GenerationSettings(temperature=0.9, top_p=0.95, repeat_penalty=1.1, seed=5, max_new_tokens=24)
+LONG = GenerationSettings(max_new_tokens=400)
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An EAGLE head for the tiny model: it calls the target's embedding and output layer, which are shared out."""
+    folder = tmp_path_factory.mktemp("head")
+    write_eagle(folder)
+    config = json.loads((folder / "config.json").read_text())
+    assert TINY["hidden_size"] == HIDDEN
+    (folder / "config.json").write_text(json.dumps({**config, "vocab_size": TINY["vocab_size"]}))
+    return folder
+
+
+def plan_for(folder: Path, head: Path, **changes: Any) -> Any:
+    return tiny_plan(
+        target=str(folder),
+        context_tokens=480,
+        growth_tokens=64,
+        drafters=("ngram", "eagle"),
+        draft=str(head),
+        **changes,
+    )
+
+
+@pytest.fixture
+def clients(tiny_folder: Path, head: Path, tmp_path: Path) -> Iterator[tuple[ChatClient, ChatClient]]:
+    """The same chat on one worker and on two."""
+    one = Load(plan_for(tiny_folder, head))
+    two = Load(plan_for(tiny_folder, head, tp=2), devices=("cpu", "cpu"))
+    log = tmp_path / "workers.log"
+    pair = (ChatClient(WorkerExecutor, one), ChatClient(lambda: TorchrunExecutor(two, log=log), two))
+    yield pair
+    for client in pair:
+        client.close()
+    assert not own_processes()
+
+
+def own_processes() -> list[psutil.Process]:
+    return [process for process in psutil.Process().children(recursive=True) if process.status() != "zombie"]
+
+
+def worker(rank: int) -> psutil.Process:
+    """The process of this rank."""
+    for process in psutil.Process().children(recursive=True):
+        if process.environ().get("RANK") == str(rank):
+            return process
+    raise AssertionError(f"there is no worker {rank}")
+
+
+def end(events: Iterator[Any]) -> ReplyEnd:
+    last = list(events)[-1]
+    assert isinstance(last, ReplyEnd)
+    return last
+
+
+def test_two_workers_are_one(clients: tuple[ChatClient, ChatClient]) -> None:
+    """Text, turns, errors, interrupts, death of a worker: as with one worker, through the same client."""
+    one, two = clients
+    for settings in (GREEDY, SAMPLED):
+        for message in ("Hello there", "And then?"):
+            assert end(two.say(message, settings)).text == end(one.say(message, settings)).text
+    assert end(two.regenerate(GREEDY)).text == end(one.regenerate(GREEDY)).text
+    assert two.messages() == one.messages()
+    assert two.compare(GREEDY)["identical"]
+    memory = two.inspect()["memory"]
+    assert len(memory["workers"]) == 2
+    assert memory["peak_bytes"] >= max(each["rss_bytes"] for each in memory["workers"]) * 0.99 > 50 << 20
+
+    for client in (one, two):
+        with pytest.raises(UsageError, match="context"):
+            end(client.say("word " * 900, GREEDY))
+    events = two.say("Tell me more", LONG)
+    while not isinstance(next(events), Text):
+        pass
+    two.interrupt()
+    stopped = end(events)
+    assert stopped.finish_reason == "interrupted"
+    assert stopped.stats.new_tokens < 300
+    two.undo()
+    assert end(two.say("Once more", GREEDY)).text == end(one.say("Once more", GREEDY)).text
+
+    kept = two.messages()
+    events = two.say("Tell me more", LONG)
+    while not isinstance(next(events), Text):
+        pass
+    struck = time.monotonic()
+    pid = worker(1).pid
+    os.kill(pid, signal.SIGKILL)
+    with pytest.raises(WorkerError, match=rf"worker 1 of 2 \(process {pid}\) was killed by SIGKILL") as caught:
+        end(events)
+    assert time.monotonic() - struck < 10
+    assert caught.value.remedy is not None
+    assert "send the message again" in caught.value.remedy
+    assert two.messages() == kept
+    assert len(own_processes()) == 1  # that of `one`
+
+    # Started anew, with the conversation as text; then a worker that is stopped and never answers.
+    one.restore(list(one.turns), one.system)
+    assert end(two.say("And now?", GREEDY)).text == end(one.say("And now?", GREEDY)).text
+    events = two.say("Tell me more", LONG)
+    while not isinstance(next(events), Text):
+        pass
+    struck = time.monotonic()
+    worker(1).suspend()
+    with pytest.raises(WorkerError, match=r"worker 1 of 2 \(process \d+\) gave no sign of life for 6 s"):
+        end(events)
+    assert time.monotonic() - struck < 10
+    assert len(own_processes()) == 1
+
+
+def test_the_commands_answer_alike_with_two_workers(tiny_folder: Path, tmp_path: Path) -> None:
+    flags = ("--model", str(tiny_folder), "--device", "cpu", "--dtype", "fp32", "--ctx-size", "256", "-s", "7")
+    questions = tmp_path / "questions.jsonl"
+    lines = [{"question_id": 1, "turns": ["Hello", "And you?"]}, {"question_id": 2, "prompt": "What is this?"}]
+    questions.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    chats, batches = [], []
+    for gpus in ("1", "2"):
+        done = specmemo("chat", *flags, "--gpus", gpus, "--temp", "0.9", "-n", "16", "--json", "-p", "Hello there")
+        assert done.returncode == 0, done.stderr
+        chats.append(json.loads(done.stdout)["text"])
+        out = tmp_path / f"out-{gpus}.jsonl"
+        done = specmemo("batch", str(questions), "-o", str(out), *flags, "--gpus", gpus, "-n", "12", "--json")
+        assert done.returncode == 0, done.stderr
+        assert json.loads(done.stdout)["world_size"] == int(gpus)
+        assert len(json.loads(done.stdout)["peak_bytes"]) == int(gpus)
+        replies = [json.loads(line) for line in out.read_text().splitlines()]
+        batches.append({reply["question_id"]: reply["replies"] for reply in replies})
+    assert chats[0] == chats[1] != ""
+    assert batches[0] == batches[1]
+    assert len(batches[0][1]) == 2
+
+
+def test_two_machines(tiny_folder: Path) -> None:
+    """Two torchrun agents, as on two machines, here on one: they meet at a port, the chat is on the first."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    flags = ("--model", str(tiny_folder), "--device", "cpu", "--dtype", "fp32", "--ctx-size", "256", "-n", "12")
+    together = ("--gpus", "2", "--nnodes", "2", "--rdzv-endpoint", endpoint)
+    command = [sys.executable, "-m", "specmemo_chat", "chat", *flags, *together, "--node-rank", "1"]
+    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as other:
+        try:
+            done = specmemo("chat", *flags, *together, "-p", "Hello there", timeout=120)
+            alone = specmemo("chat", *flags, "-p", "Hello there")
+            assert done.returncode == 0, done.stderr
+            assert done.stdout == alone.stdout != ""
+            _, notes = other.communicate(timeout=60)
+        finally:
+            other.kill()
+    assert other.returncode == 0, notes
+    assert "machine 1 of 2" in notes
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (("--gpus", "3", "--device", "cpu"), "cannot be shared out over 3 workers"),
+        (("--gpus", "2", "--nnodes", "2", "--device", "cpu"), "needs --rdzv-endpoint"),
+        (("--rdzv-endpoint", "host:1", "--device", "cpu"), "give --nnodes too"),
+        (("--gpus", "3", "--nnodes", "2", "--rdzv-endpoint", "localhost:29400", "--device", "cpu"), "not shared out"),
+    ],
+)
+def test_wrong_flags_are_refused(flags: tuple[str, ...], message: str) -> None:
+    done = specmemo("chat", *flags, "-p", "Hello", timeout=30)
+    assert done.returncode == 2, done.stderr
+    assert message in done.stderr
