@@ -1,0 +1,1 @@
+"""Stored conversations: a SQLite file, what is written into it while a chat goes on, and exports."""
