@@ -22,6 +22,12 @@ def repository_folder(hub_id: str) -> Path:
     return cache_root() / f"models--{hub_id.replace('/', '--')}"
 
 
+def cached_repositories() -> list[str]:
+    """Hub ids of every model that was ever downloaded, complete or not."""
+    folders = sorted(cache_root().glob("models--*"))
+    return [folder.name.removeprefix("models--").replace("--", "/", 1) for folder in folders if folder.is_dir()]
+
+
 def cached_snapshot(hub_id: str) -> Path | None:
     """The snapshot that `main` points to, complete or not; None where nothing was ever downloaded."""
     repository = repository_folder(hub_id)

@@ -14,6 +14,7 @@ from typing import Any
 from specmemo_chat.catalog.access import licence_steps
 from specmemo_chat.catalog.cache import cache_root, missing_files, repository_folder
 from specmemo_chat.catalog.resolve import ModelSource
+from specmemo_chat.catalog.resume import WORTH_RESUMING, fetch_large
 from specmemo_chat.errors import ModelError
 from specmemo_chat.events import Progress
 from specmemo_chat.sizes import GIB, format_size
@@ -84,6 +85,9 @@ def download(
     blobs = repository_folder(source.hub_id or "") / "blobs"
     _check_disk(source, remote.total_bytes - _bytes_below(blobs))
     with _hub_errors(source), _quiet_hub(), _watch(blobs, remote.total_bytes, report):
+        for name, size in remote.files.items():
+            if size >= WORTH_RESUMING:
+                fetch_large(source.hub_id or "", name, remote.commit, blobs)
         # By name, not by commit: so `refs/main` is written, and the model is found again without a network.
         folder = Path(snapshot_download(source.hub_id, allow_patterns=sorted(remote.files)))
     missing = missing_files(folder, tokenizer=tokenizer)
