@@ -1,0 +1,41 @@
+"""How much less the capped plan takes than the baselines, and figures of a shape that is not here. No torch."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from specmemo_chat.bench.baseline_bytes import baseline_a, baseline_b, baseline_c
+from specmemo_chat.memory.footprint import Shape, footprint
+
+# The last prefill of a conversation that fills its context leaves room for MT-Bench's longest reply.
+REPLY_TOKENS = 256
+
+
+def savings(taken: Mapping[str, int]) -> dict[str, float]:
+    """The part of each baseline's generation memory that the capped plan saves."""
+    return {
+        name: round(1 - taken["capped"] / taken[name], 4)
+        for name in ("baseline-a", "baseline-b", "baseline-c", "uncapped")
+        if taken.get(name)
+    }
+
+
+def computed_bytes(uncapped: Shape, capped: Shape) -> dict[str, Any]:
+    """Generation memory of one conversation that fills the context of both shapes: the baselines by their formulas,
+    specmemo as planned (the sum of its terms at its peak)."""
+    prompt = max(1, uncapped.context - REPLY_TOKENS)
+    taken = {
+        "baseline-a": baseline_a(uncapped, prompt),
+        "baseline-b": baseline_b(uncapped, prompt),
+        "baseline-c": baseline_c(uncapped, prompt),
+        "uncapped": generation_bytes(uncapped),
+        "capped": generation_bytes(capped),
+    }
+    return {"generation_bytes": taken, "saved": savings(taken)}
+
+
+def generation_bytes(shape: Shape) -> int:
+    """The footprint without weights and runtime."""
+    terms = footprint(shape)
+    return sum(terms.values()) - terms["target_weights"] - terms["draft_weights"] - terms["runtime"]
