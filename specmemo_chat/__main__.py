@@ -2,7 +2,21 @@
 
 from __future__ import annotations
 
-from specmemo_chat.cli.app import main
+import sys
+
+from specmemo_chat import __version__
+
+
+def main() -> None:
+    """Run the command line."""
+    if sys.argv[1:] == ["--version"]:
+        # Scripts ask for it: it needs none of the commands.
+        print(f"specmemo {__version__}")
+        return
+    from specmemo_chat.cli.app import main as run
+
+    run()
+
 
 if __name__ == "__main__":
     main()

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import signal
 
 # Before any import of torch: tiny models are faster on one thread, above all beside other work.
 os.environ["OMP_NUM_THREADS"] = "1"
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["TOKENIZERS_PARALLELISM"] = "false"
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,9 @@ from tests.models import ARCHITECTURES, random_model
 from tests.tiny import save_tiny
 
 torch.set_num_threads(1)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # A shell starts background jobs so; what the tests start would then be deaf to Ctrl-C.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session", params=ARCHITECTURES)
@@ -47,7 +52,18 @@ def private_folders(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytes
         monkeypatch.delenv(name)
 
 
+@pytest.fixture(autouse=True)
+def gradients() -> Iterator[None]:
+    """What runs a worker's code in this process turns them off for good, as a worker does; training needs them."""
+    yield
+    torch.set_grad_enabled(True)
+
+
 @pytest.fixture(scope="session")
 def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A tiny random chat model on disk."""
     return save_tiny(tmp_path_factory.mktemp("tiny"))
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--golden-update", action="store_true", help="write the golden transcripts anew")

@@ -6,21 +6,34 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import pexpect
 import pyte
 
+from tests.emulator import EmulatedScreen
+
+SCRIPTED = Path(__file__).parent / "scripted" / "chat.py"
+
 
 class Terminal:
-    """`specmemo ARGUMENTS` on an emulated screen of `columns` x `rows`."""
+    """`specmemo ARGUMENTS` on an emulated screen of `columns` x `rows`. `script`: another program in its place.
 
-    def __init__(self, *arguments: str, columns: int = 80, rows: int = 40) -> None:
-        self._screen = pyte.HistoryScreen(columns, rows, history=5000, ratio=0.5)
-        self._stream = pyte.Stream(self._screen)
+    `raw` is everything that was written, with its escape sequences.
+    """
+
+    def __init__(self, *arguments: str, columns: int = 80, rows: int = 40, script: Path | None = None) -> None:
+        self.screen = EmulatedScreen(columns, rows)
+        self.raw = ""
+        # A terminal answers when it is asked where the cursor is; prompt-toolkit shows its footer only then.
+        self.screen.write_process_input = lambda answer: self._child.send(answer)
+        self._stream = pyte.Stream(self.screen)
+        program = ["-m", "specmemo_chat"] if script is None else [str(script)]
         self._child = pexpect.spawn(
             sys.executable,
-            ["-m", "specmemo_chat", *arguments],
-            env={**os.environ, "TERM": "xterm-256color"},
+            [*program, *arguments],
+            env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
+            | {"TERM": "xterm-256color"},
             dimensions=(rows, columns),
             encoding="utf-8",
         )
@@ -32,22 +45,37 @@ class Terminal:
     @property
     def lines(self) -> list[str]:
         """The lines on the screen, without those that are empty."""
-        return [line.rstrip() for line in self._screen.display if line.strip()]
+        return [line.rstrip() for line in self.screen.display if line.strip()]
 
     @property
     def text(self) -> str:
         return "\n".join(self.lines)
+
+    @property
+    def transcript(self) -> str:
+        """Everything since the start, what has scrolled away included."""
+        return "\n".join(self.screen.transcript)
+
+    @property
+    def prompt(self) -> str | None:
+        """What is typed at the prompt; None while there is none (a footer stands below it)."""
+        line = self.screen.display[self.screen.cursor.y]
+        label, _, typed = line.partition("> ")
+        footer = "".join(self.screen.display[self.screen.cursor.y + 1 :]).strip()
+        return typed.rstrip() if footer and label in ("", *(f"edit {n}" for n in range(1, 10))) else None
 
     def read(self, seconds: float) -> None:
         """Take what the program writes for that long."""
         end = time.monotonic() + seconds
         while time.monotonic() < end:
             try:
-                self._stream.feed(self._child.read_nonblocking(65536, 0.02))
+                piece = self._child.read_nonblocking(65536, 0.02)
             except pexpect.TIMEOUT:
                 continue
-            except pexpect.EOF:
+            except (pexpect.EOF, ValueError):
                 return
+            self.raw += piece
+            self._stream.feed(piece)
 
     def until(self, condition: Callable[[], bool], timeout: float = 60) -> None:
         """Read until `condition` holds; AssertionError with the screen where it never does."""
@@ -60,6 +88,10 @@ class Terminal:
         """Read until `text` is on the screen."""
         self.until(lambda: text in self.text, timeout)
 
+    def wait_prompt(self, timeout: float = 60) -> None:
+        """Read until an empty prompt waits for typing."""
+        self.until(lambda: self.prompt == "", timeout)
+
     def send(self, keys: str) -> None:
         self._child.send(keys)
 
@@ -68,12 +100,30 @@ class Terminal:
         self._child.send(line)
         self._child.send("\r")
 
+    def ask(self, line: str, timeout: float = 60) -> None:
+        """Wait for the prompt, enter the line, and wait until it is answered."""
+        self.wait_prompt(timeout)
+        typed = f"> {line}"[: self.screen.columns].rstrip()
+
+        def times() -> int:
+            return [shown.rstrip() for shown in self.screen.transcript].count(typed)
+
+        before = times()
+        self.enter(line)
+        self.until(lambda: times() > before and self.prompt == "", timeout)
+
+    def resize(self, columns: int, rows: int) -> None:
+        """As a person drags the window's corner: the screen first, then the program is told."""
+        self.screen.resize(rows, columns)
+        self._child.setwinsize(rows, columns)
+
     def exit_status(self, timeout: float = 20) -> int:
         """The exit code, once the program has left."""
         end = time.monotonic() + timeout
         while self._child.isalive():
             assert time.monotonic() < end, f"still running after {timeout} s:\n{self.text}"
             self.read(0.05)
+        self.read(0.1)
         self._child.close()
         return int(self._child.exitstatus)
 

@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
+import os
 import sys
-import traceback
 from collections.abc import Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from specmemo_chat import __version__
-from specmemo_chat.cli import batch_command, chat_command, plan_command, probe_command
+from specmemo_chat.cli import (
+    batch_command,
+    bench_command,
+    chat_command,
+    config_command,
+    doctor_command,
+    models_command,
+    plan_command,
+    probe_command,
+    sessions_command,
+    train_draft_command,
+)
+from specmemo_chat.cli.configuration import Key, config_file, defaults_for, keys_of, read
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.cli.crash import SafeGroup, make_crashes_safe, print_traceback
+from specmemo_chat.errors import SpecmemoError, UsageError
 
 INTRO = """specmemo {version}: a terminal chat that decodes speculatively inside a hard memory cap
 
@@ -25,6 +38,7 @@ Commands: {commands}. `specmemo COMMAND --help` explains each."""
 
 app = typer.Typer(
     name="specmemo",
+    cls=SafeGroup,
     help="A terminal chat that runs local models with speculative decoding inside a hard memory cap.",
     no_args_is_help=False,
     pretty_exceptions_enable=False,
@@ -36,9 +50,40 @@ COMMANDS: dict[str, Callable[..., None]] = {
     "batch": batch_command.batch,
     "plan": plan_command.plan,
     "probe": probe_command.probe,
+    "bench": bench_command.bench,
+    "train-draft": train_draft_command.train_draft,
+    "doctor": doctor_command.doctor,
 }
-for _name, _function in COMMANDS.items():
-    app.command(_name)(_function)
+GROUPS: dict[str, tuple[str, dict[str, Callable[..., None]]]] = {
+    "models": (models_command.HELP, {"ls": models_command.ls, "pull": models_command.pull, "rm": models_command.rm}),
+    "sessions": (
+        sessions_command.HELP,
+        {
+            "ls": sessions_command.ls,
+            "show": sessions_command.show,
+            "export": sessions_command.export,
+            "rm": sessions_command.rm,
+        },
+    ),
+    "config": (config_command.HELP, {"path": config_command.path, "show": config_command.show}),
+}
+# Commands with a parser of their own.
+PARSERS = {"bench": bench_command.BenchCommand}
+# These must work where the configuration is broken.
+REPAIRS = ("config", "doctor", "sessions")
+
+
+def _register() -> None:
+    for name, function in COMMANDS.items():
+        app.command(name, cls=PARSERS.get(name))(function)
+    for name, (help, commands) in GROUPS.items():
+        group = typer.Typer(help=help, no_args_is_help=True)
+        for command, function in commands.items():
+            group.command(command)(function)
+        app.add_typer(group, name=name)
+
+
+_register()
 
 
 def _version(wanted: bool) -> None:
@@ -55,16 +100,41 @@ def _intro(
     ] = False,
 ) -> None:
     if context.invoked_subcommand is None:
-        print(INTRO.format(version=__version__, commands=", ".join(COMMANDS)))
+        print(INTRO.format(version=__version__, commands=", ".join((*COMMANDS, *GROUPS))))
+        return
+    tolerant = context.invoked_subcommand in REPAIRS
+    context.default_map = _configured(tolerant or not {"--help", "-h"}.isdisjoint(sys.argv[1:]))
+
+
+def configuration_keys() -> dict[str, Key]:
+    """Every key that config.toml may have."""
+    return keys_of([*COMMANDS.values(), *(function for _, group in GROUPS.values() for function in group.values())])
+
+
+def _configured(tolerant: bool) -> dict[str, Any]:
+    """config.toml as the commands' defaults. Raises UsageError where it is wrong, unless `tolerant`."""
+    file = config_file()
+    if not os.path.lexists(file) and os.access(file.parent.parent, os.X_OK):
+        return {}  # the usual case costs nothing
+    try:
+        values = read(file, configuration_keys())
+    except UsageError:
+        if not tolerant:
+            raise
+        return {}
+    if values.get("debug"):
+        os.environ.setdefault("SPECMEMO_DEBUG", "1")
+    return defaults_for(values, {**COMMANDS, **{name: group for name, (_, group) in GROUPS.items()}})
 
 
 def main() -> None:
     """Run the command line. Exit codes are those of CONTRACT.md; a traceback only with --debug."""
+    make_crashes_safe()
     try:
         app()
     except SpecmemoError as error:
-        if "--debug" in sys.argv:
-            traceback.print_exc()
+        if "--debug" in sys.argv or os.environ.get("SPECMEMO_DEBUG", "0").lower() in ("1", "true", "yes", "on"):
+            print_traceback(type(error), error, error.__traceback__)
         Screen().error(error)
         sys.exit(error.exit_code)
     except KeyboardInterrupt:

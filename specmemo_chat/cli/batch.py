@@ -1,55 +1,40 @@
-"""`specmemo batch`: answers every conversation of a JSONL file, resumable after any stop."""
+"""`specmemo batch`: answers every conversation of a JSONL file, many at once, resumable after any stop."""
 
 from __future__ import annotations
 
-import json
-import os
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
+from specmemo_chat.cli.batch_input import BrokenLine, Conversation, read_conversations
+from specmemo_chat.cli.batch_output import OutputFile
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.text import safe_line
-from specmemo_chat.errors import SpecmemoError, UsageError, WorkerError
-from specmemo_chat.events import ReplyEnd
-from specmemo_chat.host.client import ChatClient, ShownTurn
+from specmemo_chat.errors import WorkerError
+from specmemo_chat.events import Answered, BatchProgress, Done
+from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
 
-IDS = ("question_id", "id")
-
-
-@dataclass(frozen=True)
-class Conversation:
-    """One line of the input: its number from 1, its id, what stands before, and the user messages to be answered."""
-
-    number: int
-    key: dict[str, Any]
-    turns: list[str]
-    before: list[ShownTurn] = field(default_factory=list)
-    system: str | None = None
-
-
-@dataclass(frozen=True)
-class BrokenLine:
-    """A line that cannot be run: what is wrong with it."""
-
-    number: int
-    key: dict[str, Any]
-    error: str
+# A conversation in flight when a worker dies may not be to blame: it is tried again, then alone. So often in all.
+ATTEMPTS = 2
 
 
 @dataclass
 class Totals:
     """The summary of CONTRACT.md."""
 
+    batch_size: int = 1
+    world_size: int = 1
     conversations: int = 0
     failed: int = 0
     skipped: int = 0
     tokens: int = 0
     seconds: float = 0.0
-    peak_bytes: int = 0
+    peak_bytes: list[int] = field(default_factory=list)
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -60,163 +45,167 @@ class Totals:
             "tokens": self.tokens,
             "seconds": round(self.seconds, 3),
             "tokens_per_second": round(self.tokens / self.seconds, 3) if self.seconds else 0.0,
-            "batch_size": 1,
-            "world_size": 1,
-            "peak_bytes": [self.peak_bytes],
+            "batch_size": self.batch_size,
+            "world_size": self.world_size,
+            "peak_bytes": self.peak_bytes,
         }
 
 
-def read_conversations(path: Path) -> Iterator[Conversation | BrokenLine]:
-    """The lines of the file, in order; blank lines are passed over. Raises UsageError where it cannot be read."""
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror}") from error
-    for number, line in enumerate(data.split(b"\n"), start=1):
-        if line.strip():
-            yield _conversation(number, line)
+class Batch:
+    """One run of the command: what is open is sent to the worker, what is answered is written."""
 
+    def __init__(self, client: ChatClient, output: OutputFile, totals: Totals, screen: Screen) -> None:
+        self._client = client
+        self._output = output
+        self._totals = totals
+        self._screen = screen
+        self._open: dict[int, Conversation] = {}
+        self._attempts: dict[int, int] = {}
+        self._all = 0
+        self._flying: list[int] = []
 
-def _conversation(number: int, line: bytes) -> Conversation | BrokenLine:
-    key: dict[str, Any] = {"line": number}
-    try:
-        values = json.loads(line.decode("utf-8"))
-    except UnicodeDecodeError as error:
-        return BrokenLine(number, key, f"line {number} is not UTF-8 at byte {error.start}")
-    except json.JSONDecodeError as error:
-        return BrokenLine(number, key, f"line {number} is not JSON: {error.msg} at column {error.colno}")
-    if not isinstance(values, dict):
-        return BrokenLine(number, key, f"line {number} is not a JSON object")
-    key = next(({name: values[name]} for name in IDS if name in values), key)
-    try:
-        return _parse(number, key, values)
-    except UsageError as error:
-        return BrokenLine(number, key, f"line {number}: {error.message}")
-
-
-def _parse(number: int, key: dict[str, Any], values: dict[str, Any]) -> Conversation:
-    if "turns" in values:
-        return Conversation(number, key, _texts(values["turns"], "turns"))
-    if "prompt" in values:
-        return Conversation(number, key, _texts([values["prompt"]], "prompt"))
-    if "messages" not in values:
-        raise UsageError('it has none of "turns", "prompt" and "messages"')
-    system: str | None = None
-    pending: str | None = None
-    before: list[ShownTurn] = []
-    messages = values["messages"]
-    if not isinstance(messages, list) or not messages:
-        raise UsageError('"messages" is not a list with messages')
-    for index, message in enumerate(messages):
-        if not isinstance(message, dict) or not isinstance(message.get("content"), str):
-            raise UsageError(f'message {index + 1} has no text in "content"')
-        role, content = message.get("role"), message["content"]
-        if role == "system" and index == 0:
-            system = content
-        elif role == "user" and pending is None:
-            pending = content
-        elif role == "assistant" and pending is not None:
-            before.append(ShownTurn(pending, content))
-            pending = None
-        else:
-            raise UsageError(f"message {index + 1} with the role {role!r} is out of order")
-    if pending is None:
-        raise UsageError("the last message is not the user's")
-    return Conversation(number, key, _texts([pending], "messages"), before, system)
-
-
-def _texts(values: Any, name: str) -> list[str]:
-    if not isinstance(values, list) or not values:
-        raise UsageError(f'"{name}" is not a list with texts')
-    for value in values:
-        if not isinstance(value, str) or not value.strip():
-            raise UsageError(f'"{name}" holds something that is not a text')
-    return values
-
-
-class OutputFile:
-    """The output JSONL: one line is appended, flushed and synced per conversation, so a kill costs only the unfinished.
-
-    `done` are the line numbers that an earlier run finished; a torn last line is cut off.
-    """
-
-    def __init__(self, path: Path) -> None:
-        self.done: set[int] = set()
-        try:
-            self._read_done(path)
-            self._file = path.open("ab")
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror}") from error
-
-    def _read_done(self, path: Path) -> None:
-        if not path.exists():
+    def run(self, source: Path, settings: GenerationSettings) -> None:
+        """Answer what an earlier run has not; a line that fails gets an "error" and the rest still runs."""
+        for entry in read_conversations(source):
+            self._all += 1
+            if entry.number in self._output.done:
+                self._totals.skipped += 1
+            elif isinstance(entry, BrokenLine):
+                self._screen.note(f"input line {entry.number}: {safe_line(entry.error)}")
+                self._write(entry, {"error": entry.error})
+            else:
+                self._open[entry.number] = entry
+        if not self._open:
             return
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(path, whole)
-        for line in data[:whole].splitlines():
-            try:
-                self.done.add(int(json.loads(line)["input_line"]))
-            except (ValueError, KeyError, TypeError):
-                raise UsageError(
-                    f"{path} holds lines that `specmemo batch` did not write", "give another file with -o"
-                ) from None
+        for _ in self._client.load():
+            continue
+        with _progress(self._screen) as show:
+            while self._open:
+                fresh = [entry for number, entry in self._open.items() if number not in self._attempts]
+                left = len(self._open)
+                try:
+                    self._ask(fresh or [next(iter(self._open.values()))], settings, show)
+                except WorkerError as error:
+                    if not self._flying and len(self._open) == left:
+                        raise  # it did not even begin
+                    self._screen.error(error)
+                    self._blame(error)
 
-    def write(self, values: dict[str, Any]) -> None:
-        self._file.write(json.dumps(values, ensure_ascii=False).encode() + b"\n")
-        self._file.flush()
-        os.fsync(self._file.fileno())
+    def _ask(self, entries: list[Conversation], settings: GenerationSettings, show: Show) -> None:
+        """Send `entries` to the worker and write what comes back."""
+        self._flying = []
+        system = self._client.system
+        started, before = time.perf_counter(), self._totals.seconds
+        for event in self._client.answer_all([entry.as_json(system) for entry in entries], settings):
+            self._totals.seconds = before + time.perf_counter() - started
+            if isinstance(event, Answered):
+                self._answered(event)
+                show.count(self._sentence())
+            elif isinstance(event, BatchProgress):
+                self._flying = event.running
+                rate = event.tokens / (time.perf_counter() - started)
+                show.rate(f"{self._sentence()}, {len(event.running)} in flight, {rate:.1f} tokens/s")
+            elif isinstance(event, Done):
+                self._totals.peak_bytes = event.values["peak_bytes"]
 
-    def close(self) -> None:
-        self._file.close()
+    def _sentence(self) -> str:
+        done = self._totals.conversations + self._totals.skipped
+        return f"{done} of {self._all} conversations"
 
+    def _answered(self, event: Answered) -> None:
+        entry = self._open.pop(event.number)
+        self._totals.tokens += sum(stats.new_tokens for stats in event.stats)
+        if event.error:
+            self._screen.note(f"input line {entry.number}: {safe_line(event.error)}")
+            self._write(entry, {"error": event.error})
+        else:
+            opened = self._client.reasoning_open()
+            replies = [split_reasoning(reply, opened=opened)[1] for reply in event.replies]
+            self._write(entry, {"replies": replies, "stats": [stats.as_json() for stats in event.stats]})
 
-def run_batch(client: ChatClient, source: Path, target: Path, settings: GenerationSettings, screen: Screen) -> Totals:
-    """Answer what an earlier run has not; a line that fails gets an "error" and the rest still runs."""
-    conversations = list(read_conversations(source))
-    output = OutputFile(target)
-    totals = Totals()
-    system = client.system
-    started = time.perf_counter()
-    try:
-        for entry in conversations:
-            if entry.number in output.done:
-                totals.skipped += 1
+    def _blame(self, error: WorkerError) -> None:
+        """The worker died: who was in flight is tried again, but not for ever."""
+        for number in self._flying:
+            entry = self._open.get(number)
+            if entry is None:
                 continue
-            line: dict[str, Any] = {**entry.key, "input_line": entry.number}
-            try:
-                if isinstance(entry, BrokenLine):
-                    raise UsageError(entry.error)
-                line.update(_answer(client, entry, entry.system or system, settings, totals))
-            except WorkerError as error:
-                screen.error(error)
-                line["error"] = error.message
-            except UsageError as error:
-                screen.note(f"input line {entry.number}: {safe_line(error.message)}")
-                line["error"] = error.message
-            totals.conversations += 1
-            totals.failed += "error" in line
-            output.write(line)
-            screen.note(f"{totals.conversations + totals.skipped} of {len(conversations)} conversations")
+            self._attempts[number] = self._attempts.get(number, 0) + 1
+            if self._attempts[number] >= ATTEMPTS:
+                del self._open[number]
+                self._write(entry, {"error": error.message})
+
+    def _write(self, entry: Conversation | BrokenLine, values: dict[str, Any]) -> None:
+        self._totals.conversations += 1
+        self._totals.failed += "error" in values
+        self._output.write({**entry.key, "input_line": entry.number, **values})
+
+
+def run_batch(
+    client: ChatClient,
+    source: Path,
+    target: Path,
+    settings: GenerationSettings,
+    screen: Screen,
+    totals: Totals,
+    *,
+    in_order: bool,
+) -> None:
+    """Answer the conversations of `source` into `target` and count in `totals`.
+
+    `in_order`: at the end the lines are put into the order of the input; until then, and after a stop, they stand as
+    they ended.
+    """
+    totals.batch_size, totals.world_size = client.plan.rows, client.plan.tp
+    output = OutputFile(target)
+    try:
+        Batch(client, output, totals, screen).run(source, settings)
+        if in_order:
+            output.sort()
     finally:
-        totals.seconds = time.perf_counter() - started
         output.close()
-    return totals
 
 
-def _answer(
-    client: ChatClient, entry: Conversation, system: str | None, settings: GenerationSettings, totals: Totals
-) -> dict[str, Any]:
-    client.restore(list(entry.before), system)
-    replies, stats = [], []
-    for text in entry.turns:
-        for event in client.say(text, settings):
-            if isinstance(event, ReplyEnd):
-                replies.append(event.text)
-                stats.append(event.stats.as_json())
-                totals.tokens += event.stats.new_tokens
-                totals.peak_bytes = max(totals.peak_bytes, event.stats.peak_bytes)
-    if not replies:
-        raise SpecmemoError("no reply was made")
-    return {"replies": replies, "stats": stats}
+class Show(Protocol):
+    """Tells how a batch goes on."""
+
+    def count(self, sentence: str) -> None:
+        """A conversation has ended."""
+
+    def rate(self, sentence: str) -> None:
+        """The batch went some steps."""
+
+
+class _Lines:
+    """To a file: a line for each conversation, with the latest rate."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._rest = ""
+
+    def count(self, sentence: str) -> None:
+        self._screen.note(sentence + self._rest)
+
+    def rate(self, sentence: str) -> None:
+        self._rest = sentence[sentence.index(",") :]
+
+
+class _Live:
+    """To a terminal: one line that changes."""
+
+    def __init__(self, status: Any) -> None:
+        self._status = status
+
+    def count(self, sentence: str) -> None:
+        """The next rate says it too."""
+
+    def rate(self, sentence: str) -> None:
+        self._status.update(sentence)
+
+
+@contextmanager
+def _progress(screen: Screen) -> Iterator[Show]:
+    if screen.quiet or not screen.err.is_terminal:
+        yield _Lines(screen)
+        return
+    with screen.err.status("the conversations are on their way") as status:
+        yield _Live(status)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -10,11 +11,18 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.prepare import prepare, start_client
+from specmemo_chat.cli.prepare import lend_workers, prepare, start_client
 from specmemo_chat.errors import UsageError
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.batch import Totals
+
+
+class Order(StrEnum):
+    """The order of the output's lines."""
+
+    input = "input"
+    finish = "finish"
 
 
 def batch(
@@ -31,7 +39,24 @@ def batch(
     profile: options.ProfileName = None,
     device: options.Device = "auto",
     dtype: options.Dtype = options.Precision.auto,
+    batch_size: Annotated[
+        int,
+        typer.Option(
+            "--batch-size",
+            metavar="N",
+            min=1,
+            max=256,
+            help="Conversations in flight at once.",
+            envvar="SPECMEMO_BATCH_SIZE",
+        ),
+    ] = 8,
+    order: Annotated[
+        Order, typer.Option("--order", help="Lines of the finished output: as in the input, or as they ended.")
+    ] = Order.input,
     gpus: options.Gpus = 1,
+    nnodes: options.Nodes = 1,
+    rdzv_endpoint: options.RdzvEndpoint = "",
+    node_rank: options.NodeRank = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
@@ -64,27 +89,39 @@ def batch(
         device=device,
         dtype=dtype.value,
         gpus=gpus,
+        rows=batch_size,
         system=system,
         chat_template=chat_template,
         trust_remote_code=trust_remote_code,
         offline=offline,
+        nnodes=nnodes,
+        rdzv_endpoint=rdzv_endpoint,
+        node_rank=node_rank,
     )
     sampling = options.SamplingChoice(
         temperature, top_k, top_p, min_p, repeat_penalty, seed, max_new_tokens, tuple(stop or ())
     )
-    from specmemo_chat.cli.batch import run_batch
+    from specmemo_chat.cli.batch import Totals, run_batch
 
     prepared = prepare(choice, sampling, screen)
+    if prepared.nodes.rank > 0:
+        lend_workers(prepared)
+        return
     client = start_client(prepared)
+    totals = Totals()
+    code = 0
     try:
-        totals = run_batch(client, source, output, prepared.settings, screen)
+        run_batch(client, source, output, prepared.settings, screen, totals, in_order=order is Order.input)
+    except KeyboardInterrupt:
+        screen.note("interrupted; run the same command again to go on")
+        code = 130
     finally:
         client.close()
     if json:
         screen.print_json(totals.as_json())
     else:
         screen.note(_summary(totals))
-    sys.exit(1 if totals.failed else 0)
+    sys.exit(code or (1 if totals.failed else 0))
 
 
 def _summary(totals: Totals) -> str:

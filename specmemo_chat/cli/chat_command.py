@@ -15,11 +15,15 @@ if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
     from specmemo_chat.cli.prepare import Prepared
     from specmemo_chat.host.client import ChatClient
+    from specmemo_chat.sessions.recorder import Recorder
 
 
 def chat(
+    context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="One message; without it the REPL starts.")] = None,
     prompt: Annotated[str | None, typer.Option("--prompt", "-p", help="One message, then exit.")] = None,
+    continue_: options.Continue = False,
+    session: options.Session = None,
     model: options.Model = "pocket",
     draft: options.Draft = "auto",
     max_memory: options.MaxMemory = None,
@@ -28,6 +32,9 @@ def chat(
     device: options.Device = "auto",
     dtype: options.Dtype = options.Precision.auto,
     gpus: options.Gpus = 1,
+    nnodes: options.Nodes = 1,
+    rdzv_endpoint: options.RdzvEndpoint = "",
+    node_rank: options.NodeRank = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
@@ -48,13 +55,24 @@ def chat(
     debug: options.Debug = False,
 ) -> None:
     """Chat with a model: one message, or the REPL."""
+    from specmemo_chat.cli import saving
+    from specmemo_chat.cli.configuration import origins
     from specmemo_chat.cli.console import Screen
+    from specmemo_chat.cli.nodes import find_nodes
     from specmemo_chat.cli.oneshot import compose_prompt, input_is_piped, piped_input, run_once
-    from specmemo_chat.cli.prepare import prepare, start_client
+    from specmemo_chat.cli.prepare import lend_workers, prepare, start_client
 
     if text is not None and prompt is not None:
         raise UsageError("both TEXT and -p were given", "give the message once")
-    screen = Screen(color.value, quiet=quiet, verbose=verbose)
+    screen = Screen(color.value, quiet=quiet, verbose=verbose, markdown=not no_markdown)
+    sources = origins(context)
+    resumed = saving.find_conversation(continue_, session)
+    if resumed is not None:
+        # What was talked with and how, unless the command line says otherwise.
+        if sources["model"] != "flag":
+            model, sources["model"] = resumed.session.model, "session"
+        if resumed.turns and sources["system"] != "flag":
+            system, sources["system"] = resumed.system, "session"
     choice = options.ModelChoice(
         model=model,
         draft=draft,
@@ -68,6 +86,9 @@ def chat(
         chat_template=chat_template,
         trust_remote_code=trust_remote_code,
         offline=offline,
+        nnodes=nnodes,
+        rdzv_endpoint=rdzv_endpoint,
+        node_rank=node_rank,
     )
     sampling = options.SamplingChoice(
         temperature, top_k, top_p, min_p, repeat_penalty, seed, max_new_tokens, tuple(stop or ())
@@ -80,31 +101,50 @@ def chat(
 
     def read_message() -> None:
         nonlocal composed
-        if once:
+        # Another machine of several only lends its workers.
+        if once and find_nodes(choice).rank == 0:
             composed = compose_prompt(message, piped_input())
 
     # A model that cannot run is said before a pipe is waited for; an empty message before anything is downloaded.
     prepared = prepare(choice, sampling, screen, before_download=read_message)
+    if prepared.nodes.rank > 0:
+        lend_workers(prepared)
+        return
     client = start_client(prepared)
+    recorder = None
+    if not once or resumed is not None or session is not None:
+        recorder = saving.keep(client, saving.model_name(model), session, resumed)
+    for line in saving.welcome_back(resumed) if resumed is not None else ():
+        screen.note(line)
     try:
         if once:
             code = run_once(client, prepared.plan.model, composed, prepared.settings, screen, as_json=json)
         else:
-            code = _repl(client, prepared, screen)
+            code = _repl(client, prepared, screen, recorder, sources)
     finally:
         client.close()
+        if recorder is not None:
+            recorder.close()
+            saving.tell(recorder, screen)
     sys.exit(code)
 
 
-def _repl(client: ChatClient, prepared: Prepared, screen: Screen) -> int:
+def _repl(
+    client: ChatClient, prepared: Prepared, screen: Screen, recorder: Recorder | None, sources: dict[str, str]
+) -> int:
+    from specmemo_chat.cli.origins import ChatOrigins
     from specmemo_chat.cli.prepare import state_folder
     from specmemo_chat.cli.reader import TerminalReader, private_file, typing_ahead
     from specmemo_chat.cli.repl import Repl
+    from specmemo_chat.cli.saving import tell
 
-    repl = Repl(client, prepared.plan, prepared.settings, screen)
+    repl = Repl(client, prepared, screen)
     history = private_file(state_folder(), "history")
     if history is None:
         screen.note(f"the history is not kept: {state_folder()} cannot be written")
+    if recorder is not None:
+        repl.before_prompt = lambda: tell(recorder, screen)
+    repl.origins = ChatOrigins(sources, prepared.choice)
     with typing_ahead():
-        repl.run(TerminalReader(history, repl.footer, screen.note, color=screen.color))
+        repl.run(TerminalReader(history, repl.footer, screen.note, repl.suggestions, color=screen.color))
     return 0

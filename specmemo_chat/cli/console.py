@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import sys
+import textwrap
+from collections.abc import Iterable
 from typing import Any, Literal, NoReturn
 
-from rich.console import Console
+from rich.console import Console, ConsoleOptions, RenderableType
+from rich.segment import Segment
+from rich.text import Text
 
-from specmemo_chat.cli.text import safe
+from specmemo_chat.cli.text import escaped_json, safe
 from specmemo_chat.errors import SpecmemoError
 
 ColorChoice = Literal["auto", "always", "never"]
@@ -32,17 +38,36 @@ def reader_gone() -> NoReturn:
 
 
 class _Console(Console):
+    """Whatever is printed through it (text, tables, progress bars) is safe: only rich's own styles are sequences."""
+
     def on_broken_pipe(self) -> None:
         reader_gone()
 
+    def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
+        for segment in super().render(renderable, options):
+            yield segment if segment.control else Segment(safe(segment.text), segment.style)
+
 
 class Screen:
-    """The two streams. `quiet` drops notes, never errors or the answer."""
+    """The two streams. `quiet` drops notes, never errors or the answer. `markdown`: replies are rendered on a terminal.
 
-    def __init__(self, color: ColorChoice = "auto", *, quiet: bool = False, verbose: bool = False) -> None:
+    `terminal`: stdout is one; `moves_cursor`: one that can redraw; `color`: stdout gets colours.
+    """
+
+    def __init__(
+        self, color: ColorChoice = "auto", *, quiet: bool = False, verbose: bool = False, markdown: bool = True
+    ) -> None:
+        for stream in (sys.stdout, sys.stderr):
+            # A stream that is not UTF-8, or half a character from a file's name, must not end the program.
+            if isinstance(stream, io.TextIOWrapper):
+                with contextlib.suppress(OSError):
+                    stream.reconfigure(errors="replace")
         self.quiet = quiet
         self.verbose = verbose
-        self.color = color_wanted(color, sys.stdout.isatty())
+        self.markdown = markdown
+        self.terminal = sys.stdout.isatty()
+        self.moves_cursor = self.terminal and os.environ.get("TERM", "dumb") != "dumb"
+        self.color = color_wanted(color, self.terminal)
         self.out = self._console(sys.stdout.isatty(), color, stderr=False)
         self.err = self._console(sys.stderr.isatty(), color, stderr=True)
 
@@ -58,24 +83,51 @@ class Screen:
             soft_wrap=True,
         )
 
+    def size(self) -> tuple[int, int]:
+        """Columns and rows of the terminal on stdout; where it is none, COLUMNS or 80, and 24."""
+        columns = rows = 0
+        with contextlib.suppress(OSError, ValueError):
+            columns, rows = os.get_terminal_size(sys.stdout.fileno())
+        width = os.environ.get("COLUMNS", "")
+        return columns or (int(width) if width.isdecimal() and int(width) else 80), rows or 24
+
     def note(self, text: str) -> None:
         """A sentence for the user on stderr."""
         if not self.quiet:
-            self.err.print(safe(text), style="dim", markup=False)
+            self._sentence(text, "dim")
 
     def error(self, error: SpecmemoError) -> None:
         """An error and its remedy on stderr."""
-        self.err.print(f"error: {safe(error.message)}", style="bold red", markup=False)
+        self._sentence(f"error: {error.message}", "bold red")
         if error.remedy:
-            self.err.print(f"  fix: {safe(error.remedy)}", markup=False)
+            self._sentence(f"  fix: {error.remedy}", "")
+
+    def _sentence(self, text: str, style: str) -> None:
+        """On a terminal broken between words, in a file one line."""
+        self.err.print(text, style=style, markup=False, soft_wrap=not self.err.is_terminal)
 
     def write(self, text: str) -> None:
-        """Raw text of the answer to stdout, at once."""
-        self._put(safe(text))
+        """Text to stdout, at once: exact where it goes to a program, safe where it goes to a terminal."""
+        self._put(safe(text) if self.terminal or self.color else text)
+
+    def line(self, text: str | Text) -> None:
+        """One line of a table or a report to stdout: with its styles where there is colour, broken between words where
+        a terminal is too narrow for it."""
+        if not self.terminal and not self.color:
+            self.write(f"{text}\n")
+        elif self.terminal and isinstance(text, str) and len(text) > self.out.width:
+            indent = " " * (len(text) - len(text.lstrip()) + 2)
+            self.out.print("\n".join(textwrap.wrap(text, self.out.width, subsequent_indent=indent)), markup=False)
+        else:
+            self.out.print(text, markup=False, soft_wrap=not self.terminal)
+
+    def write_styled(self, text: str) -> None:
+        """Text to stdout that is safe already, with our own escape sequences."""
+        self._put(text)
 
     def print_json(self, values: dict[str, Any]) -> None:
         """One JSON object as a line on stdout."""
-        self._put(json.dumps(values, ensure_ascii=False) + "\n")
+        self._put(escaped_json(json.dumps(values, ensure_ascii=False)) + "\n")
 
     @staticmethod
     def _put(text: str) -> None:

@@ -27,20 +27,33 @@ from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.host.requests import Load
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.plan import Outcome
+from specmemo_chat.memory.workers import tightest
 from specmemo_chat.profiles import Profile
 from specmemo_chat.settings import GenerationSettings
 
 
 def decide(
-    choice: ModelChoice, sampling: SamplingChoice, screen: Screen, before_download: Callable[[], None] | None
-) -> tuple[Plan, GenerationSettings, Load]:
-    """Plan, settings and the first request. Raises the errors of CONTRACT.md's exit codes; notes go to `screen`."""
+    choice: ModelChoice,
+    sampling: SamplingChoice,
+    screen: Screen,
+    before_download: Callable[[], None] | None,
+    *,
+    freed: int = 0,
+) -> tuple[Plan, GenerationSettings, Load, Situation]:
+    """Plan, settings, the first request, and what the plan was made for. Raises the errors of CONTRACT.md's exit codes;
+    notes go to `screen`. `freed`: bytes that a running worker gives back before the plan is carried out."""
     settings = _settings(sampling, sampling.temperature or 0.0, 0)
     wishes = setup.check_flags(choice)
     check_name(choice.device)
     setup.check_precision(wishes)
     profiles = setup.own_profiles()
-    device = _device(choice, profiles, screen)
+    devices = _devices(choice, profiles, screen)
+    device = tightest(devices)
+    device = replace(
+        device,
+        free_bytes=min(device.total_bytes, device.free_bytes + freed),
+        usable_bytes=min(device.total_bytes, device.usable_bytes + freed),
+    )
     profile, reason = setup.choose_profile(choice.profile, device, profiles)
     place = setup.situation(choice, wishes, device, profile, reason)
     source = resolve(choice.model)
@@ -59,10 +72,11 @@ def decide(
     for sentence in (*outcome.notes, *(f"to fit the memory: {text}" for text in outcome.plan.concessions)):
         screen.note(sentence)
     plan = replace(outcome.plan, target=str(folder), draft=_draft_folder(outcome.plan, place, screen))
+    workers = tuple(each.torch_name for each in devices) if plan.tp > 1 else ()
     temperature = sampling.temperature if sampling.temperature is not None else model_temperature(folder)
     seed = sampling.seed if sampling.seed is not None else (secrets.randbelow(1 << 31) if temperature else 0)
     settings = replace(settings, temperature=temperature, seed=seed)
-    return plan, settings, Load(plan, choice.system, choice.chat_template, choice.trust_remote_code)
+    return plan, settings, Load(plan, choice.system, choice.chat_template, choice.trust_remote_code, workers), place
 
 
 def model_temperature(folder: Path) -> float:
@@ -76,17 +90,14 @@ def model_temperature(folder: Path) -> float:
         return 0.0
 
 
-def _device(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> DeviceInfo:
+def _devices(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> tuple[DeviceInfo, ...]:
+    """The devices of this machine's workers."""
     absent = setup.absent_gpus_profile(choice.gpus, profiles)
-    selection = select(probe(), choice.device, choice.gpus, model=choice.model, plan_profile=absent)
+    here = choice.gpus // choice.nnodes
+    selection = select(probe(), choice.device, here, model=choice.model, plan_profile=absent)
     if selection.note:
         screen.note(selection.note)
-    if choice.gpus > 1:
-        raise UsageError(
-            f"--gpus {choice.gpus}: this version runs the model on one worker",
-            "leave out --gpus; `specmemo plan` does count several",
-        )
-    return selection.first
+    return selection.devices
 
 
 def _plan(source: ModelSource, spec: ModelSpec, place: Situation, *, local: bool) -> Outcome:

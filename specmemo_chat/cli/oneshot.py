@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.stream import ReplyView
 from specmemo_chat.errors import UsageError
 from specmemo_chat.events import ReplyEnd
@@ -42,12 +43,14 @@ def compose_prompt(text: str | None, piped: str | None) -> str:
     return "\n\n".join(part.strip("\n") for part in parts)
 
 
-def reply_json(model: str, end: ReplyEnd) -> dict[str, Any]:
-    """The object of CONTRACT.md for one reply."""
+def reply_json(model: str, end: ReplyEnd, *, reasoning_open: bool = False) -> dict[str, Any]:
+    """The object of CONTRACT.md for one reply; what the model thought before its answer stands beside it."""
+    reasoning, answer = split_reasoning(end.text, opened=reasoning_open)
     return {
         "schema": 1,
         "model": model,
-        "text": end.text,
+        "text": answer,
+        **({"reasoning": reasoning} if reasoning else {}),
         "finish_reason": end.finish_reason,
         "stats": end.stats.as_json(),
     }
@@ -57,10 +60,10 @@ def run_once(
     client: ChatClient, model: str, prompt: str, settings: GenerationSettings, screen: Screen, *, as_json: bool
 ) -> int:
     """Show the reply (or print its JSON) and return the exit code."""
-    view = ReplyView(screen, show_text=not as_json)
+    view = ReplyView(screen, show_text=not as_json, reasoning_open=client.reasoning_open)
     end = view.run(client.say(prompt, settings), client.interrupt)
     if as_json:
-        screen.print_json(reply_json(model, end))
+        screen.print_json(reply_json(model, end, reasoning_open=client.reasoning_open()))
     elif screen.verbose:
         stats = end.stats
         ready = client.ready

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Annotated
 
 import typer
 
+from specmemo_chat.cli import completion
+from specmemo_chat.errors import UsageError
+
 MODEL_PANEL = "Model and memory"
 SAMPLING_PANEL = "Sampling"
+SESSION_PANEL = "Conversation"
 OUTPUT_PANEL = "Output"
 
 
@@ -38,6 +43,7 @@ Model = Annotated[
         "--model",
         "-m",
         help="Alias, hub id or local folder.",
+        autocompletion=completion.models,
         envvar=_environment("model"),
         rich_help_panel=MODEL_PANEL,
     ),
@@ -47,6 +53,7 @@ Draft = Annotated[
     typer.Option(
         "--draft",
         help="auto, none, ngram, or a draft's id or folder.",
+        autocompletion=completion.drafts,
         envvar=_environment("draft"),
         rich_help_panel=MODEL_PANEL,
     ),
@@ -76,6 +83,7 @@ ProfileName = Annotated[
     typer.Option(
         "--profile",
         help="Memory policy, see `specmemo probe`.",
+        autocompletion=completion.profiles,
         envvar=_environment("profile"),
         rich_help_panel=MODEL_PANEL,
     ),
@@ -100,6 +108,36 @@ Gpus = Annotated[
         min=1,
         help="Shard the model over N workers.",
         envvar=_environment("gpus"),
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+Nodes = Annotated[
+    int,
+    typer.Option(
+        "--nnodes",
+        min=1,
+        help="Machines that share the model; the same command runs on each.",
+        envvar=_environment("nnodes"),
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+RdzvEndpoint = Annotated[
+    str,
+    typer.Option(
+        "--rdzv-endpoint",
+        metavar="HOST:PORT",
+        help="Where the machines meet: the first one, where the chat is.",
+        envvar=_environment("rdzv_endpoint"),
+        rich_help_panel=MODEL_PANEL,
+    ),
+]
+NodeRank = Annotated[
+    int | None,
+    typer.Option(
+        "--node-rank",
+        min=0,
+        help="This machine's number; the first one's is 0.",
+        envvar=_environment("node_rank"),
         rich_help_panel=MODEL_PANEL,
     ),
 ]
@@ -176,6 +214,21 @@ Offline = Annotated[
         "--offline", help="Never use the network.", envvar=_environment("offline"), rich_help_panel=MODEL_PANEL
     ),
 ]
+Continue = Annotated[
+    bool,
+    typer.Option(
+        "--continue", "-c", help="Go on with the conversation used last (its model too).", rich_help_panel=SESSION_PANEL
+    ),
+]
+Session = Annotated[
+    str | None,
+    typer.Option(
+        "--session",
+        help="Go on with the conversation of this name or number; a new name begins one.",
+        autocompletion=completion.sessions,
+        rich_help_panel=SESSION_PANEL,
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="One JSON object on stdout.", rich_help_panel=OUTPUT_PANEL)]
 ColorWhen = Annotated[
     Color,
@@ -194,12 +247,22 @@ Verbose = Annotated[
     bool, typer.Option("--verbose", "-v", help="Show plan and statistics.", rich_help_panel=OUTPUT_PANEL)
 ]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No notes.", rich_help_panel=OUTPUT_PANEL)]
+Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 Debug = Annotated[
     bool,
     typer.Option(
         "--debug", help="A traceback with errors.", envvar=_environment("debug"), rich_help_panel=OUTPUT_PANEL
     ),
 ]
+
+
+def confirm(question: str) -> None:
+    """Ask on the terminal; returns where the answer is yes. Raises UsageError where nobody can be asked, typer.Exit(1)
+    for no."""
+    if not sys.stdin.isatty():
+        raise UsageError("this needs a yes, and standard input is no terminal to ask on", "give --yes")
+    if not typer.confirm(question, err=True):
+        raise typer.Exit(1)
 
 
 @dataclass(frozen=True)
@@ -219,6 +282,9 @@ class ModelChoice:
     trust_remote_code: bool = False
     offline: bool = False
     rows: int = 1
+    nnodes: int = 1
+    rdzv_endpoint: str = ""
+    node_rank: int | None = None
 
 
 @dataclass(frozen=True)

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
+from specmemo_chat.cli.gauge import bar_cells
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.memory.footprint import footprint
 from specmemo_chat.memory.frontier import KEPT, Frontier, Point
@@ -14,6 +15,8 @@ from specmemo_chat.memory.throughput import TURN_PROMPT, TURN_REPLY, DeviceSpeed
 from specmemo_chat.sizes import MIB, format_size
 
 BAR_CELLS = 64
+# In fewer columns the table leaves out the exact bytes.
+FULL_TABLE = 60
 
 # Term -> its letter in the bar, its name, its colour.
 TERMS = {
@@ -32,21 +35,22 @@ TERMS = {
 FREE = "."
 
 
-def plan_lines(outcome: Outcome, device: str, reason: str) -> Iterator[Text | str]:
-    """What was planned for, the bar, the table, and what was conceded."""
+def plan_lines(outcome: Outcome, device: str, reason: str, width: int = 80) -> Iterator[Text | str]:
+    """What was planned for, the bar, the table, and what was conceded, for a terminal of `width` columns."""
+    exact = width >= FULL_TABLE
     plan = outcome.plan
     each = f", each of {plan.tp} workers" if plan.tp > 1 else ""
     yield f"{plan.model} on {device} in {plan.dtype}{each}"
     yield f"profile {plan.profile}: {reason}"
     yield ""
-    yield bar(plan.terms, plan.cap_bytes)
+    yield bar(plan.terms, plan.cap_bytes, bar_cells(width, 3))
     yield ""
     for name, size in plan.terms.items():
         if size:
             letter, label, color = TERMS[name]
-            yield Text.assemble(f"  {label:<20}", (letter, color), _amount(size, plan.cap_bytes))
-    yield f"  {'total':<21}{_amount(plan.total_bytes, plan.cap_bytes)}"
-    yield f"  {'cap':<21}{_amount(plan.cap_bytes, plan.cap_bytes)}"
+            yield Text.assemble(f"  {label:<20}", (letter, color), _amount(size, plan.cap_bytes, exact))
+    yield f"  {'total':<21}{_amount(plan.total_bytes, plan.cap_bytes, exact)}"
+    yield f"  {'cap':<21}{_amount(plan.cap_bytes, plan.cap_bytes, exact)}"
     yield ""
     yield (
         f"context {plan.context_tokens} tokens, {_count(plan.rows, 'row')}, draft {'+'.join(plan.drafters) or 'none'}, "
@@ -58,20 +62,20 @@ def plan_lines(outcome: Outcome, device: str, reason: str) -> Iterator[Text | st
     yield f"fits, {format_size(spare)} to spare" if outcome.fits else f"does not fit: {format_size(-spare)} too much"
 
 
-def bar(terms: dict[str, int], cap: int) -> Text:
-    """The terms side by side, a letter for each, in the order of the table; free memory as dots. Where they are more
-    than the cap, `|` stands where the cap ends."""
+def bar(terms: dict[str, int], cap: int, width: int = BAR_CELLS) -> Text:
+    """The terms side by side in `width` cells, a letter for each, in the order of the table; free memory as dots. Where
+    they are more than the cap, `|` stands where the cap ends."""
     scale = max(cap, sum(terms.values()), 1)
     text, done, filled = Text("  ["), 0, 0
     for name, size in terms.items():
         done += size
         # Cells up to the running sum: rounding never adds up to more than the bar.
-        cells = done * BAR_CELLS // scale - filled
+        cells = done * width // scale - filled
         filled += cells
         text.append(TERMS[name][0] * cells, TERMS[name][2])
-    text.append(FREE * (BAR_CELLS - filled), "dim")
+    text.append(FREE * (width - filled), "dim")
     if done > cap:
-        place = 3 + cap * BAR_CELLS // scale
+        place = 3 + cap * width // scale
         text = Text.assemble(text[:place], ("|", "bold red"), text[place:])
     return text + Text("]")
 
@@ -148,9 +152,9 @@ def generation_bytes(point: Point) -> int:
     return point.budget - terms["target_weights"] - terms["draft_weights"] - terms["runtime"]
 
 
-def _amount(size: int, cap: int) -> str:
+def _amount(size: int, cap: int, exact: bool) -> str:
     share = f"{size / cap:>7.1%}" if cap else f"{'':>7}"
-    return f"{format_size(size):>11}{share}{size:>17,} B"
+    return f"{format_size(size):>11}{share}{size:>17,} B" if exact else f"{format_size(size):>10}{share}"
 
 
 def _count(number: int, what: str) -> str:

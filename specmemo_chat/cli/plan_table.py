@@ -25,6 +25,7 @@ from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.report import frontier_json, plan_json
 from specmemo_chat.memory.throughput import DeviceSpeed, Expected, device_speed, expect
 from specmemo_chat.memory.wishes import start
+from specmemo_chat.memory.workers import tightest
 from specmemo_chat.profiles import Profile
 
 
@@ -40,7 +41,7 @@ class _Place:
     @property
     def tightest(self) -> DeviceInfo:
         """All workers run the same plan: the one with the least memory decides."""
-        return min(self.devices, key=lambda device: device.usable_bytes)
+        return tightest(self.devices)
 
 
 def show_plan(
@@ -84,7 +85,8 @@ def _print(
     speed: DeviceSpeed | None,
     curve: Frontier | None,
 ) -> None:
-    lines: list[Text | str] = list(plan_render.plan_lines(outcome, place.shown, reason))
+    width = screen.out.width if screen.terminal else 80
+    lines: list[Text | str] = list(plan_render.plan_lines(outcome, place.shown, reason, width))
     if outcome.fits:
         lines += plan_render.expected_lines(expected, speed, place.shown)
     if len(place.devices) > 1:
@@ -92,10 +94,7 @@ def _print(
     if curve is not None:
         lines += ["", *plan_render.frontier_lines(curve, outcome)]
     for line in lines:
-        if screen.color:
-            screen.out.print(line, markup=False)
-        else:
-            screen.write(f"{line}\n")
+        screen.line(line)
 
 
 def _model(choice: ModelChoice, situation: Situation) -> tuple[ModelSource, ModelSpec]:

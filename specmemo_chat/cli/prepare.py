@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
     from specmemo_chat.cli.options import ModelChoice, SamplingChoice
+    from specmemo_chat.cli.setup import Situation
     from specmemo_chat.host.client import ChatClient
+    from specmemo_chat.host.executor import Executor
     from specmemo_chat.host.requests import Load
+    from specmemo_chat.host.torchrun import Nodes
     from specmemo_chat.memory.contract import Plan
     from specmemo_chat.settings import GenerationSettings
 
@@ -23,34 +26,73 @@ LOG_LIMIT = 1 << 20
 
 @dataclass(frozen=True)
 class Prepared:
-    """Everything is decided and the model is on this machine; nothing is loaded yet."""
+    """Everything is decided and the model is on this machine; nothing is loaded yet. `choice` and `sampling` are what
+    the user asked for, `place` is what the plan was made for, `nodes` the machines that share the model."""
 
     plan: Plan
     settings: GenerationSettings
     load: Load
+    place: Situation
+    choice: ModelChoice
+    sampling: SamplingChoice
+    nodes: Nodes
 
 
 def prepare(
-    choice: ModelChoice, sampling: SamplingChoice, screen: Screen, *, before_download: Callable[[], None] | None = None
+    choice: ModelChoice,
+    sampling: SamplingChoice,
+    screen: Screen,
+    *,
+    before_download: Callable[[], None] | None = None,
+    freed: int = 0,
 ) -> Prepared:
     """Decide, and download where necessary. Raises the errors of CONTRACT.md's exit codes; notes go to `screen`.
 
-    `before_download` is called when all else is decided: there the input is checked.
+    `before_download` is called when all else is decided: there the input is checked. `freed`: bytes that a running
+    worker gives back before this model is loaded.
     """
     from specmemo_chat.cli.decide import decide
+    from specmemo_chat.cli.nodes import find_nodes
 
-    plan, settings, load = decide(choice, sampling, screen, before_download)
-    return Prepared(plan, settings, load)
+    nodes = find_nodes(choice)
+    plan, settings, load, place = decide(choice, sampling, screen, before_download, freed=freed)
+    if nodes.count > 1:
+        workers = f"machine {nodes.rank} of {nodes.count}, {len(load.devices)} of {plan.tp} workers"
+        if nodes.rank:
+            screen.note(f"{workers}: they serve the command on {nodes.endpoint} until it ends; Ctrl-C ends them")
+        else:
+            screen.note(f"{workers}: the same command must run on the other machines; they meet at {nodes.endpoint}")
+    return Prepared(plan, settings, load, place, choice, sampling, nodes)
 
 
 def start_client(prepared: Prepared) -> ChatClient:
-    """A client whose worker starts with the first request."""
+    """A client whose worker, or workers, start with the first request."""
     from specmemo_chat.host.client import ChatClient
-    from specmemo_chat.host.executor import WorkerExecutor
 
+    return ChatClient(lambda: _start(prepared), prepared.load)
+
+
+def _start(prepared: Prepared) -> Executor:
+    from specmemo_chat.host.executor import WorkerExecutor
+    from specmemo_chat.host.torchrun import TorchrunExecutor
+
+    _number_cards()
+    if prepared.plan.tp == 1:
+        return WorkerExecutor(_worker_log())
+    return TorchrunExecutor(prepared.load, prepared.nodes, _worker_log())
+
+
+def lend_workers(prepared: Prepared) -> None:
+    """Run this machine's workers for the chat or batch on the first machine until it ends. Raises WorkerError."""
+    from specmemo_chat.host.torchrun import serve_node
+
+    _number_cards()
+    serve_node(prepared.load, prepared.nodes, _worker_log())
+
+
+def _number_cards() -> None:
     # CUDA numbers the cards by speed unless told otherwise; the plan's index is NVML's, in the order of the bus.
     os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
-    return ChatClient(lambda: WorkerExecutor(_worker_log()), prepared.load)
 
 
 def state_folder() -> Path:

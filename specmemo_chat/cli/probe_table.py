@@ -6,6 +6,8 @@ import platform
 from collections.abc import Iterator
 from typing import Any
 
+from rich.text import Text
+
 from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.device.info import DeviceInfo
@@ -27,7 +29,18 @@ def show_probe(screen: Screen, *, as_json: bool) -> None:
         screen.print_json(values)
         return
     for line in probe_lines(found, values):
-        screen.write(f"{line}\n")
+        screen.line(styled(line))
+
+
+def styled(line: str) -> Text:
+    """A line for people with its first word in the colour of what it tells."""
+    text = Text(line)
+    text.highlight_regex(r"^  \S+", "bold")
+    text.highlight_regex(r"^(processor|profile)", "bright_black")
+    text.highlight_regex(r"(?<=^profile )[^:]+", "bold cyan")
+    text.highlight_regex(r"[0-9.]+ [KMGT]iB usable", "green")
+    text.highlight_regex(r"^(problem:.*|no GPU was found)", "yellow")
+    return text
 
 
 def probe_json(found: Probe) -> dict[str, Any]:

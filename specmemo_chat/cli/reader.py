@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import sys
 import termios
 import time
@@ -10,38 +11,33 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
+from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
 
-from specmemo_chat.cli.commands import ALIASES, COMMANDS
+from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.line_history import SharedHistory
 
 BLOCK = '"""'
 TWICE_S = 2.0
 
+Suggest = Callable[[str], Iterable[Suggestion]]
+
 
 class SlashCompleter(Completer):
-    """Completes the names of slash commands and their first argument."""
+    """Completes slash commands: their names, values and files."""
+
+    def __init__(self, suggest: Suggest) -> None:
+        self._suggest = suggest
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
-        text = document.text_before_cursor
-        if not text.startswith("/") or "\n" in text:
-            return
-        name, space, argument = text[1:].partition(" ")
-        if not space:
-            for entry in COMMANDS.values():
-                if entry.name.startswith(name):
-                    yield Completion(entry.name, start_position=-len(name), display_meta=entry.help)
-            return
-        entry_for_values = COMMANDS.get(ALIASES.get(name, name))
-        if entry_for_values is not None and " " not in argument:
-            for value in entry_for_values.values():
-                if value.startswith(argument):
-                    yield Completion(value, start_position=-len(argument))
+        for found in self._suggest(document.text_before_cursor):
+            yield Completion(found.text, start_position=-found.replaces, display_meta=found.meta)
 
 
 def block_open(text: str) -> bool:
@@ -59,7 +55,7 @@ def message_of(text: str) -> str:
 def _bindings() -> KeyBindings:
     keys = KeyBindings()
 
-    @keys.add("enter")
+    @keys.add("enter", filter=~is_searching)
     def _send(event: KeyPressEvent) -> None:
         buffer: Buffer = event.current_buffer
         if block_open(buffer.text):
@@ -67,8 +63,8 @@ def _bindings() -> KeyBindings:
         else:
             buffer.validate_and_handle()
 
-    @keys.add("escape", "enter")
-    @keys.add("c-j")
+    @keys.add("escape", "enter", filter=~is_searching)
+    @keys.add("c-j", filter=~is_searching)
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
@@ -79,62 +75,125 @@ def _bindings() -> KeyBindings:
 def typing_ahead() -> Iterator[None]:
     """Between two prompts keys are kept as typed, unseen, for the next one; only Ctrl-C acts at once.
 
-    The terminal's own line mode would show them in the middle of a reply, turn Enter into Ctrl-J and swallow Ctrl-D.
+    The terminal's own line mode would show them in the middle of a reply, turn Enter into Ctrl-J and swallow Ctrl-D;
+    without NOFLSH a Ctrl-C would throw them away.
     """
+    line_mode = termios.ECHO | termios.ICANON
+    with _modes(lambda now: (now[0] & ~termios.ICRNL, now[3] & ~line_mode | termios.NOFLSH)):
+        _mark_pastes(True)
+        try:
+            yield
+        finally:
+            _mark_pastes(False)
+
+
+@contextlib.contextmanager
+def _modes(change: Callable[[list[int]], tuple[int, int]]) -> Iterator[None]:
+    """The terminal with other input and local modes; as before afterwards. Nothing where there is no terminal."""
     if not sys.stdin.isatty():
         yield
         return
     descriptor = sys.stdin.fileno()
     before = termios.tcgetattr(descriptor)
-    kept = [*before]
-    kept[0] &= ~termios.ICRNL
-    kept[3] &= ~(termios.ECHO | termios.ICANON)
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, kept)
+    changed = [*before]
+    changed[0], changed[3] = change([value if isinstance(value, int) else 0 for value in before])
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
     try:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
 
 
+def _mark_pastes(on: bool) -> None:
+    """Whether the terminal marks what is pasted, also between two prompts: a pasted line end must not send."""
+    if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
+        sys.stdout.write(f"\x1b[?2004{'h' if on else 'l'}")
+        sys.stdout.flush()
+
+
 class TerminalReader:
     """A prompt-toolkit session. Ctrl-C clears the line; twice within two seconds on an empty line leaves.
 
-    `note` is told, once, that the history cannot be written.
+    `note` is told, once, that the history cannot be written; `suggest` completes the text before the cursor.
     """
 
     def __init__(
-        self, history: Path | None, footer: Callable[[], str], note: Callable[[str], None], *, color: bool
+        self,
+        history: Path | None,
+        footer: Callable[[], str],
+        note: Callable[[str], None],
+        suggest: Suggest,
+        *,
+        color: bool,
     ) -> None:
         self._shared = SharedHistory(history) if history is not None else None
         self._note = note
+        self._depth = None if color else ColorDepth.DEPTH_1_BIT
         kept: History = self._shared or InMemoryHistory()
         self._session: PromptSession[str] = PromptSession(
             history=kept,
-            completer=SlashCompleter(),
+            completer=SlashCompleter(suggest),
             complete_while_typing=True,
             multiline=True,
             key_bindings=_bindings(),
             bottom_toolbar=footer,
-            enable_history_search=True,
+            # Up finds lines that begin like this one; commands complete while they are typed instead.
+            enable_history_search=Condition(lambda: not self._session.default_buffer.text.startswith("/")),
+            enable_open_in_editor=True,
+            tempfile_suffix=".md",
             refresh_interval=0.5,
-            color_depth=None if color else ColorDepth.DEPTH_1_BIT,
-            prompt_continuation="… ",
+            color_depth=self._depth,
+            # A line of its own is marked; one that is only wrapped is not.
+            prompt_continuation=lambda _width, _line, wraps: "  " if wraps else "… ",
         )
         self._interrupted_at = -TWICE_S
 
-    def read(self) -> str:
-        """The next message. Raises EOFError at Ctrl-D, KeyboardInterrupt for Ctrl-C twice."""
+    def read(self, label: str = "> ", text: str = "") -> str:
+        """See LineReader.read."""
         while True:
             try:
-                message = message_of(self._session.prompt("> "))
+                message = message_of(self._session.prompt(label, default=text))
                 self._tell_problem()
                 return message
             except KeyboardInterrupt:
+                if text:
+                    return ""
                 line = self._session.default_buffer.text
                 now = time.monotonic()
                 if not line and now - self._interrupted_at < TWICE_S:
                     raise
                 self._interrupted_at = now
+            finally:
+                # The prompt has switched it off.
+                _mark_pastes(True)
+
+    def ask(self, question: str) -> bool:
+        """Whether the answer is yes; Enter alone, Ctrl-C and Ctrl-D are a no."""
+        session: PromptSession[str] = PromptSession(color_depth=self._depth)
+        try:
+            return session.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+        except (EOFError, KeyboardInterrupt):
+            return False
+        finally:
+            _mark_pastes(True)
+
+    def announce(self, show: Callable[[], None]) -> None:
+        """Call `show`, above the prompt if it is open: what is typed there stays as it is."""
+        app = self._session.app
+        if app.is_running and app.loop is not None:
+            app.loop.call_soon_threadsafe(lambda: run_in_terminal(show))
+
+    def refresh(self) -> None:
+        self._session.app.invalidate()
+
+    @contextlib.contextmanager
+    def plain_terminal(self) -> Iterator[None]:
+        """The terminal's own line mode, for another program."""
+        line_mode = termios.ECHO | termios.ICANON
+        _mark_pastes(False)
+        with _modes(lambda now: (now[0] | termios.ICRNL, (now[3] | line_mode) & ~termios.NOFLSH)):
+            yield
+        _mark_pastes(True)
 
     def _tell_problem(self) -> None:
         if self._shared is not None and self._shared.problem is not None:

@@ -2,125 +2,313 @@
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Iterator
-from typing import Protocol
+import contextlib
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import TYPE_CHECKING, Protocol
 
-from specmemo_chat.cli import commands
+from rich.text import Text
+
+from specmemo_chat.cli import commands, footer
+from specmemo_chat.cli.attachments import Attachment, compose
+from specmemo_chat.cli.banner import banner
+from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.layout import wrapped
+from specmemo_chat.cli.loader import Loader
+from specmemo_chat.cli.options import SamplingChoice
+from specmemo_chat.cli.origins import ChatOrigins
 from specmemo_chat.cli.stream import ReplyView
-from specmemo_chat.cli.text import safe
-from specmemo_chat.errors import SpecmemoError
-from specmemo_chat.events import Event, Progress, ReplyEnd
-from specmemo_chat.host.client import ChatClient
+from specmemo_chat.errors import SpecmemoError, UsageError
+from specmemo_chat.events import Event, ReplyEnd
+from specmemo_chat.host.client import ChatClient, shown
 from specmemo_chat.memory.contract import Plan
-from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import format_size
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from specmemo_chat.cli.prepare import Prepared
 
 
 class LineReader(Protocol):
-    """Where messages come from. Raises EOFError at the end and KeyboardInterrupt for Ctrl-C on an empty line twice."""
+    """Where messages come from."""
 
-    def read(self) -> str: ...
+    def read(self, label: str = "> ", text: str = "") -> str:
+        """The next message; `text` stands at the prompt already, and Ctrl-C there gives "" back.
 
+        Raises EOFError at the end and KeyboardInterrupt for Ctrl-C twice.
+        """
+        ...
 
-class Loader:
-    """Loads the model behind the prompt: typing starts at once, the first message waits for what is missing."""
+    def ask(self, question: str) -> bool:
+        """Whether the answer is yes."""
+        ...
 
-    def __init__(self, client: ChatClient) -> None:
-        self._client = client
-        self._error: BaseException | None = None
-        self.stage = "starting"
-        self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
-        self._thread.start()
+    def announce(self, show: Callable[[], None]) -> None:
+        """Call `show`, which prints; above the prompt, if that is open. From any thread."""
+        ...
 
-    def _run(self) -> None:
-        try:
-            for event in self._client.load():
-                if isinstance(event, Progress):
-                    self.stage = "loading the model"
-        except (SpecmemoError, OSError) as error:
-            self._error = error
-        self.stage = ""
+    def refresh(self) -> None:
+        """The footer has changed. From any thread."""
+        ...
 
-    def wait(self) -> None:
-        """Return when the model is loaded. Raises what loading raised, once."""
-        while self._thread.is_alive():
-            self._thread.join(timeout=0.1)  # in slices, so that Ctrl-C is seen
-        error, self._error = self._error, None
-        if error is not None:
-            raise error
+    def plain_terminal(self) -> AbstractContextManager[None]:
+        """While inside, the terminal is as other programs expect it."""
+        ...
 
 
 class Repl:
-    """One conversation in a terminal."""
+    """One conversation in a terminal.
 
-    def __init__(self, client: ChatClient, plan: Plan, settings: GenerationSettings, screen: Screen) -> None:
+    `attached` goes along with the next message; `chosen` are the names that /set changed. `before_prompt` is called
+    before every prompt, for what is to be told there.
+    """
+
+    def __init__(self, client: ChatClient, prepared: Prepared, screen: Screen) -> None:
         self.client = client
-        self.plan = plan
-        self.settings = settings
+        self.prepared = prepared
+        self.settings = prepared.settings
+        self.screen = screen
+        self.origins = ChatOrigins({}, prepared.choice)
+        self.before_prompt: Callable[[], None] = lambda: None
         self.show_accepted = False
         self.last_end: ReplyEnd | None = None
-        self._screen = screen
-        self._loader = Loader(client)
+        self.attached: list[Attachment] = []
+        self.chosen: set[str] = set()
+        self._reader: LineReader | None = None
+        self._editing: int | None = None
+        self._typed = ""
+        self._awaited = False
+        self._untold: SpecmemoError | None = None
+        self._loader = Loader(client, self._load_changed)
+
+    @property
+    def plan(self) -> Plan:
+        return self.prepared.plan
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal."""
+        return self.screen.out.width
 
     def run(self, reader: LineReader) -> None:
         """Until /bye, Ctrl-D or Ctrl-C twice. An error costs a message, never the chat."""
-        for line in self.describe():
-            self._screen.note(line)
-        self._screen.note("/help lists the commands, Ctrl-D leaves")
+        try:
+            self._run(reader)
+        finally:
+            # Whoever presses Ctrl-C once more than needed shall not disturb the leaving.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+    def _run(self, reader: LineReader) -> None:
+        self._reader = reader
+        if not self.screen.quiet:
+            for line in banner(self.prepared, self.width):
+                self.screen.err.print(line)
         while True:
+            label = "> " if self._editing is None else f"edit {self._editing + 1}> "
+            typed, self._typed = self._typed, ""
+            self._tell()
+            self.before_prompt()
             try:
-                message = reader.read()
+                message = reader.read(label, typed)
             except (EOFError, KeyboardInterrupt):
                 return
-            if not message.strip():
-                continue
             try:
-                self._loader.wait()
-                if message.startswith("/"):
-                    commands.run(self, message)
-                else:
-                    self.show_reply(self.client.say(message, self.settings))
+                self._carry_out(message)
             except commands.Leave:
                 return
             except KeyboardInterrupt:
-                self._screen.note("interrupted")
+                self.note("interrupted")
             except SpecmemoError as error:
-                self._screen.error(error)
+                self.screen.error(error)
 
-    def say(self, text: str) -> None:
-        """A line that answers a command."""
-        self._screen.out.print(safe(text), markup=False)
+    def _carry_out(self, message: str) -> None:
+        at, self._editing = self._editing, None
+        if not message.strip():
+            if at is not None:
+                self.note("not edited")
+        elif at is not None:
+            self.answer_instead(at, message)
+        elif message.startswith("/"):
+            known, argument = commands.find(message)
+            if known.needs_model:
+                self.ready()
+            known.action(self, argument)
+        else:
+            self._send(message)
 
-    def show_reply(self, events: Iterator[Event]) -> None:
-        view = ReplyView(self._screen, show_accepted=self.show_accepted)
-        self.last_end = view.run(events, self.client.interrupt)
-        if self.last_end.finish_reason == "interrupted":
-            self._screen.note("interrupted; what was shown is kept")
-        elif self.last_end.finish_reason == "length":
-            self._screen.note("the reply reached its length limit")
+    def _send(self, message: str) -> None:
+        """The message with what goes along; that is kept where the message could not be answered."""
+        attached = list(self.attached)
+        try:
+            end = self.reply(self.client.say(compose(message, attached), self.settings))
+        except KeyboardInterrupt:
+            if not self._loader.done:
+                self.note("not sent: the model still loads (Up brings the message back)")
+                return
+            raise
+        if shown(end):
+            self.attached.clear()
+
+    # --- what commands need
+
+    def say(self, text: str | Text) -> None:
+        """A line that answers a command; a longer one is broken between words and goes on further in."""
+        for line in wrapped(text, self.width) if isinstance(text, str) else [text]:
+            self.screen.out.print(line, markup=False)
+
+    def note(self, text: str) -> None:
+        """A sentence about what happened."""
+        self.screen.note(text)
+
+    def reply(self, events: Iterator[Event], before: str = "") -> ReplyEnd:
+        """Show a reply, after what is left of loading, and say how it ended where that needs saying. `before`: the text
+        that it continues."""
+        reasoning_open = self.client.reasoning_open
+        view = ReplyView(self.screen, show_accepted=self.show_accepted, reasoning_open=reasoning_open, before=before)
+        self.last_end = end = view.run(self._when_loaded(events), self._interrupt)
+        if end.finish_reason == "interrupted":
+            kept = "what was shown is kept; /continue goes on" if end.text else "nothing was shown, nothing is kept"
+            self.note(f"interrupted; {kept}")
+        elif end.finish_reason == "length":
+            self.note("the reply reached its length limit; /continue goes on")
+        self.say("")
+        return end
+
+    def answer_instead(self, at: int, text: str) -> None:
+        """Answer `text` in the place of turn `at` (from 0); where nothing was shown everything is as before."""
+        self.ready()
+        before, system = list(self.client.turns), self.client.system
+        if at >= len(before):
+            raise UsageError(f"there is no turn {at + 1} any more", "/context lists the turns")
+        answered = False
+        self.client.undo(len(before) - at)
+        try:
+            answered = shown(self.reply(self.client.say(text, self.settings)))
+        finally:
+            if not answered:
+                self.client.restore(before, system)
+
+    def edit_next(self, at: int) -> None:
+        """Put the message of turn `at` (from 0) at the next prompt, to be changed and answered in its place."""
+        self._editing = at
+        self.type_next(self.client.turns[at].user)
+
+    def type_next(self, text: str) -> None:
+        """Put `text` at the next prompt."""
+        self._typed = text
+
+    def ready(self) -> None:
+        """Wait for the model. Raises what loading raised."""
+        waiting = self._loading()
+        with self.busy(f"loading {self.plan.model}") if not self._loader.done else contextlib.nullcontext():
+            for _ in waiting:
+                continue
+
+    def busy(self, what: str) -> AbstractContextManager[object]:
+        """While inside, the terminal shows that something is going on."""
+        if self.screen.quiet or not self.screen.err.is_terminal:
+            return contextlib.nullcontext()
+        return self.screen.err.status(Text(what), spinner="line")
+
+    def ask(self, question: str) -> bool:
+        return self._reader is not None and self._reader.ask(question)
+
+    def plain_terminal(self) -> AbstractContextManager[None]:
+        return self._reader.plain_terminal() if self._reader is not None else contextlib.nullcontext()
+
+    def sampling(self) -> SamplingChoice:
+        """The settings as flags, for another model: its own temperature counts where the user chose none."""
+        settings = self.settings
+        chosen = "temperature" in self.chosen or self.prepared.sampling.temperature is not None
+        return SamplingChoice(
+            temperature=settings.temperature if chosen else None,
+            top_k=settings.top_k,
+            top_p=settings.top_p,
+            min_p=settings.min_p,
+            repeat_penalty=settings.repeat_penalty,
+            seed=settings.seed,
+            max_new_tokens=settings.max_new_tokens,
+            stop=settings.stop,
+        )
+
+    def move_to(self, prepared: Prepared) -> None:
+        """Load what was prepared, in the place of the running model; that comes back where loading fails."""
+        before = self.prepared, self.settings
+        self._use(prepared)
+        self.settings = replace(prepared.settings, speculate=self.settings.speculate)
+        try:
+            self.ready()
+        except BaseException:
+            self._loader.end()
+            self._use(before[0])
+            self.settings = before[1]
+            raise
+        for line in self.describe():
+            self.note(line)
+
+    def _use(self, prepared: Prepared) -> None:
+        self.client.switch(prepared.load)
+        self.prepared = prepared
+        self.last_end = None
+        self._loader = Loader(self.client, self._load_changed)
+
+    # --- loading
+
+    def _loading(self) -> Iterator[Event]:
+        """Progress until the model is there; a load that failed is tried again."""
+        self._tell()
+        if self._loader.failed:
+            self._loader = Loader(self.client, self._load_changed)
+        self._awaited = True
+        try:
+            yield from self._loader.wait()
+        finally:
+            self._awaited = False
+
+    def _when_loaded(self, events: Iterator[Event]) -> Iterator[Event]:
+        yield from self._loading()
+        yield from events
+
+    def _interrupt(self) -> None:
+        if self._loader.done:
+            self.client.interrupt()
+        else:
+            self._loader.give_up()
+
+    def _load_changed(self, error: SpecmemoError | None) -> None:
+        """Called from the loader's thread. An error that nobody waits for is shown above the prompt."""
+        self._untold = None if self._awaited else error
+        if self._reader is not None:
+            self._reader.announce(self._tell)
+            self._reader.refresh()
+
+    def _tell(self) -> None:
+        error, self._untold = self._untold, None
+        if error is not None:
+            self.screen.error(error)
+
+    # --- what is told of it
 
     def describe(self) -> list[str]:
         """What was chosen, in two lines."""
         plan = self.plan
         return [
             f"{plan.model} on {plan.device} ({plan.dtype}), {plan.context_tokens} tokens of context, "
-            f"draft: {' + '.join(plan.drafters) or 'none'}",
+            f"draft: {'+'.join(plan.drafters) or 'none'}",
             f"planned {format_size(plan.total_bytes)} of a cap of {format_size(plan.cap_bytes)}",
         ]
 
     def footer(self) -> str:
-        """One line under the prompt: memory, context, speed."""
-        if self._loader.stage:
-            return f" {self._loader.stage} … type ahead: the message is answered when it is ready"
-        plan, end = self.plan, self.last_end
-        parts = [f"plan {format_size(plan.total_bytes)} / {format_size(plan.cap_bytes)}"]
-        if end is not None:
-            stats = end.stats
-            used = stats.prompt_tokens + stats.new_tokens
-            parts.append(f"memory {format_size(stats.peak_bytes)}")
-            parts.append(f"context {used} / {plan.context_tokens}")
-            parts.append(f"{stats.tokens_per_second:.0f} tokens/s")
-            parts.append(f"acceptance {stats.mean_acceptance_length:.1f} ({stats.drafter})")
-        return " " + " · ".join(parts)
+        """The line under the prompt."""
+        if not self._loader.done:
+            return footer.loading(self.plan, self._loader.progress, self._loader.seconds, self.width)
+        stats = self.last_end.stats if self.last_end is not None else None
+        return footer.footer(self.plan, stats, self.width, sum(attachment.tokens for attachment in self.attached))
+
+    def suggestions(self, text: str) -> Iterable[Suggestion]:
+        """Completions for the text before the cursor."""
+        return commands.suggestions(self, text)

@@ -18,6 +18,7 @@ from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.memory.contract import Dtype
+from specmemo_chat.memory.measured import Measurements, runtime_key
 from specmemo_chat.memory.plan import Outcome, refusal, solve
 from specmemo_chat.memory.wishes import Wishes, auto_dtype, compute_dtype
 from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
@@ -40,7 +41,9 @@ class Situation:
     trust_remote_code: bool
 
     def solve(self, spec: ModelSpec) -> Outcome:
-        return solve(spec, self.device, self.profile, self.wishes)
+        head, place = self.wishes.head, platformdirs.user_cache_path(APP, appauthor=False)
+        key = runtime_key(self.device, spec, self.wishes.tp, head.kind if head is not None else None)
+        return solve(spec, self.device, self.profile, self.wishes, measured_runtime=Measurements(place).runtime(key))
 
     def fits(self, entry: CatalogEntry) -> bool:
         """A catalog model fits here with the same wishes; a context that it does not have is cut to what it has."""
@@ -69,6 +72,7 @@ def check_flags(choice: ModelChoice) -> Wishes:
         draft=choice.draft,
         rows=choice.rows,
         tp=choice.gpus,
+        nodes=choice.nnodes,
     )
 
 

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable, Iterable, Iterator
 from types import FrameType
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as ProgressBar
 
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.text import safe
+from specmemo_chat.cli.reasoning import ReasoningSplitter, split_reasoning
+from specmemo_chat.cli.reply_view import LiveReply, RenderedReply, ReplySink, reply_sink
 from specmemo_chat.events import Event, Note, Progress, ReplyEnd, Text
 
 STAGES = {"download": "downloading", "load": "loading the model", "prefill": "reading", "rehearsal": "rehearsing"}
+# A stage that is over sooner gets no bar: it would only flicker.
+BAR_AFTER_S = 0.4
 
 
 @contextlib.contextmanager
 def interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
-    """While inside, the first Ctrl-C calls `interrupt`; the second one raises KeyboardInterrupt."""
+    """While inside, the first Ctrl-C calls `interrupt`; the second one raises KeyboardInterrupt. A request to end the
+    process raises SystemExit, so that the terminal is left in order."""
     pressed = False
 
     def handle(_signum: int, _frame: FrameType | None) -> None:
@@ -31,74 +37,143 @@ def interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
         # Not in the handler itself: it may have interrupted a send that holds the link's lock.
         threading.Thread(target=interrupt, daemon=True).start()
 
-    previous = signal.signal(signal.SIGINT, handle)
+    def end(signum: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + signum)
+
+    with contextlib.ExitStack() as stack:
+        for signum, handler in ((signal.SIGINT, handle), (signal.SIGTERM, end), (signal.SIGHUP, end)):
+            stack.callback(signal.signal, signum, signal.signal(signum, handler))
+        yield
+
+
+@contextlib.contextmanager
+def suspension(sink: ReplySink) -> Iterator[None]:
+    """While inside, Ctrl-Z leaves the shell a terminal in order, and the reply goes on below when it comes back."""
+    if not isinstance(sink, LiveReply):
+        yield
+        return
+
+    def handle(signum: int, _frame: FrameType | None) -> None:
+        sink.suspend()
+        signal.signal(signum, signal.SIG_DFL)
+        os.kill(os.getpid(), signum)
+        # Here again after `fg`.
+        signal.signal(signum, handle)
+        sink.resume()
+
+    before = signal.signal(signal.SIGTSTP, handle)
     try:
         yield
     finally:
-        signal.signal(signal.SIGINT, previous)
+        signal.signal(signal.SIGTSTP, before)
 
 
 class ReplyView:
-    """Consumes a reply's events. `show_accepted` colours the text that came from accepted draft tokens."""
+    """Consumes a reply's events. `show_accepted` colours the text that came from accepted draft tokens.
 
-    def __init__(self, screen: Screen, *, show_accepted: bool = False, show_text: bool = True) -> None:
+    `reasoning_open` is asked when the first text comes: whether the prompt opened a reasoning block, so that the reply
+    begins inside it (`Ready.reasoning_open`). `before`: the text of the reply so far, where it goes on.
+    """
+
+    def __init__(
+        self,
+        screen: Screen,
+        *,
+        show_accepted: bool = False,
+        show_text: bool = True,
+        reasoning_open: Callable[[], bool] = lambda: False,
+        before: str = "",
+    ) -> None:
         self._screen = screen
-        self._show_accepted = show_accepted and screen.color
+        self._show_accepted = show_accepted
         self._show_text = show_text
+        self._reasoning_open = reasoning_open
+        self._before = before
+        self._splitter: ReasoningSplitter | None = None
+        self._answered = self._reasoned = False
         self._bar: ProgressBar | None = None
+        self._stage = ""
+        self._stage_began = 0.0
 
     def run(self, events: Iterator[Event], interrupt: Callable[[], None]) -> ReplyEnd:
         """Show everything and return the end. Raises what the events raise; the terminal is left in order."""
         end: ReplyEnd | None = None
-        column_open = False
-        try:
-            with interrupts(interrupt):
-                for event in events:
-                    if isinstance(event, Progress):
-                        self._progress(event)
-                        continue
-                    self._close_bar()
-                    if isinstance(event, Text) and self._show_text:
-                        column_open = True
-                        self._text(event)
-                    elif isinstance(event, Note):
-                        self._screen.note(event.text)
-                    elif isinstance(event, ReplyEnd):
-                        end = event
-        finally:
-            self._close_bar()
-            if column_open:
-                self._screen.write("\n")
+        sink = reply_sink(self._screen, show_text=self._show_text, show_accepted=self._show_accepted)
+        with interrupts(interrupt):
+            try:
+                with suspension(sink):
+                    for event in events:
+                        if isinstance(event, Progress):
+                            self._progress(event)
+                            continue
+                        self._close_bar()
+                        if isinstance(event, Text):
+                            self._text(sink, self._split(event.text), event.from_draft)
+                        elif isinstance(event, Note):
+                            sink.note(event.text)
+                        elif isinstance(event, ReplyEnd):
+                            end = event
+                    if self._splitter is not None:
+                        self._text(sink, self._splitter.flush(), False)
+            finally:
+                self._close_bar()
+                sink.close()
         if end is None:
             raise AssertionError("a reply always ends with ReplyEnd")
+        if self._reasoned and not self._answered:
+            self._screen.note("the reply ended inside the model's reasoning: there is no answer yet")
         return end
 
-    def _text(self, event: Text) -> None:
-        if self._show_accepted and event.from_draft:
-            self._screen.out.print(safe(event.text), style="green", end="", markup=False)
-        else:
-            self._screen.write(event.text)
+    def _split(self, text: str) -> list[tuple[str, bool]]:
+        """The pieces of answer and reasoning that are certain with this text."""
+        if self._splitter is None:
+            self._splitter = ReasoningSplitter(opened=self._reasoning_open())
+            if self._before:
+                self._splitter.feed(self._before)
+        return self._splitter.feed(text)
+
+    def _text(self, sink: ReplySink, pieces: Iterable[tuple[str, bool]], accepted: bool) -> None:
+        for text, reasoning in pieces:
+            self._reasoned |= reasoning
+            self._answered |= not reasoning
+            sink.text(text, accepted=accepted, reasoning=reasoning)
 
     def _progress(self, event: Progress) -> None:
-        """A bar on stderr, only in a terminal and only where a total is known or the stage is long."""
-        if self._screen.quiet or not self._screen.err.is_terminal:
+        """A bar on stderr, only in a terminal and only for a stage that takes a while."""
+        if self._screen.quiet or not self._screen.err.is_terminal or self._answered or self._reasoned:
             return
+        now = time.monotonic()
+        if event.stage != self._stage:
+            self._stage, self._stage_began = event.stage, now
+        if self._bar is None and now - self._stage_began < BAR_AFTER_S:
+            return
+        name = STAGES.get(event.stage, event.stage)
         if self._bar is None:
             self._bar = ProgressBar(
-                TextColumn("{task.description}"),
+                TextColumn("{task.description}", markup=False),
                 BarColumn(),
                 TimeRemainingColumn(),
                 console=self._screen.err,
                 transient=True,
             )
             self._bar.start()
-            self._bar.add_task(STAGES.get(event.stage, event.stage), total=event.total or None)
-        task = self._bar.tasks[0]
-        self._bar.update(
-            task.id, description=STAGES.get(event.stage, event.stage), completed=event.done, total=event.total or None
-        )
+            self._bar.add_task(name, total=event.total or None)
+        self._bar.update(self._bar.tasks[0].id, description=name, completed=event.done, total=event.total or None)
 
     def _close_bar(self) -> None:
+        self._stage = ""
         if self._bar is not None:
             self._bar.stop()
             self._bar = None
+
+
+def print_markdown(screen: Screen, text: str) -> None:
+    """A complete text that was a reply once, as replies are shown on this screen, without its reasoning."""
+    answer = split_reasoning(text)[1]
+    sink: ReplySink
+    if screen.markdown and (screen.moves_cursor or screen.color):
+        sink = RenderedReply(screen)
+    else:
+        sink = reply_sink(screen, show_text=True, show_accepted=False)
+    sink.text(answer, accepted=False, reasoning=False)
+    sink.close()

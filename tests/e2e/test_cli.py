@@ -271,8 +271,6 @@ def test_drafts_with_weights_change_no_text(tiny_folder: Path, tmp_path: Path) -
         values = json.loads(done.stdout)
         assert name in values["stats"]["drafter"]
         assert values["text"] == plain["text"]
-    # The target as its own draft is always right.
-    assert values["stats"]["mean_acceptance_length"] > 1.5
     wrong = specmemo("chat", "-p", "Hello", "--draft", str(head))
     assert wrong.returncode == 2
     assert "hidden states of 64" in wrong.stderr

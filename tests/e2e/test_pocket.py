@@ -48,9 +48,14 @@ def prompts() -> list[list[int]]:
     return rendered
 
 
-def test_greedy_text_is_that_of_generate(pocket: Target, prompts: list[list[int]]) -> None:
+# All 100 are run under the marker.
+counts = pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.stress)])
+
+
+@counts
+def test_greedy_text_is_that_of_generate(pocket: Target, prompts: list[list[int]], count: int) -> None:
     plain = LlamaForCausalLM.from_pretrained(POCKET, dtype=torch.float32)
-    for prompt in prompts:
+    for prompt in prompts[:count]:
         expected = plain.generate(
             torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=24, do_sample=False
         )[0, len(prompt) :].tolist()
@@ -58,9 +63,10 @@ def test_greedy_text_is_that_of_generate(pocket: Target, prompts: list[list[int]
         assert generate(pocket, prompt, GREEDY, NgramDrafter()) == expected
 
 
-def test_sampled_text_is_that_of_plain_sampling(pocket: Target, prompts: list[list[int]]) -> None:
+@counts
+def test_sampled_text_is_that_of_plain_sampling(pocket: Target, prompts: list[list[int]], count: int) -> None:
     different = 0
-    for seed, prompt in enumerate(prompts):
+    for seed, prompt in enumerate(prompts[:count]):
         settings = replace(SAMPLED[seed % len(SAMPLED)], seed=seed)
         plain = generate(pocket, prompt, settings)
         assert generate(pocket, prompt, settings, NgramDrafter()) == plain

@@ -1,4 +1,4 @@
-"""The REPL in a real terminal."""
+"""The REPL with a real model in a real terminal: what only a model's own side can show."""
 
 from __future__ import annotations
 
@@ -11,77 +11,69 @@ from tests.terminal import Terminal
 
 
 @pytest.fixture
-def repl(tiny_folder: Path) -> Iterator[Terminal]:
-    terminal = Terminal("chat", "--model", str(tiny_folder), "-n", "12")
-    terminal.wait("/help lists the commands")
+def repl(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    terminal = Terminal("chat", "--model", str(tiny_folder), "-n", "12", "--ctx-size", "1024", columns=160, rows=60)
+    terminal.wait_prompt()
     yield terminal
     terminal.close()
 
 
-def test_a_chat_from_start_to_end(repl: Terminal) -> None:
+def test_a_chat_from_start_to_end(repl: Terminal, tmp_path: Path) -> None:
+    notes = tmp_path / "notes.txt"
+    notes.write_text("the quick brown fox\n" * 20)
+    (tmp_path / "book.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 400)
+    (tmp_path / "chapter.txt").write_text("the quick brown fox jumps over the lazy dog\n" * 62)
     for line, answer in [
         ("Hello there", "length limit"),
         ("/stats", "last reply: 12 tokens"),
+        ("/continue", "length limit"),
+        ("/stats", "last reply: 12 tokens"),
         ("/compare", "the texts are identical"),
-        ("/undo", "taken back: Hello there"),
-        ("/nonsense", "no command /nonsense"),
-        ("/set temperature hot", "needs a number"),
-        ("/set max_new_tokens 3", "max_new_tokens = 3"),
-        ("/system Be brief.", "system prompt set"),
-        ("/show", "max_new_tokens   3"),
+        (f"/read {notes}", "notes.txt: "),
+        ("What is this?", "length limit"),
+        ("/context", "What is this? (+ notes.txt)"),
+        (f"/read {tmp_path / 'book.txt'}", "the context of 1024 holds 1012 beside a reply"),
+        ("/undo 2", "taken back: Hello there"),
+        ("/set temperature 1", "temperature = 1.0"),
+        ("And now?", "length limit"),
+        ("/regen same", "length limit"),
     ]:
-        repl.enter(line)
-        repl.wait(answer)
-    repl.enter("/bye")
-    assert repl.exit_status() == 0
+        before = repl.transcript.count(answer)
+        repl.ask(line)
+        assert repl.transcript.count(answer) > before, f"{line}: {answer!r} is not in\n{repl.text}"
+    # What would overfill the context is asked for first.
+    question = "old turns will be dropped. Read it? [y/N]"
+    for asked, (answer, attached) in enumerate((("n", False), ("y", True)), start=1):
+        repl.enter(f"/read {tmp_path / 'chapter.txt'}")
+        repl.until(lambda asked=asked: repl.transcript.count(question) == asked)
+        repl.enter(answer)
+        repl.wait_prompt()
+        assert ("tokens of files" in repl.lines[-1]) == attached
+    replies = [line for line in repl.transcript.splitlines() if line]
+    regenerated = replies.index("> /regen same")
+    first = replies.index("> And now?")
+    assert replies[first + 1] == replies[regenerated + 1]
 
 
-def test_control_c_stops_a_reply_and_the_chat_goes_on(repl: Terminal) -> None:
-    repl.enter("/set max_new_tokens 3500")
+def test_control_c_stops_a_reply_and_typing_ahead_is_kept(repl: Terminal) -> None:
+    repl.ask("/set max_new_tokens 900")
     repl.enter("Tell me everything")
     repl.wait("> Tell me everything")
     shown = len(repl.lines)
     repl.until(lambda: len(repl.lines) > shown + 3)
     repl.send("\x03")
     repl.wait("interrupted; what was shown is kept", timeout=10)
-    repl.enter("/stats")
-    repl.wait(", 1 turn")
-    repl.send("\x04")
-    assert repl.exit_status() == 0
-
-
-def test_what_is_typed_while_a_reply_streams_is_the_next_message(repl: Terminal) -> None:
-    repl.enter("/set max_new_tokens 600")
-    repl.enter("Tell me everything")
+    repl.ask("/set max_new_tokens 60")
+    repl.enter("Once more")
     repl.enter("/set max_new_tokens 5")
     repl.enter("And then?")
     repl.wait("> And then?")
-    repl.enter("/stats")
-    repl.wait("last reply: 5 tokens")
+    repl.wait_prompt()
+    repl.ask("/stats")
+    assert "last reply: 5 tokens" in repl.text
+    assert ", 3 turns" in repl.text
     # Ctrl-D while nothing is read leaves as well.
     repl.enter("/regen")
     repl.send("\x04")
     assert repl.exit_status() == 0
-
-
-def test_control_c_twice_leaves(repl: Terminal) -> None:
-    repl.send("half a message")
-    repl.send("\x03")
-    repl.read(0.3)
-    repl.send("\x03")
-    repl.read(0.3)
-    repl.send("\x03")
-    assert repl.exit_status() == 0
-
-
-def test_a_narrow_terminal_without_colours(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NO_COLOR", "1")
-    terminal = Terminal("chat", "--model", str(tiny_folder), "-n", "12", columns=40, rows=20)
-    try:
-        terminal.wait("/help lists the commands")
-        terminal.enter("Hello there")
-        terminal.wait("length limit")
-        terminal.enter("/bye")
-        assert terminal.exit_status() == 0
-    finally:
-        terminal.close()

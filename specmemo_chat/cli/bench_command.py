@@ -1,0 +1,188 @@
+"""`specmemo bench`: its flags."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperCommand
+
+from specmemo_chat.cli import options
+from specmemo_chat.cli.console import Screen
+
+BENCH_PANEL = "What is measured"
+INTERRUPTED = 130
+STDOUT = "-"
+
+
+class BenchCommand(TyperCommand):
+    """Lets `--json` stand without a value: then the object goes to standard output."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        given = []
+        for index, argument in enumerate(args):
+            given.append(argument)
+            following = args[index + 1] if index + 1 < len(args) else "--"
+            if argument == "--json" and following.startswith("-") and following != STDOUT:
+                given.append(STDOUT)
+        return super().parse_args(ctx, given)
+
+
+Prompts = Annotated[
+    str,
+    typer.Option(
+        "--prompts",
+        metavar="FILE",
+        help="JSONL with turns (MT-Bench's question.jsonl), prompts or messages; or `pocket` (ours, for the bundled "
+        "model), or `random` (chosen against speculation).",
+        rich_help_panel=BENCH_PANEL,
+    ),
+]
+Methods = Annotated[
+    str | None,
+    typer.Option(
+        "--methods",
+        metavar="LIST",
+        help="Of plain, ngram, eagle, chain, adaptive, transformers, transformers-prompt-lookup, "
+        "transformers-assisted; with commas between them. All that can run where it is left out (none beside --memory "
+        "or --sweep).",
+        rich_help_panel=BENCH_PANEL,
+    ),
+]
+Memory = Annotated[
+    bool,
+    typer.Option("--memory", help="Generation memory against three baselines.", rich_help_panel=BENCH_PANEL),
+]
+Sweep = Annotated[
+    bool,
+    typer.Option(
+        "--sweep", help="Every fixed tree against the controller, and the time of a step.", rich_help_panel=BENCH_PANEL
+    ),
+]
+Pairs = Annotated[
+    int, typer.Option("--pairs", min=1, help="Replies to compare, of each method.", rich_help_panel=BENCH_PANEL)
+]
+Threads = Annotated[
+    int,
+    typer.Option(
+        "--threads",
+        min=0,
+        help="Threads to compute with; 0: as in a chat.",
+        envvar="SPECMEMO_THREADS",
+        rich_help_panel=BENCH_PANEL,
+    ),
+]
+Assistant = Annotated[
+    str | None,
+    typer.Option(
+        "--assistant",
+        help="The smaller model for transformers' assisted generation.",
+        rich_help_panel=BENCH_PANEL,
+    ),
+]
+Shape = Annotated[
+    str | None,
+    typer.Option(
+        "--shape",
+        help="1.1b, 7b, an alias or a config.json in place of a model: random weights, acceptance replayed.",
+        rich_help_panel=BENCH_PANEL,
+    ),
+]
+Acceptance = Annotated[
+    str | None,
+    typer.Option(
+        "--acceptance",
+        metavar="eagle|eagle3|P,P,...",
+        help="For replays: published figures, or by depth how often the head's first choice is right.",
+        rich_help_panel=BENCH_PANEL,
+    ),
+]
+NewTokens = Annotated[
+    int,
+    typer.Option(
+        "--max-new-tokens",
+        "-n",
+        min=0,
+        help="Of each reply. 0: as many as the context holds.",
+        rich_help_panel=BENCH_PANEL,
+    ),
+]
+JsonFile = Annotated[
+    str | None,
+    typer.Option(
+        "--json",
+        metavar="[FILE]",
+        help="The result as JSON: into FILE beside the table, or without FILE on stdout in its place.",
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]
+Plot = Annotated[
+    Path | None,
+    typer.Option(
+        "--plot", metavar="FILE", help="The result as a picture (.png, .svg, .pdf).",
+        rich_help_panel=options.OUTPUT_PANEL,
+    ),
+]  # fmt: skip
+
+
+def bench(
+    prompts: Prompts = "pocket",
+    methods: Methods = None,
+    memory: Memory = False,
+    sweep: Sweep = False,
+    pairs: Pairs = 100,
+    max_new_tokens: NewTokens = 256,
+    threads: Threads = 0,
+    assistant: Assistant = None,
+    shape: Shape = None,
+    acceptance: Acceptance = None,
+    model: options.Model = "pocket",
+    draft: options.Draft = "auto",
+    max_memory: options.MaxMemory = None,
+    ctx_size: options.ContextSize = None,
+    profile: options.ProfileName = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = options.Precision.auto,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = 0,
+    top_p: options.TopP = 1.0,
+    min_p: options.MinP = 0.0,
+    repeat_penalty: options.RepeatPenalty = 1.0,
+    seed: options.Seed = None,
+    system: options.System = None,
+    chat_template: options.ChatTemplate = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+    offline: options.Offline = False,
+    json: JsonFile = None,
+    plot: Plot = None,
+    color: options.ColorWhen = options.Color.auto,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Measure speculation here: methods in turns on the same prompts, weights and seed."""
+    screen = Screen(color.value, quiet=quiet)
+    choice = options.ModelChoice(
+        model=model,
+        draft=draft,
+        max_memory=max_memory,
+        ctx_size=ctx_size,
+        profile=profile,
+        device=device,
+        dtype=dtype.value,
+        system=system,
+        chat_template=chat_template,
+        trust_remote_code=trust_remote_code,
+        offline=offline,
+    )
+    sampling = options.SamplingChoice(temperature, top_k, top_p, min_p, repeat_penalty, seed or 0, max_new_tokens, ())
+    from specmemo_chat.cli.bench_job import BenchChoice, make_job
+    from specmemo_chat.cli.bench_output import check_outputs, show
+    from specmemo_chat.cli.bench_run import run_job
+
+    check_outputs(json, plot)
+    wanted = BenchChoice(prompts, methods, memory, sweep, pairs, threads, assistant, shape, acceptance)
+    result = run_job(make_job(wanted, choice, sampling, screen), screen, debug=debug)
+    show(result, screen, json, plot)
+    sys.exit(INTERRUPTED if result["interrupted"] else 0)

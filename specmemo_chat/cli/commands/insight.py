@@ -1,0 +1,148 @@
+"""What memory, context and speculation do: /memory, /context, /stats, /compare."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from rich.text import Text
+
+from specmemo_chat.cli.attachments import gist
+from specmemo_chat.cli.commands.registry import command
+from specmemo_chat.cli.gauge import bar_cells, gauge
+from specmemo_chat.cli.plan_render import TERMS, bar
+from specmemo_chat.errors import UsageError
+from specmemo_chat.sizes import format_size
+
+if TYPE_CHECKING:
+    from specmemo_chat.cli.repl import Repl
+
+# /context lists so many turns, the newest; the rest is summed up.
+LISTED_TURNS = 12
+
+
+@command("memory", "/memory", "Where the memory goes: planned against measured, the peak, the cap")
+def _memory(repl: Repl, _argument: str) -> None:
+    plan, memory = repl.plan, repl.client.inspect(repl.settings)["memory"]
+    repl.say(f"  {'':<20} {'planned':>11}")
+    for name, size in plan.terms.items():
+        if size:
+            letter, label, color = TERMS[name]
+            repl.say(Text.assemble(f"  {label:<20}", (letter, color), f"{format_size(size):>11}"))
+    repl.say("")
+    repl.say(f"  {'':<18} {'planned':>9} {'measured':>9}")
+    planned, generation = memory["planned_generation_bytes"], memory["generation_bytes"]
+    repl.say(f"  {'for generation':<18} {_short(planned):>9} {_short(generation):>9}")
+    repl.say(f"  {'at the peak':<18} {_short(plan.total_bytes):>9} {_short(memory['peak_bytes']):>9}")
+    repl.say(f"  {'now':<18} {'':>9} {_short(memory['rss_bytes']):>9}")
+    repl.say(f"  {'cap':<18} {_short(plan.cap_bytes):>9}")
+    repl.say("")
+    cells = bar_cells(repl.width, 19)
+    repl.say(Text("  plan ") + bar(plan.terms, plan.total_bytes, cells)[2:] + Text(" 100 %"))
+    for label, size in (("now", memory["rss_bytes"]), ("peak", memory["peak_bytes"])):
+        share = size / plan.total_bytes if plan.total_bytes else 0.0
+        repl.say(f"  {label:<4} {gauge(size, plan.total_bytes, cells)} {share:.0%} of it".replace("%", " %"))
+    share = f"{plan.total_bytes / plan.cap_bytes:.1%}".replace("%", " %") if plan.cap_bytes else "?"
+    repl.say(f"  cap  {gauge(plan.total_bytes, plan.cap_bytes, cells)} {share}")
+    over = memory["peak_bytes"] - plan.total_bytes
+    if over > 0:
+        repl.say(f"  the peak is {format_size(over)} above the plan")
+
+
+def _short(size: int) -> str:
+    return format_size(size)
+
+
+@command("context", "/context", "What fills the context, and what will be dropped when it is full")
+def _context(repl: Repl, _argument: str) -> None:
+    report = repl.client.inspect(repl.settings)
+    sizes: list[int] = report["turn_tokens"]
+    total, used, room = report["context_tokens"], sum(sizes), report["reply_room"]
+    share = f"{used / total:.0%}".replace("%", " %")
+    repl.say(f"  {gauge(used, total, bar_cells(repl.width, 10))} {share}")
+    repl.say(f"  {used} of {total} tokens, {room} are kept free for a reply")
+    turns, gone = repl.client.turns, len(repl.client.turns) - len(sizes)
+    first = max(0, len(turns) - LISTED_TURNS)
+    if first:
+        older = sum(sizes[: max(0, first - gone)])
+        repl.say(f"  turns 1 to {first}: {older} tokens" + (f", {min(gone, first)} of them dropped" if gone else ""))
+    drop = report["next_drop"]
+    for number, turn in enumerate(turns[first:], start=first + 1):
+        at = number - 1 - gone
+        state = "dropped" if at < 0 else f"{sizes[at]:>5}" + (" -" if at < drop else "  ")
+        line = f"  {number:>3} {state:>7}  "
+        repl.say(line + gist(turn.user)[: max(10, repl.width - len(line) - 1)])
+    free = total - room - used
+    if drop and free > 0:
+        repl.say(f"  after {free} more tokens the turns marked - are dropped ({sum(sizes[:drop])} tokens)")
+    elif drop:
+        repl.say(f"  the next message drops the turns marked - ({sum(sizes[:drop])} tokens)")
+    else:
+        repl.say(f"  nothing is dropped in the next {max(0, free)} tokens")
+
+
+@command("stats", "/stats", "What the last reply cost and what speculation did")
+def _stats(repl: Repl, _argument: str) -> None:
+    if repl.last_end is not None:
+        stats = repl.last_end.stats
+        repl.say(
+            f"  last reply: {stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, "
+            f"first after {stats.ttft_s:.2f} s"
+        )
+        repl.say(
+            f"  {stats.steps} steps, acceptance length {stats.mean_acceptance_length:.2f} ({stats.drafter}), "
+            f"seed {stats.seed}"
+        )
+        repl.say(f"  prompt: {stats.prompt_tokens} tokens, {stats.reused_tokens} of them reused")
+    report = repl.client.inspect(repl.settings)
+    count = len(repl.client.turns)
+    repl.say(
+        f"  context: {report['used_tokens']} of {report['context_tokens']} tokens, "
+        f"{count} turn{'' if count == 1 else 's'}"
+    )
+    memory = report["memory"]
+    repl.say(
+        f"  memory: {format_size(memory['peak_bytes'])} at its peak, planned {format_size(memory['planned_bytes'])}, "
+        f"cap {format_size(memory['cap_bytes'])}"
+    )
+    _speculation(repl, report.get("speculation", {}))
+
+
+def _speculation(repl: Repl, report: dict[str, Any]) -> None:
+    steps: dict[str, int] = report.get("steps", {})
+    seconds: dict[str, float] = report.get("seconds", {})
+    for nodes, count in steps.items():
+        kind = "plain" if nodes == "1" else f"{nodes} nodes"
+        repl.say(f"  {kind:>9}: {count:5} steps of {1000 * seconds.get(nodes, 0.0):.1f} ms")
+    if "draft_seconds" in report:
+        repl.say(f"   drafting: {1000 * report['draft_seconds']:.2f} ms a step")
+    if report.get("depths"):
+        shares = [f"{depth['depth']}: {100 * depth['accepted'] / depth['tried']:.0f} %" for depth in report["depths"]]
+        repl.say(f"   accepted: at depth {', '.join(shares)}")
+    spent: dict[str, float] = report.get("time", {})
+    total = sum(spent.values())
+    if total:
+        parts = [f"{100 * part / total:.0f} % {name}" for name, part in spent.items()]
+        repl.say(f"       time: {', '.join(parts)}")
+    if report.get("speedup") and report.get("depths"):
+        plain = 1000 * report["plain_step_seconds"]
+        repl.say(f"    speedup: {report['speedup']:.2f}x against plain steps of {plain:.1f} ms, as measured")
+
+
+@command("compare", "/compare", "Make the last reply with and without a draft: both times, and whether they are equal")
+def _compare(repl: Repl, _argument: str) -> None:
+    if not repl.client.turns:
+        raise UsageError("there is no reply to compare", "send a message first")
+    with repl.busy("answering twice: with a draft, then without"):
+        result = repl.client.compare(repl.settings)
+    for name in ("speculative", "plain"):
+        stats = result[name]["stats"]
+        repl.say(
+            f"  {name:<12}{stats['decode_s']:6.2f} s {stats['tokens_per_second']:7.1f} tokens/s  "
+            f"{stats['new_tokens']} tokens in {stats['steps']} steps"
+        )
+    plain, speculative = result["plain"]["stats"]["decode_s"], result["speculative"]["stats"]["decode_s"]
+    equal = "identical" if result["identical"] else "DIFFERENT"
+    if speculative > 0 and plain > 0:
+        repl.say(f"  {plain / speculative:.2f}x; the texts are {equal}")
+    else:
+        repl.say(f"  too short to time; the texts are {equal}")

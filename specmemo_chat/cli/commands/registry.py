@@ -1,0 +1,114 @@
+"""The table of slash commands: names, one line of help, completion, and how a typed line finds its function."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from specmemo_chat.cli.text import safe_line
+from specmemo_chat.errors import UsageError
+
+if TYPE_CHECKING:
+    from specmemo_chat.cli.repl import Repl
+
+
+@dataclass(frozen=True)
+class Suggestion:
+    """A completion: `text` takes the place of the last `replaces` characters before the cursor; `meta` explains it."""
+
+    text: str
+    replaces: int = 0
+    meta: str = ""
+
+
+Action = Callable[["Repl", str], None]
+Completion = Callable[["Repl", str], Iterable[Suggestion]]
+
+
+@dataclass(frozen=True)
+class Command:
+    """One slash command. `complete` suggests for what is typed after the name. `needs_model` False: it is carried out
+    while the model still loads."""
+
+    name: str
+    usage: str
+    help: str
+    action: Action
+    complete: Completion
+    needs_model: bool
+
+
+class Leave(Exception):
+    """Raised by /bye."""
+
+
+COMMANDS: dict[str, Command] = {}
+ALIASES = {"?": "help", "exit": "bye", "quit": "bye"}
+
+
+def nothing(_repl: Repl, _argument: str) -> Iterable[Suggestion]:
+    """Completes no argument."""
+    return ()
+
+
+def command(
+    name: str, usage: str, help: str, complete: Completion = nothing, *, needs_model: bool = True
+) -> Callable[[Action], Action]:
+    """Enter the decorated function into the table; it gets the REPL and what was typed after the name."""
+
+    def register(action: Action) -> Action:
+        COMMANDS[name] = Command(name, usage, help, action, complete, needs_model)
+        return action
+
+    return register
+
+
+def find(line: str) -> tuple[Command, str]:
+    """The command that `line` (it starts with a slash) names, and its argument. Raises UsageError where there is
+    none."""
+    name, _, argument = line[1:].strip().partition(" ")
+    head, newline, rest = name.partition("\n")
+    if newline:
+        name, argument = head, f"{rest} {argument}"
+    known = COMMANDS.get(ALIASES.get(name, name))
+    if known is not None:
+        return known, argument.strip()
+    near = [entry for entry in COMMANDS if name and entry.startswith(name[:2])]
+    near = near or difflib.get_close_matches(name, COMMANDS, n=2)
+    hint = f"did you mean {' or '.join(f'/{entry}' for entry in near)}? " if near else ""
+    raise UsageError(
+        f"there is no command /{safe_line(name)[:40]}",
+        f"{hint}/help lists the commands; a message may begin with a blank and a slash",
+    )
+
+
+def matching(word: str, options: Mapping[str, str] | Iterable[str]) -> Iterator[Suggestion]:
+    """The options that begin with `word`; a mapping gives each its explanation."""
+    for option in options:
+        if option.startswith(word):
+            meta = options[option] if isinstance(options, Mapping) else ""
+            yield Suggestion(option, len(word), meta)
+
+
+def one_of(options: Mapping[str, str] | Iterable[str]) -> Completion:
+    """Completes the first word of the argument."""
+
+    def complete(_repl: Repl, argument: str) -> Iterable[Suggestion]:
+        return () if " " in argument else matching(argument, options)
+
+    return complete
+
+
+def suggestions(repl: Repl, text: str) -> Iterable[Suggestion]:
+    """Completions for a line up to the cursor: command names, then what the command suggests."""
+    if not text.startswith("/") or "\n" in text:
+        return
+    name, space, argument = text[1:].partition(" ")
+    if not space:
+        yield from matching(name, {entry.name: entry.help for entry in COMMANDS.values()})
+        return
+    known = COMMANDS.get(ALIASES.get(name, name))
+    if known is not None:
+        yield from known.complete(repl, argument.lstrip())

@@ -1,0 +1,77 @@
+"""What the shell completes: models, drafts, profiles, conversations. A completion that fails is empty."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+
+def models(incomplete: str) -> list[tuple[str, str]]:
+    """Catalog names and what is cached. Folders are the shell's own business."""
+    return _beginning(incomplete, _models())
+
+
+def drafts(incomplete: str) -> list[tuple[str, str]]:
+    """The words that --draft knows, and the published heads of the catalog."""
+    return _beginning(incomplete, _drafts())
+
+
+def profiles(incomplete: str) -> list[tuple[str, str]]:
+    """Shipped profiles and the user's own."""
+    return _beginning(incomplete, _profiles())
+
+
+def sessions(incomplete: str) -> list[tuple[str, str]]:
+    """Stored conversations: names, else numbers."""
+    return _beginning(incomplete, _sessions())
+
+
+def _beginning(incomplete: str, pairs: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
+    found: list[tuple[str, str]] = []
+    # Whatever is wrong with a file is said by the commands, not in the middle of a command line.
+    with contextlib.suppress(Exception):
+        found += (pair for pair in pairs if pair[0].startswith(incomplete))
+    return found
+
+
+def _models() -> Iterator[tuple[str, str]]:
+    from specmemo_chat.catalog.aliases import load_catalog
+    from specmemo_chat.catalog.cache import cached_repositories
+
+    catalog = load_catalog()
+    for entry in catalog.values():
+        yield entry.name, f"{entry.licence}{', gated' if entry.gated else ''}"
+    known = {entry.hub_id for entry in catalog.values()}
+    for hub_id in cached_repositories():
+        if hub_id not in known:
+            yield hub_id, "downloaded"
+
+
+def _drafts() -> Iterator[tuple[str, str]]:
+    from specmemo_chat.catalog.aliases import load_catalog
+
+    yield "auto", "what the plan finds best"
+    yield "none", "plain decoding"
+    yield "ngram", "from the conversation's own text"
+    for entry in load_catalog().values():
+        if entry.draft:
+            yield entry.draft, f"for {entry.name}"
+
+
+def _profiles() -> Iterator[tuple[str, str]]:
+    from specmemo_chat.cli.configuration import folder
+    from specmemo_chat.profiles import load_profiles
+
+    for profile in load_profiles(folder() / "profiles").values():
+        yield profile.name, profile.summary
+
+
+def _sessions() -> Iterator[tuple[str, str]]:
+    from specmemo_chat.cli.saving import existing_store
+    from specmemo_chat.cli.text import safe_line
+
+    store = existing_store()
+    if store is not None:
+        with store:
+            for session in store.sessions(50):
+                yield safe_line(session.label), safe_line(session.title)

@@ -1,0 +1,209 @@
+"""config.toml: every flag that has an environment variable SPECMEMO_X may have a key `x` there, with its value as TOML.
+
+The flags themselves are the schema: names, types and ranges are read off their declarations. The values become the
+commands' defaults, so that the order flag > environment > config.toml > built-in default is the command line's own.
+"""
+
+from __future__ import annotations
+
+import difflib
+import inspect
+import os
+import re
+import tomllib
+import typing
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Any
+
+from typer.models import OptionInfo
+
+from specmemo_chat.errors import UsageError
+from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.sizes import parse_size
+
+PREFIX = "SPECMEMO_"
+FILE_NAME = "config.toml"
+
+Command = Callable[..., None]
+
+
+@dataclass(frozen=True)
+class Key:
+    """One key: its type, range (None: open), environment variable, and the flag's default."""
+
+    name: str
+    kind: type
+    variable: str
+    minimum: float | None = None
+    maximum: float | None = None
+    default: Any = None
+
+    @property
+    def expected(self) -> str:
+        """What a value has to be, in words."""
+        if issubclass(self.kind, StrEnum):
+            return "one of " + ", ".join(f'"{member}"' for member in self.kind)
+        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
+        least = f" of {self.minimum:g} or more" if self.minimum is not None else ""
+        return words[self.kind] + least
+
+
+_SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_new_tokens")
+
+
+def _check_meaning(name: str, value: Any) -> None:
+    """What the type alone does not say. Raises UsageError."""
+    if name in _SAMPLING:
+        GenerationSettings(**{name: value})
+    elif name == "max_memory":
+        parse_size(value)
+
+
+def folder() -> Path:
+    """Where platformdirs puts specmemo's configuration."""
+    import platformdirs
+
+    return platformdirs.user_config_path("specmemo", appauthor=False)
+
+
+def config_file() -> Path:
+    """Where config.toml is looked for; it need not exist."""
+    return folder() / FILE_NAME
+
+
+def folders() -> dict[str, Path]:
+    """Everything that specmemo keeps, by kind; the folders need not exist."""
+    import platformdirs
+
+    return {
+        "config": folder(),
+        "data": platformdirs.user_data_path("specmemo", appauthor=False),
+        "state": platformdirs.user_state_path("specmemo", appauthor=False),
+        "cache": platformdirs.user_cache_path("specmemo", appauthor=False),
+    }
+
+
+def keys_of(commands: Iterable[Command]) -> dict[str, Key]:
+    """Every key that one of the commands understands, in the order of their flags."""
+    keys: dict[str, Key] = {}
+    for command in commands:
+        for name, (kind, option, default) in _options(command).items():
+            if isinstance(option.envvar, str) and option.envvar.startswith(PREFIX):
+                keys.setdefault(name, Key(name, kind, option.envvar, option.min, option.max, default))
+    return keys
+
+
+def _options(command: Command) -> dict[str, tuple[type, OptionInfo, Any]]:
+    """Parameter -> (its type without None, its declaration, its default) of a command's options."""
+    found = {}
+    parameters = inspect.signature(command).parameters
+    for name, hint in typing.get_type_hints(command, include_extras=True).items():
+        option = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, OptionInfo)), None)
+        if option is not None:
+            inner = hint.__origin__
+            kinds = [kind for kind in typing.get_args(inner) or (inner,) if kind is not type(None)]
+            found[name] = (kinds[0], option, parameters[name].default)
+    return found
+
+
+def read(path: Path, keys: Mapping[str, Key]) -> dict[str, Any]:
+    """The values of a configuration file; {} where there is none.
+
+    Raises UsageError with file and line for unknown keys, wrong types and values that the flag would refuse.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or "it is not UTF-8"
+        raise UsageError(f"{path} cannot be read: {reason}", "mend the file, or move it away") from error
+    try:
+        values = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(_with_line(path, text, error), "mend that line; see https://toml.io for the format") from error
+    for name, value in values.items():
+        place = f"{path}:{_line(text, name)}"
+        key = keys.get(name)
+        if key is None:
+            near = difflib.get_close_matches(name.replace("-", "_"), keys, n=1)
+            hint = f"did you mean {near[0]}? " if near else ""
+            raise UsageError(f"{place}: {name!r} is not a known key", f"{hint}known are {', '.join(keys)}")
+        _check(place, key, value)
+    return values
+
+
+def _check(place: str, key: Key, value: Any) -> None:
+    if not _fits(key, value):
+        shown = f"a table [{key.name}]" if isinstance(value, dict) else repr(value)
+        raise UsageError(f"{place}: {key.name} is {shown}", f"it must be {key.expected}")
+    try:
+        _check_meaning(key.name, value)
+    except UsageError as error:
+        named = "" if key.name in error.message else f"{key.name}: "
+        raise UsageError(f"{place}: {named}{error.message}", error.remedy) from error
+
+
+def _fits(key: Key, value: Any) -> bool:
+    if issubclass(key.kind, StrEnum):
+        return value in list(key.kind)
+    if key.kind is bool or isinstance(value, bool):
+        return key.kind is bool and isinstance(value, bool)
+    if key.kind in (int, float):
+        if not (isinstance(value, int) or (isinstance(value, float) and key.kind is float)):
+            return False
+        too_small = key.minimum is not None and value < key.minimum
+        return not too_small and (key.maximum is None or value <= key.maximum)
+    return isinstance(value, key.kind)
+
+
+def _line(text: str, name: str) -> int:
+    """The line that a top-level key or table stands in."""
+    pattern = rf"\s*(?:\[\s*)?[\"']?{re.escape(name)}[\"']?\s*[\].=]"
+    return next((number for number, line in enumerate(text.splitlines(), 1) if re.match(pattern, line)), 1)
+
+
+def _with_line(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
+    found = re.search(r"\(at line (\d+), column \d+\)", str(error))
+    line = int(found[1]) if found else text.count("\n") + 1
+    reason = re.sub(r"\s*\(at [^)]*\)", "", str(error))
+    return f"{path}:{line}: {reason[:1].lower()}{reason[1:]}"
+
+
+Tree = Mapping[str, "Command | Mapping[str, Command]"]
+
+
+def defaults_for(values: Mapping[str, Any], commands: Tree) -> dict[str, Any]:
+    """The values as the defaults of commands and groups (click's `default_map`): each command gets what it knows."""
+    return {
+        name: (
+            {key: value for key, value in values.items() if key in _options(command)}
+            if callable(command)
+            else defaults_for(values, command)
+        )
+        for name, command in commands.items()
+    }
+
+
+def unknown_variables(keys: Mapping[str, Key]) -> list[str]:
+    """Environment variables that begin like ours and are none: usually misspelt."""
+    known = {key.variable for key in keys.values()}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+
+
+SOURCES = {"COMMANDLINE": "flag", "ENVIRONMENT": "environment", "DEFAULT_MAP": FILE_NAME}
+
+
+def origins(context: Any) -> dict[str, str]:
+    """Where each parameter of a running command came from: "flag", "environment", "config.toml" or "default".
+
+    `context` is the command's typer.Context.
+    """
+    found = {}
+    for name in context.params:
+        source = context.get_parameter_source(name)
+        found[name] = SOURCES.get(source.name if source is not None else "", "default")
+    return found

@@ -1,0 +1,51 @@
+"""Errors that others word, made safe for a terminal: usage errors repeat what was typed, tracebacks quote texts."""
+
+from __future__ import annotations
+
+import sys
+import threading
+import traceback
+from types import TracebackType
+from typing import Any
+
+from typer.core import TyperGroup
+
+from specmemo_chat.cli.text import safe
+
+
+class SafeGroup(TyperGroup):
+    """A group of commands whose usage errors hold no control characters of the command line."""
+
+    def make_context(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().make_context(*arguments, **options)
+        except Exception as error:
+            _clean(error)
+            raise
+
+    def invoke(self, *arguments: Any, **options: Any) -> Any:
+        try:
+            return super().invoke(*arguments, **options)
+        except Exception as error:
+            _clean(error)
+            raise
+
+
+def _clean(error: Exception) -> None:
+    """Usage errors of typer and of click, whichever this version raises, keep their sentence in `message`."""
+    for name in ("message", "option_name", "param_hint"):
+        value = getattr(error, name, None)
+        if isinstance(value, str):
+            setattr(error, name, safe(value))
+
+
+def print_traceback(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
+    """What Python prints of an error nobody caught."""
+    sys.stderr.write(safe("".join(traceback.format_exception(kind, error, trace))))
+    sys.stderr.flush()
+
+
+def make_crashes_safe() -> None:
+    """From now on tracebacks of this process, its threads included, are printed by `print_traceback`."""
+    sys.excepthook = print_traceback
+    threading.excepthook = lambda crash: print_traceback(crash.exc_type, crash.exc_value, crash.exc_traceback)

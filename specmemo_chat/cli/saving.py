@@ -1,0 +1,134 @@
+"""Which stored conversation a chat goes on with, and what its user hears of saving."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from specmemo_chat.catalog.aliases import find_alias
+from specmemo_chat.cli.text import safe_line
+from specmemo_chat.errors import SessionError, UsageError
+from specmemo_chat.host.client import ChatClient, ShownTurn
+from specmemo_chat.sessions.recorder import Recorder
+from specmemo_chat.sessions.store import FILE_NAME, SessionStore
+from specmemo_chat.sessions.turns import Resumed, SessionInfo
+
+if TYPE_CHECKING:
+    from specmemo_chat.cli.console import Screen
+
+NAME_LENGTH = 64
+LIST = "`specmemo sessions ls` lists the stored ones"
+
+
+def sessions_file() -> Path:
+    """Where conversations are stored; the file need not exist."""
+    import platformdirs
+
+    return platformdirs.user_data_path("specmemo", appauthor=False) / FILE_NAME
+
+
+def open_store() -> SessionStore:
+    """The store, made where there is none. Raises SessionError."""
+    return SessionStore(sessions_file())
+
+
+def existing_store() -> SessionStore | None:
+    """The store, None where nothing was ever stored. Raises SessionError."""
+    try:
+        return open_store() if sessions_file().exists() else None
+    except OSError as error:
+        raise SessionError(f"{sessions_file()} cannot be read ({error.strerror})", "look at its folder") from error
+
+
+def find_conversation(go_on: bool, key: str | None) -> Resumed | None:
+    """The stored conversation that `--continue` or `--session` mean; None where a new one is to be begun.
+
+    Raises UsageError where there is no such conversation, SessionError where the file cannot be read.
+    """
+    if not go_on and key is None:
+        return None
+    if key is not None:
+        check_name(key)
+    store = existing_store()
+    found: SessionInfo | None = None
+    if store is not None:
+        found = store.find(key) if key is not None else next((one for one in store.sessions() if one.stored), None)
+    if found is not None and store is not None:
+        with store:
+            return store.resume(found)
+    if key is None:
+        raise UsageError("there is no stored conversation to continue", "start one: specmemo chat")
+    if go_on or key.isdigit():
+        raise UsageError(f"there is no stored conversation {key!r}", LIST)
+    return None
+
+
+def check_name(name: str) -> None:
+    """Raise UsageError for a name that no conversation can have."""
+    if not name.strip() or name != safe_line(name) or len(name) > NAME_LENGTH or name.startswith("-"):
+        raise UsageError(
+            f"{safe_line(name)[:NAME_LENGTH]!r} cannot be a conversation's name",
+            f"give a name of at most {NAME_LENGTH} visible characters that does not begin with a dash",
+        )
+
+
+def model_name(model: str) -> str:
+    """What to call a model by later, from another folder too."""
+    return str(Path(model).resolve()) if find_alias(model) is None and Path(model).is_dir() else model
+
+
+def keep(client: ChatClient, model: str, name: str | None, resumed: Resumed | None) -> Recorder:
+    """Store the client's conversation from now on, from where `resumed` left off."""
+    recorder = Recorder(open_store, model, name=name)
+    recorder.open()
+    if resumed is not None:
+        recorder.resume(resumed)
+        client.turns = [ShownTurn(turn.user, turn.reply) for turn in resumed.turns]
+    client.keeper = recorder
+    return recorder
+
+
+def welcome_back(resumed: Resumed) -> list[str]:
+    """What a user should know of the conversation that goes on."""
+    session = resumed.session
+    count = f"{len(resumed.turns)} turn{'' if len(resumed.turns) == 1 else 's'}"
+    lines = [f"continuing “{safe_line(session.title)}”: {count}, last used {ago(session.updated)}"]
+    cut = resumed.unfinished
+    if cut is not None and cut.reply:
+        lines.append("the program ended during its last reply: what was stored of it is kept; /regen makes it anew")
+    elif cut is not None:
+        lines.append(f"the program ended before it answered “{safe_line(cut.user)[:60]}”: send it again")
+    return lines
+
+
+def ago(then: float) -> str:
+    """A time as people say it: "5 minutes ago"."""
+    seconds = max(0.0, time.time() - then)
+    for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
+        if seconds >= size:
+            count = int(seconds // size)
+            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+    return "just now"
+
+
+def tell(recorder: Recorder, screen: Screen) -> None:
+    """Say what happened to the record since the last time."""
+    for news in recorder.news():
+        if isinstance(news, SessionError):
+            screen.error(news)
+        else:
+            screen.note(news)
+
+
+def write_new(file: Path, text: str) -> None:
+    """Write a file that must not be there yet. Raises UsageError."""
+    try:
+        with file.expanduser().open("x", encoding="utf-8", errors="replace") as opened:
+            opened.write(text)
+    except FileExistsError:
+        raise UsageError(f"{safe_line(str(file))} is there already", "give another name, or remove it first") from None
+    except OSError as error:
+        raise UsageError(
+            f"{safe_line(str(file))} cannot be written: {error.strerror}", "give a file in a folder you can write to"
+        ) from error

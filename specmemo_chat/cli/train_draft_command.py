@@ -1,0 +1,147 @@
+"""`specmemo train-draft`: the flags of cli/train_draft.py."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from specmemo_chat.cli import options
+from specmemo_chat.cli.console import Screen
+from specmemo_chat.errors import UsageError
+
+PANEL = "Training"
+
+
+def train_draft(
+    data: Annotated[
+        Path,
+        typer.Option(
+            "--data", metavar="CHATS.jsonl", help='Lines with "messages", "turns" or "prompt".', show_default=False
+        ),
+    ],
+    output: Annotated[
+        Path, typer.Option("--output", "-o", metavar="DIR", help="Where the head goes.", show_default=False)
+    ],
+    model: options.Model = "pocket",
+    max_memory: options.MaxMemory = None,
+    ctx_size: options.ContextSize = None,
+    profile: options.ProfileName = None,
+    device: options.Device = "auto",
+    dtype: options.Dtype = options.Precision.auto,
+    steps: Annotated[
+        int, typer.Option("--steps", min=0, help="0: as many as --epochs need.", rich_help_panel=PANEL)
+    ] = 0,
+    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times through the data.", rich_help_panel=PANEL)] = 3,
+    depth: Annotated[
+        int, typer.Option("--depth", min=1, max=10, help="Levels of training-time test.", rich_help_panel=PANEL)
+    ] = 5,
+    batch_tokens: Annotated[
+        int, typer.Option("--batch-tokens", min=128, help="Tokens of one step.", rich_help_panel=PANEL)
+    ] = 8192,
+    row_tokens: Annotated[
+        int, typer.Option("--row-tokens", min=64, help="Longest text; longer ones are cut.", rich_help_panel=PANEL)
+    ] = 1024,
+    learning_rate: Annotated[
+        float, typer.Option("--learning-rate", min=0.0, help="0: by the model's width.", rich_help_panel=PANEL)
+    ] = 0.0,
+    draft_vocab: Annotated[
+        int,
+        typer.Option("--draft-vocab", min=0, help="The head's own vocabulary; 0: up to 32768.", rich_help_panel=PANEL),
+    ] = 0,
+    intermediate: Annotated[
+        int, typer.Option("--intermediate", min=0, help="Width of its MLP; 0: the model's.", rich_help_panel=PANEL)
+    ] = 0,
+    feature_layers: Annotated[
+        str,
+        typer.Option("--feature-layers", help="Hidden states it reads, as 2,16,29.", rich_help_panel=PANEL),
+    ] = "",
+    keep_replies: Annotated[
+        bool,
+        typer.Option("--keep-replies", help="Train on the data's replies, not on the model's.", rich_help_panel=PANEL),
+    ] = False,
+    rows: Annotated[int, typer.Option("--batch-size", min=1, help="Replies made at once.", rich_help_panel=PANEL)] = 4,
+    save_every: Annotated[
+        float, typer.Option("--save-every", min=0.0, help="Seconds between checkpoints.", rich_help_panel=PANEL)
+    ] = 120.0,
+    temperature: options.Temperature = None,
+    seed: options.Seed = None,
+    max_new_tokens: options.MaxNewTokens = 256,
+    system: options.System = None,
+    chat_template: options.ChatTemplate = "auto",
+    trust_remote_code: options.TrustRemoteCode = False,
+    offline: options.Offline = False,
+    json: options.Json = False,
+    color: options.ColorWhen = options.Color.auto,
+    quiet: options.Quiet = False,
+    debug: options.Debug = False,
+) -> None:
+    """Train an EAGLE-3 draft head for a model on its own replies; run again to resume."""
+    if not data.is_file():
+        raise UsageError(f"{data} is no file", "give a JSONL file with one conversation a line")
+    if output.exists() and not output.is_dir():
+        raise UsageError(f"{output} is a file", "give a folder with -o")
+    screen = Screen(color.value, quiet=quiet)
+    from specmemo_chat.catalog.config import spec_from_folder
+    from specmemo_chat.cli.prepare import prepare
+    from specmemo_chat.cli.train_draft import describe, summary, train
+    from specmemo_chat.distill import settings as training
+    from specmemo_chat.distill.data import read_prompts
+
+    asked = training.TrainingSettings(
+        data=str(data.resolve()),
+        out=str(output),
+        steps=steps,
+        epochs=epochs,
+        depth=depth,
+        batch_tokens=batch_tokens,
+        row_tokens=row_tokens,
+        learning_rate=learning_rate,
+        draft_vocab=draft_vocab,
+        intermediate=intermediate,
+        feature_layers=_layers(feature_layers),
+        keep_replies=keep_replies,
+        max_new_tokens=max_new_tokens,
+        seed=seed or 0,
+        save_seconds=save_every,
+    )
+    read_prompts(data, with_replies=keep_replies)
+    choice = options.ModelChoice(
+        model=model,
+        draft="ngram",
+        max_memory=max_memory,
+        ctx_size=ctx_size,
+        profile=profile,
+        device=device,
+        dtype=dtype.value,
+        system=system,
+        chat_template=chat_template,
+        trust_remote_code=trust_remote_code,
+        offline=offline,
+        rows=rows,
+    )
+    prepared = prepare(choice, options.SamplingChoice(temperature=temperature, seed=seed), screen)
+    plan = prepared.plan
+    if plan.dtype in ("int8", "nf4"):
+        raise UsageError(f"a head is not trained beside {plan.dtype} weights", "give --dtype bf16, fp16 or fp32")
+    spec = spec_from_folder(plan.model, Path(plan.target), any_architecture=trust_remote_code)
+    shaped = training.check(spec, replace(asked, temperature=prepared.settings.temperature))
+    fixed = plan.terms.get("target_weights", 0) + plan.terms.get("runtime", 0)
+    shaped = training.fit(spec, shaped, plan.cap_bytes - fixed)
+    done = train(prepared.load, shaped, training.head_parameters(spec, shaped), screen)
+    if done is None:
+        sys.exit(130)
+    if json:
+        screen.print_json(summary(done, shaped))
+    else:
+        screen.note(describe(done, shaped, model))
+
+
+def _layers(text: str) -> tuple[int, ...]:
+    try:
+        return tuple(int(part) for part in text.split(",")) if text else ()
+    except ValueError:
+        raise UsageError(f"--feature-layers {text!r} is no list of numbers", "give them as 2,16,29") from None

@@ -1,0 +1,157 @@
+"""Typing in the REPL while the model loads, fails to load or streams; completion, history, editor, clipboard. The
+model is scripted."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.e2e.test_repl_golden import FLAGS
+from tests.terminal import SCRIPTED, Terminal
+
+Start = Callable[..., Terminal]
+
+
+@pytest.fixture
+def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
+    opened: list[Terminal] = []
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    for name in ("WAYLAND_DISPLAY", "DISPLAY", "TMUX", "WSL_DISTRO_NAME", "NO_COLOR"):
+        monkeypatch.delenv(name, raising=False)
+
+    def begin(**script: Any) -> Terminal:
+        file = tmp_path / "script.json"
+        file.write_text(json.dumps({"replies": {}, **script}), encoding="utf-8")
+        monkeypatch.setenv("SCRIPT", str(file))
+        opened.append(Terminal(*FLAGS, script=SCRIPTED, columns=160, rows=30))
+        opened[-1].wait_prompt()
+        return opened[-1]
+
+    yield begin
+    for terminal in opened:
+        terminal.close()
+
+
+def program(folder: Path, name: str, text: str) -> Path:
+    """An executable shell script."""
+    path = folder / name
+    path.write_text(f"#!/bin/sh\n{text}\n", encoding="utf-8")
+    path.chmod(0o700)
+    return path
+
+
+def test_the_prompt_takes_typing_before_the_model_is_there(start: Start) -> None:
+    chat = start(load_s=4.0)
+    assert "loading pocket" in chat.screen.display[-1]
+    # Commands that need no model answer at once, a message when the model is there.
+    chat.ask("/set seed 7")
+    assert "loading pocket" in chat.text
+    chat.enter("first")
+    chat.wait("loading the model")
+    # Ctrl-C stops waiting, not loading.
+    chat.send("\x03")
+    chat.wait("not sent: the model still loads")
+    chat.wait_prompt()
+    assert "loading pocket" in chat.text
+    chat.enter("second")
+    chat.wait("You said: second")
+    chat.wait_prompt()
+    assert "You said: first" not in chat.text
+    assert "plan" in chat.screen.display[-1] or "acceptance" in chat.text
+
+
+def test_a_load_that_fails_while_one_types(start: Start) -> None:
+    chat = start(load_s=1.5, broken="pocket")
+    chat.send("half a mess")
+    chat.wait("pocket is corrupt: model.safetensors ends early")
+    # The error stands above the prompt, and what was typed stays there.
+    chat.until(lambda: chat.prompt == "half a mess")
+    chat.send("age\r")
+    chat.until(lambda: chat.text.count("pocket is corrupt") == 2)
+    chat.wait_prompt()
+    chat.ask("/help bye")
+    chat.enter("/bye")
+    assert chat.exit_status() == 0
+
+
+def test_a_model_that_cannot_be_loaded_gives_the_old_one_back(start: Start, tiny_folder: Path) -> None:
+    chat = start(broken=str(tiny_folder))
+    chat.ask("hello")
+    chat.ask(f"/model {tiny_folder}")
+    assert "is corrupt" in chat.text
+    assert "the chat goes on with pocket" in " ".join(chat.text.split())
+    chat.ask("still there?")
+    assert "You said: still there?" in chat.text
+    chat.ask("/context")
+    assert any(line.endswith("hello") for line in chat.lines[-6:])
+
+
+def test_completion_history_and_search(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "some notes.txt").write_text("one two three")
+    chat = start()
+    chat.send("/dr")
+    chat.wait("Draft by another drafter")
+    chat.send("\t ng")
+    chat.wait("from the conversation's own text\n plan")
+    chat.send("\t")
+    chat.until(lambda: chat.prompt == "/draft ngram")
+    chat.send("\x03")
+    chat.wait_prompt()
+    chat.send("/set show_")
+    chat.wait("colour what came from a draft")
+    chat.send("\t")
+    chat.until(lambda: chat.prompt == "/set show_accepted")
+    chat.send("\x15")
+    chat.wait_prompt()
+    chat.send(f"/read {tmp_path}/some")
+    chat.wait("some notes.txt")
+    chat.send("\t")
+    chat.until(lambda: (chat.prompt or "").endswith("some notes.txt"))
+    chat.send("\r")
+    chat.wait("it goes along with the next message")
+    chat.wait_prompt()
+    assert "tokens of files" in chat.screen.display[-1]
+    chat.ask("what is that?")
+    assert "one two three" in chat.text
+    # Another chat shares the history: by beginning, and by search.
+    other = start()
+    other.send("what\x1b[A")
+    other.until(lambda: other.prompt == "what is that?")
+    other.send("\x15\x12")
+    other.send("some no")
+    other.wait("some notes.txt")
+    other.send("\r")
+    other.until(lambda: (other.prompt or "").endswith("some notes.txt"))
+    # Alt+Enter and Ctrl+J begin a new line.
+    other.send("\x03")
+    other.wait_prompt()
+    other.send("a\x1b\rb\nc\r")
+    other.wait("You said: a")
+    other.wait_prompt()
+    assert [line for line in other.lines if line in ("b", "c", "… b", "… c")] == ["… b", "… c", "b", "c"]
+
+
+def test_the_editor_and_the_clipboard(start: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    tools = tmp_path / "bin"
+    tools.mkdir()
+    program(tools, "xclip", f'cat > "{tmp_path}/clipboard"')
+    monkeypatch.setenv("PATH", f"{tools}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("DISPLAY", ":0")
+    monkeypatch.setenv("VISUAL", str(program(tools, "ed1", 'printf " more" >> "$1"')))
+    chat = start()
+    # What the editor leaves stands at the prompt; Enter sends it.
+    chat.enter("/editor some and")
+    chat.until(lambda: chat.prompt == "some and more")
+    chat.send("\r")
+    chat.wait("You said: some and more")
+    chat.ask("/copy")
+    assert "copied the reply, 23 characters, by xclip and the terminal (OSC 52)" in chat.text
+    assert (tmp_path / "clipboard").read_text() == "You said: some and more"
+    program(tools, "ed1", "exit 3")
+    chat.ask("/editor")
+    assert "ended with exit code 3" in chat.text

@@ -1,0 +1,1 @@
+"""A chat with a scripted worker: the real terminal side, its replies from a file."""

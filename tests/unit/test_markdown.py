@@ -1,0 +1,175 @@
+"""Streaming Markdown: what rows a text becomes, and when they are final."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from specmemo_chat.cli.render.markdown import MarkdownStream
+from specmemo_chat.cli.render.style import BOLD, ITALIC, Row
+from specmemo_chat.cli.render.wrap import cells, joined
+from tests.replies import chunked, fuzzed_reply
+
+
+def render(text: str, width: int = 40, *, styled: bool = True, chunks: list[str] | None = None) -> list[Row]:
+    stream = MarkdownStream(width, styled=styled)
+    rows = []
+    for chunk in chunks or [text]:
+        stream.feed(chunk)
+        rows += stream.take()
+    stream.finish()
+    return rows + stream.take()
+
+
+def lines(text: str, width: int = 40, *, styled: bool = True) -> list[str]:
+    return [joined(row.pieces) for row in render(text, width, styled=styled)]
+
+
+def styles(text: str) -> list[tuple[str, int]]:
+    return [(piece.text, piece.style) for row in render(text, 200) for piece in row.pieces]
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"),
+    [
+        ("# Title #\ntext", ["Title", "text"]),
+        ("a\n\n\n\nb\n\n", ["a", "", "b"]),
+        ("one *two* __three__ `four` ~~five~~", ["one two three four five"]),
+        ("5 * 3 * 2, snake_case_name, *open, `open, a~b", ["5 * 3 * 2, snake_case_name, *open,", "`open, a~b"]),
+        ("**bold over\ntwo lines** end", ["bold over", "two lines end"]),
+        ("- one\n- two\n  - three\n\n    more\n- [x] done\n- [ ] todo", [
+            "• one", "• two", "  • three", "", "    more", "☑ done", "☐ todo",
+        ]),
+        ("9. nine\n10. ten which is too long for one row", ["9. nine", "10. ten which is too long for one row"]),
+        ("10. ten which is long enough to be broken", ["10. ten which is long enough to be", "    broken"]),
+        ("> quote\n> > deeper\n\nafter", ["▎ quote", "▎ ▎ deeper", "", "after"]),
+        ("```python\nx = 1\n\n\ty\n```\nafter", ["── python " + "─" * 22, "x = 1", "", "    y", "─" * 32, "after"]),
+        ("~~~\n```\n~~~", ["─" * 32, "```", "─" * 32]),
+        ("```\nnever closed", ["─" * 32, "never closed", "─" * 32]),
+        ("---\n***\n- - -", ["─" * 32] * 3),
+        ("[text](https://a.b) <https://c.d> ![alt](x.png)", ["text (https://a.b) https://c.d alt", "(x.png)"]),
+        ("[https://a.b](https://a.b)", ["https://a.b"]),
+        (r"\*no\* \(x\) C:\dir &lt;b&gt; &amp;", [r"*no* \(x\) C:\dir <b> &"]),
+        ("| a | b |\n|---|--:|\n| 1 | 22 |\n| long | 3 |\n\nend", [
+            "a      b", "────  ──", "1     22", "long   3", "", "end",
+        ]),
+        ("| no | table\nnext", ["| no | table", "next"]),
+        ("    indented code", ["    indented code"]),
+        ("a<br>b", ["a", "b"]),
+        ("**重要。**次", ["重要。次"]),
+        ("text\n===", ["text", "─" * 32]),
+        ("", []),
+        ("\n\n", []),
+    ],
+)  # fmt: skip
+def test_markdown_becomes_rows(source: str, shown: list[str]) -> None:
+    assert lines(source) == shown
+
+
+def test_emphasis_has_styles_and_unstyled_rows_keep_their_source() -> None:
+    assert styles("a **b *c* d**") == [("a ", 0), ("b ", BOLD), ("c", BOLD | ITALIC), (" d", BOLD)]
+    assert styles("***x***") == [("x", BOLD | ITALIC)]
+    assert lines("## T\n**b** `c` [d](e)", styled=False) == ["## T", "**b** `c` [d](e)"]
+
+
+def test_an_entity_cannot_smuggle_a_control_character() -> None:
+    # HTML takes 0x9b for a quotation mark of Windows.
+    assert lines("a&#27;[2Jb&#x9b;2J&#x202e;c&#10;d") == ["a[2Jb›2Jc d"]
+
+
+def test_code_is_coloured_line_by_line_also_where_a_comment_goes_over_lines() -> None:
+    source = '```c\nint x; /* a\nint y;\n*/ int z;\nchar *s = "/*";\nint w;\n```'
+    rows = [[(piece.text, piece.style) for piece in row.pieces] for row in render(source)]
+    keyword = rows[1][0]
+    comment = rows[2][0][1]
+    assert keyword[0] == "int"
+    assert rows[2] == [("int y;", comment)]
+    assert rows[3][0] == ("*/", comment)
+    assert ("int", keyword[1]) in rows[3]
+    assert rows[5][0] == keyword
+    python = [row.pieces for row in render('```python\ns = """a\ndef b\n"""\ndef f(): pass\n```')]
+    assert len({piece.style for piece in python[2]}) == 1
+    assert python[4][0].text == "def"
+
+
+def test_long_code_lines_are_left_to_the_terminal_and_other_rows_fit() -> None:
+    code = "x = " + "1 + " * 40
+    rows = render(f"{'word ' * 50}\n```python\n{code}\n```", 40)
+    assert [joined(row.pieces) for row in rows if row.wraps] == [code]
+    assert all(cells(joined(row.pieces)) <= 40 for row in rows if not row.wraps)
+
+
+@pytest.mark.parametrize("width", [12, 20, 40])
+def test_wide_characters_and_joined_emoji_are_never_cut(width: int) -> None:
+    family, flagged = "👨‍👩‍👧‍👦", "e\u0301\u0323"
+    text = (family + flagged + "世界") * 20 + " " + "a" * 50
+    shown = lines(text, width)
+    assert all(cells(line) <= width for line in shown)
+    assert "".join(shown).replace(" ", "") == text.replace(" ", "")
+    assert not any(line[0] in "\u200d\u0301\u0323\ufe0f" for line in shown)
+
+
+def test_finished_lines_are_final_before_their_block_ends() -> None:
+    stream = MarkdownStream(40)
+    stream.feed("first line\nsecond *open\n")
+    assert [joined(row.pieces) for row in stream.take()] == ["first line"]
+    stream.feed("closed* here\n```python\na = 1\nb =")
+    assert [joined(row.pieces) for row in stream.take()][:2] == ["second open", "closed here"]
+    assert [joined(row.pieces) for row in stream.preview()] == ["b ="]
+    stream.feed(" 2\n```\n" + "word " * 2000)
+    rows = stream.take()
+    assert joined(rows[0].pieces) == "b = 2"
+    # A line without an end is final but for what a preview may hold.
+    assert len(rows) > 200
+    assert sum(len(joined(row.pieces)) for row in stream.preview()) < 1100
+
+
+def test_a_preview_takes_what_is_open_as_closed() -> None:
+    stream = MarkdownStream(40)
+    for text, shown in [
+        ("**bo", [("bo", BOLD)]),
+        ("ld", [("bold", BOLD)]),
+        ("*", [("bold", BOLD)]),
+        ("*", [("bold", BOLD)]),
+        (" *", [("bold", BOLD)]),
+    ]:
+        stream.feed(text)
+        assert [(p.text, p.style) for row in stream.preview() for p in row.pieces if p.text.strip()] == shown
+    assert stream.take() == []
+
+
+def test_a_table_too_wide_for_its_columns_becomes_a_list() -> None:
+    names = [f"column {number}" for number in range(8)]
+    source = "|".join(names) + "|\n" + "---|" * 8 + "\n" + "|".join("abcdefghij" for _ in names) + "|\n"
+    assert lines(source, 40) == [f"{name}: abcdefghij" for name in names]
+    assert all(cells(line) <= 60 for line in lines(source, 60))
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_do_not_depend_on_how_a_text_arrives(seed: int) -> None:
+    text, rng = fuzzed_reply(10_000 + seed).text, random.Random(seed)
+    expected = render(text, 50)
+    stream = MarkdownStream(50)
+    rows = []
+    for chunk in chunked(text, rng):
+        stream.feed(chunk)
+        if rng.random() < 0.05:
+            stream.preview()
+        rows += stream.take()
+    stream.finish()
+    assert rows + stream.take() == expected
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.text(alphabet="ab *_`~#>-+|\n1.[](:)!\\<&;é世\u0301👍\t=", max_size=120), st.data())
+def test_any_text_cut_anywhere_gives_the_same_rows(text: str, data: st.DataObject) -> None:
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(text)), max_size=8)))
+    chunks = [text[start:end] for start, end in zip([0, *cuts], [*cuts, len(text)], strict=True)]
+    assert render(text, 20, chunks=chunks) == render(text, 20)
+    # Nothing that is a letter is lost or doubled.
+    shown = "".join(joined(row.pieces) for row in render(text, 20))
+    for letter in "abé世":
+        assert shown.count(letter) == text.count(letter) or "```" in text or "~~~" in text

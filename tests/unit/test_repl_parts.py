@@ -1,0 +1,153 @@
+"""Parts of the REPL without a terminal: code blocks, attachments, the words of /model, bars, completion, the banner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from specmemo_chat.catalog.aliases import load_catalog
+from specmemo_chat.cli import advice, setup, switch
+from specmemo_chat.cli.attachments import Attachment, compose, fenced, gist, read_text
+from specmemo_chat.cli.commands.files import code_blocks
+from specmemo_chat.cli.commands.registry import COMMANDS, find
+from specmemo_chat.cli.gauge import gauge
+from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.setup import Situation
+from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.errors import PlanError, UsageError
+from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.wishes import Wishes
+from specmemo_chat.profiles import match_profile
+from specmemo_chat.sizes import GIB
+from tests.models import tiny_plan
+
+
+def test_code_blocks_are_found_whatever_their_fences() -> None:
+    text = "a\n```python\nx = 1\n```\nb\n~~~~\n```\ninner\n```\n~~~~\n  ```\n  y\n  ```\n````js\nopen"
+    assert code_blocks(text) == ["x = 1", "```\ninner\n```", "  y", "open"]
+    assert code_blocks("no `code` here") == []
+    assert code_blocks("```\n```") == [""]
+
+
+def test_a_file_goes_along_in_fences_longer_than_its_own() -> None:
+    attachment = Attachment("notes.md", "one\n````\ntwo\n````\n", 7)
+    assert attachment.block == "notes.md:\n`````\none\n````\ntwo\n````\n`````"
+    message = compose("What is\nthis?", [attachment, Attachment("b.txt", "x", 1)])
+    assert message.endswith("\n\nWhat is\nthis?")
+    assert gist(message) == "What is this? (+ notes.md, b.txt)"
+    assert gist("plain ```code```") == "plain ```code```"
+    assert fenced("a", "x") == "a:\n```\nx\n```"
+
+
+def test_files_that_cannot_be_read_say_why(tmp_path: Path) -> None:
+    for name, data, message in [
+        ("binary", b"\x00\x01", "is no text"),
+        ("latin", "grün".encode("latin1"), "not UTF-8: byte 0xfc at offset 2"),
+        ("empty", b" \n", "is empty"),
+    ]:
+        (tmp_path / name).write_bytes(data)
+        with pytest.raises(UsageError, match=message):
+            read_text(str(tmp_path / name))
+    with pytest.raises(UsageError, match="is a folder"):
+        read_text(str(tmp_path))
+    with pytest.raises(UsageError, match="there is no file"):
+        read_text(str(tmp_path / "nothing"))
+    (tmp_path / "good").write_bytes(b"\xef\xbb\xbfone\r\ntwo")
+    assert read_text(str(tmp_path / "good")) == ("good", "one\ntwo")
+
+
+def test_the_words_of_model() -> None:
+    now = ModelChoice(
+        model="a", draft="owner/head", max_memory="6GiB", chat_template="none", trust_remote_code=True, ctx_size=512
+    )
+    other = switch.parse("qwen3-1.7b --dtype bf16 --ctx=1024", now)
+    # What belongs to the old model does not go along; the memory's cap does.
+    assert other == ModelChoice(model="qwen3-1.7b", max_memory="6GiB", dtype="bf16", ctx_size=1024)
+    assert switch.parse("--max-memory 1GiB", now) == replace(now, max_memory="1GiB")
+    assert switch.parse("b --draft none --trust-remote-code", now).trust_remote_code
+    assert switch.parse('"my model"', now).model == "my model"
+    for words, message in [
+        ("b --ctx-size many", "number from 16"),
+        ("b --dtype fp7", "no precision"),
+        ("b --what", "does not know"),
+        ("b --dtype", "needs a value"),
+        ('"b', "cannot read"),
+    ]:
+        with pytest.raises(UsageError, match=message):
+            switch.parse(words, now)
+
+
+def test_a_refusal_speaks_the_words_of_the_repl() -> None:
+    now, wanted = ModelChoice(model="a"), ModelChoice(model="b")
+    error = switch.in_repl(PlanError("too much", "--ctx-size 512"), wanted, now)
+    assert isinstance(error, PlanError)
+    assert error.remedy == "/model b --ctx-size 512; the chat goes on with a"
+    gate = switch.in_repl(PlanError("gated", "log in; without a gate and fitting here: --model c"), wanted, now)
+    assert gate.remedy == "log in; without a gate and fitting here: /model c; the chat goes on with a"
+    assert switch.in_repl(UsageError("no"), now, now).remedy == "the chat goes on as before"
+
+
+def test_gauges_never_round_to_nothing_or_all() -> None:
+    assert gauge(0, 10, 8) == "[........]"
+    assert gauge(1, 1000, 8) == "[#.......]"
+    assert gauge(999, 1000, 8) == "[#######.]"
+    assert gauge(20, 10, 8) == "[########]"
+    assert gauge(1, 0, 8) == "[........]"
+
+
+def test_every_command_of_the_contract_has_one_line_of_help() -> None:
+    names = (
+        "help set show system model draft memory context stats compare regen undo edit continue fork sessions save "
+        "clear read copy editor bye"
+    )
+    assert sorted(COMMANDS) == sorted(names.split())
+    for entry in COMMANDS.values():
+        assert entry.usage.startswith(f"/{entry.name}")
+        assert entry.help
+        assert "\n" not in entry.help
+        assert len(entry.help) <= 100
+    for typed, name in [("/?", "help"), ("/exit", "bye"), ("/quit", "bye"), ("/regen  7 ", "regen")]:
+        assert find(typed)[0].name == name
+    assert find("/edit 2 a\nb")[1] == "2 a\nb"
+    with pytest.raises(UsageError) as raised:
+        find("/contnue")
+    assert "/continue" in (raised.value.remedy or "")
+
+
+def device(memory: int, kind: str = "cuda") -> DeviceInfo:
+    return DeviceInfo(0, kind, "A Card", "", memory, memory, memory, "1", (8, 0) if kind == "cuda" else None)  # type: ignore[arg-type]
+
+
+def place(memory: int, kind: str = "cuda", *, offline: bool = False) -> Situation:
+    here = device(memory, kind)
+    profile, reason = match_profile(here, setup.own_profiles())
+    return Situation(here, profile, reason, Wishes(), offline, False)
+
+
+def plan_of(model: str) -> Plan:
+    return replace(tiny_plan(), model=model, draft=None)
+
+
+def test_the_next_step_is_computed_from_catalog_and_planner() -> None:
+    # The smallest with a head on a processor, the largest on a card; always open, always fitting.
+    step = advice.next_step(place(64 * GIB, "cpu"), plan_of("pocket"), "auto")
+    assert step is not None
+    assert step.startswith("/model qwen3-1.7b: no gate, fits, EAGLE-3 head known, ")
+    larger = advice.next_step(place(24 * GIB), plan_of("pocket"), "auto")
+    assert larger is not None
+    name = larger.removeprefix("/model ").partition(":")[0]
+    entry = load_catalog()[name]
+    assert entry.draft
+    assert not entry.gated
+    assert place(24 * GIB).fits(entry)
+    assert entry.spec().parameters > load_catalog()["qwen3-1.7b"].spec().parameters
+    # A model whose head is known and not used: the head. Nothing fits, or nothing is here: no advice.
+    known = advice.next_step(place(24 * GIB), plan_of("qwen3-1.7b"), "auto")
+    assert known is not None
+    assert known.startswith("/draft AngelSlim/Qwen3-1.7B_eagle3: its EAGLE-3 head")
+    assert advice.next_step(place(24 * GIB), plan_of("qwen3-1.7b"), "ngram") is None
+    assert advice.next_step(place(24 * GIB, offline=True), plan_of("pocket"), "auto") is None
+    assert advice.next_step(place(GIB // 2), plan_of("pocket"), "auto") is None
+    assert advice.next_step(place(24 * GIB), plan_of("some/model"), "auto") is None
