@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -124,18 +124,26 @@ class WorkerExecutor:
             with contextlib.suppress(LinkClosedError):
                 self._link.send(requests.encode(Interrupt()))
                 self._link.send(requests.encode(Shutdown()))
-        if self._process.stdin is not None:
-            with contextlib.suppress(OSError):
-                self._process.stdin.close()
-        for end in (None, self._process.terminate, self._process.kill):
-            if end is not None and self.alive:
-                end()
+        # A worker that is still loading reads no request, and one that does needs its time to send others home:
+        # the end of its input makes it leave at once.
+        steps: list[Callable[[], None]] = [self._close_input, self._process.terminate, self._process.kill]
+        if self._ready:
+            steps.insert(0, lambda: None)
+        for step in steps:
+            if self.alive:
+                step()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=self.leave_s)
                 break
+        self._close_input()
         if self._link is not None:
             self._link.close()
         self._doorway.close()
+
+    def _close_input(self) -> None:
+        if self._process.stdin is not None:
+            with contextlib.suppress(OSError):
+                self._process.stdin.close()
 
     def _connected(self) -> Link:
         deadline = time.monotonic() + LOADING_SILENCE_LIMIT_S

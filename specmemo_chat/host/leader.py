@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -28,6 +29,7 @@ LOADING_SILENCE_LIMIT_S = 90.0
 # long after it fell silent.
 _CAUSE_S = SILENCE_LIMIT_S + 2.0
 _ANSWER_S = 10.0
+_LEAVE_S = 3.0
 
 # Where the leader is found in the meeting store.
 ADDRESS_KEY = "specmemo/leader"
@@ -45,6 +47,7 @@ class _Member:
     link: Link
     answers: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
     loaded: threading.Event = field(default_factory=threading.Event)
+    gone: threading.Event = field(default_factory=threading.Event)
 
 
 class Leader:
@@ -101,13 +104,14 @@ class Leader:
         self._ask("ResetPeak")
 
     def leave(self) -> None:
-        """Send the others home."""
+        """Send the others home, and wait until they have closed their links: what is sent over a link that this
+        process closes with heartbeats unread is lost."""
         self._leaving = True
         for member in self._members:
-            try:
+            with contextlib.suppress(LinkClosedError):
                 member.link.send({"request": "Leave"})
-            except LinkClosedError:
-                continue
+        for member in self._members:
+            member.gone.wait(_LEAVE_S)
 
     def _ask(self, question: str) -> list[Message]:
         for member in self._members:
@@ -138,6 +142,7 @@ class Leader:
             try:
                 message = member.link.receive(timeout=0.5)
             except LinkClosedError:
+                member.gone.set()
                 if self._leaving:
                     return
                 self._lost(f"{name} has ended", _REMEDY, 1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -126,3 +127,23 @@ def test_a_model_that_cannot_be_loaded_is_an_error_with_its_exit_code(tmp_path: 
             say(client, "Hello")
     finally:
         client.close()
+
+
+def test_a_worker_that_is_asked_to_leave_finishes_what_it_does_then(tmp_path: Path, tiny_folder: Path) -> None:
+    """It sends other workers home: the end of its input, which makes it leave at once, must not come before that."""
+    script = tmp_path / "script.json"
+    script.write_text('{"replies": {}}')
+    left = tmp_path / "left"
+    program = (
+        "import pathlib, time; from specmemo_chat.host import worker; from tests.scripted.worker import ScriptedService\n"
+        f"def leave(self): time.sleep(0.5); pathlib.Path({str(left)!r}).touch()\n"
+        "ScriptedService.leave = leave; worker.Service = ScriptedService; worker.main()"
+    )
+    load = Load(tiny_plan(target=str(tiny_folder), context_tokens=480, growth_tokens=64), None, "auto", False)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SCRIPT", str(script))
+        patch.chdir(Path(__file__).parents[2])
+        client = ChatClient(lambda: WorkerExecutor(command=[sys.executable, "-c", program]), load)
+        say(client, "Hello there")
+    client.close()
+    assert left.exists()
