@@ -46,8 +46,10 @@ SHAPE: dict[str, Any] = {
 _TOKENIZER_DIALOGUES = 12_000
 _WARM_UP_STEPS = 60
 _CHECKPOINT_SECONDS = 300.0
-# One batch in eight has long dialogues: a chat of many turns must work as well as its first ones.
-_SHORT_ROWS, _LONG_ROWS, _LONG_EVERY = (12, 512), (4, 1280), 8
+# Rows hardly longer than their dialogues: attention over a row costs its square. Of eight batches one has
+# dialogues of more than a short row, and one long dialogues: a chat of many turns must work as well as its first ones.
+_SHORT_ROWS, _MIDDLE_ROWS, _LONG_ROWS = (24, 256), (8, 768), (4, 1280)
+_MIDDLE_AT, _LONG_AT, _CYCLE = 3, 7, 8
 
 
 def new_model(tokenizer: Tokenizer) -> Any:
@@ -93,10 +95,14 @@ def _examples(tokenizer: Tokenizer, mixer: Mixer, long: bool) -> Iterator[Exampl
 
 def _batches(tokenizer: Tokenizer, talk: SmallTalk | None, seed: int) -> Iterator[Batch]:
     turns = talk.turns if talk else ()
+    short_row = _SHORT_ROWS[1]
     short = Packer(*_SHORT_ROWS).batches(_examples(tokenizer, Mixer(seed, turns), False))
+    more = (e for e in _examples(tokenizer, Mixer(seed + 2, turns), False) if len(e[0]) > short_row)
+    middle = Packer(*_MIDDLE_ROWS, window=60).batches(more)
     long = Packer(*_LONG_ROWS, window=60).batches(_examples(tokenizer, Mixer(seed + 1, turns), True))
-    for number in itertools.count(1):
-        yield next(long) if number % _LONG_EVERY == 0 else next(short)
+    special = {_MIDDLE_AT: middle, _LONG_AT: long}
+    for number in itertools.count():
+        yield next(special.get(number % _CYCLE, short))
 
 
 def _texts(messages: list[Message]) -> Iterator[str]:
