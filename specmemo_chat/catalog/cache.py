@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from specmemo_chat.catalog.aliases import BUNDLED_FOLDER, CatalogEntry
+
 WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json")
@@ -43,6 +45,15 @@ def cached_model(hub_id: str, *, tokenizer: bool = True) -> Path | None:
     """The cached snapshot with config, tokenizer and every weight file, else None. Draft heads have no tokenizer."""
     folder = cached_snapshot(hub_id)
     return folder if folder is not None and not missing_files(folder, tokenizer=tokenizer) else None
+
+
+def draft_at_hand(entry: CatalogEntry) -> str | None:
+    """What `--draft` would be given for the model's own head: the one in the box, or its published one where the cache
+    holds it whole; None where neither is on this machine."""
+    if entry.bundled:
+        head = BUNDLED_FOLDER / "head"
+        return str(head) if not missing_files(head, tokenizer=False) else None
+    return entry.draft if entry.draft and cached_model(entry.draft, tokenizer=False) is not None else None
 
 
 def missing_files(folder: Path, *, tokenizer: bool = True) -> list[str]:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
-from specmemo_chat.catalog.aliases import CatalogEntry, find_alias, load_catalog
+from specmemo_chat.catalog.aliases import BUNDLED_FOLDER, CatalogEntry, find_alias, load_catalog
 from specmemo_chat.catalog.cache import cached_model
 from specmemo_chat.cli.setup import DRAFTS, Situation
 from specmemo_chat.memory.contract import Plan
@@ -31,6 +32,11 @@ def facts(entry: CatalogEntry) -> list[str]:
     if entry.draft:
         words.append(f"{head_kind(entry)} head known")
     return words
+
+
+def draft_name(draft: str) -> str:
+    """A plan's draft for people: the head in the box is known by what it is, not by where it lies."""
+    return "the head in the box" if Path(draft).is_relative_to(BUNDLED_FOLDER) else draft
 
 
 def in_short(entry: CatalogEntry) -> str:

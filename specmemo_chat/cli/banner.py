@@ -51,7 +51,7 @@ def _draft(prepared: Prepared) -> str:
         return f"{names}: plain decoding" + (", as you asked" if prepared.choice.draft == "none" else "")
     if plan.draft is None:
         return f"{names}: from the conversation's own text, trees of up to {plan.tree_nodes} nodes"
-    return f"{names}: {plan.draft}, trees of up to {plan.tree_nodes} nodes"
+    return f"{names}: {advice.draft_name(plan.draft)}, trees of up to {plan.tree_nodes} nodes"
 
 
 def _row(label: str, text: str, width: int, style: str = "") -> Iterator[Text]:

@@ -59,7 +59,7 @@ def decide(
     source = resolve(choice.model)
     folder = setup.local_folder(source)
     spec = setup.find_spec(source, folder, place)
-    place = setup.with_draft(choice, place, spec)
+    place = setup.with_draft(choice, place, source, spec)
     outcome = _plan(source, spec, place, local=folder is not None)
     if folder is None:
         check_access(source, offline=place.offline, fit=outcome.sentence, nearest=place.nearest(spec))

@@ -58,7 +58,7 @@ def show_plan(
     wishes = replace(wishes, gpus_available=place.available)
     situation = setup.situation(choice, wishes, place.tightest, policy, reason)
     source, spec = _model(choice, situation)
-    situation = setup.with_draft(choice, situation, spec)
+    situation = setup.with_draft(choice, situation, source, spec)
     outcome = situation.solve(spec)
     speed = _speed(place, profiles[place.shown] if place.absent else policy)
     expected = _expected(outcome, policy, speed)

@@ -10,7 +10,7 @@ import platformdirs
 
 from specmemo_chat.catalog.access import gate_is_closed, gate_remedy, is_offline, nearest_open_model
 from specmemo_chat.catalog.aliases import CatalogEntry
-from specmemo_chat.catalog.cache import cached_model, cached_snapshot, missing_files
+from specmemo_chat.catalog.cache import cached_model, cached_snapshot, draft_at_hand, missing_files
 from specmemo_chat.catalog.config import gguf_error, spec_from_folder
 from specmemo_chat.catalog.resolve import ModelSource
 from specmemo_chat.catalog.spec import ModelSpec
@@ -49,6 +49,9 @@ class Situation:
         """A catalog model fits here with the same wishes; a context that it does not have is cut to what it has."""
         spec = entry.spec()
         wishes = replace(self.wishes, context=min(self.wishes.context, spec.max_context))
+        if wishes.head_may_go:
+            # It is another model's.
+            wishes = replace(wishes, head=None)
         try:
             return solve(spec, self.device, self.profile, wishes).fits
         except UsageError:
@@ -104,14 +107,18 @@ def situation(choice: ModelChoice, wishes: Wishes, device: DeviceInfo, profile: 
     return Situation(device, profile, reason, wishes, is_offline(choice.offline), choice.trust_remote_code)
 
 
-def with_draft(choice: ModelChoice, place: Situation, spec: ModelSpec) -> Situation:
-    """The situation with the shape of the draft that the user named, if they named one with weights."""
-    if choice.draft in DRAFTS:
+def with_draft(choice: ModelChoice, place: Situation, source: ModelSource, spec: ModelSpec) -> Situation:
+    """The situation with the shape of the draft: the one that the user named, and where they leave the choice to us
+    the model's own head, if it is on this machine. As it is for a draft without weights."""
+    name: str | None = choice.draft
+    if choice.draft == "auto" and source.entry is not None:
+        name = draft_at_hand(source.entry)
+    if name is None or name in DRAFTS:
         return place
     from specmemo_chat.cli.plan_draft import find_draft
 
     dtype = compute_dtype(place.wishes.dtype or auto_dtype(place.device), place.device)
-    head = find_draft(choice.draft, spec, dtype, offline=place.offline)
+    head = find_draft(name, spec, dtype, offline=place.offline)
     return replace(place, wishes=replace(place.wishes, head=head))
 
 

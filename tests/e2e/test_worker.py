@@ -135,7 +135,9 @@ def test_a_worker_that_is_asked_to_leave_finishes_what_it_does_then(tmp_path: Pa
     script.write_text('{"replies": {}}')
     left = tmp_path / "left"
     program = (
-        "import pathlib, time; from specmemo_chat.host import worker; from tests.scripted.worker import ScriptedService\n"
+        "import pathlib, time\n"
+        "from specmemo_chat.host import worker\n"
+        "from tests.scripted.worker import ScriptedService\n"
         f"def leave(self): time.sleep(0.5); pathlib.Path({str(left)!r}).touch()\n"
         "ScriptedService.leave = leave; worker.Service = ScriptedService; worker.main()"
     )

@@ -9,16 +9,23 @@ from typing import Any
 import pytest
 import torch
 
+from specmemo_chat.catalog import cache
 from specmemo_chat.catalog.aliases import load_catalog
+from specmemo_chat.catalog.cache import draft_at_hand, repository_folder
 from specmemo_chat.catalog.config import spec_from_config
+from specmemo_chat.catalog.resolve import resolve
 from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.cli import setup
+from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.cli.plan_draft import find_draft, published_head
 from specmemo_chat.drafters.eagle_config import parse, read_config
 from specmemo_chat.drafters.eagle_head import load_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.memory.absent import described_device
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.footprint import Shape, draft_kv, draft_weights
+from specmemo_chat.profiles import load_profiles
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import draft_scratch
 from tests.heads import write_eagle, write_eagle3
@@ -156,3 +163,41 @@ def test_a_head_with_too_many_layers_says_so(tmp_path: Path) -> None:
     (folder / "config.json").write_text(json.dumps({**values, "num_hidden_layers": 2}))
     with pytest.raises(ModelError, match="has 2 layers"):
         find_draft(str(folder), target(), "bf16", offline=True)
+
+
+def test_a_published_head_is_at_hand_once_it_is_downloaded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cache, "cache_root", lambda: tmp_path)
+    entry = load_catalog()["llama-2-7b-chat"]
+    assert draft_at_hand(entry) is None
+    repository = repository_folder(entry.draft)
+    snapshot = repository / "snapshots" / "abc"
+    snapshot.mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text("abc")
+    (snapshot / "config.json").write_text("{}")
+    assert draft_at_hand(entry) is None
+    (snapshot / "pytorch_model.bin").touch()
+    assert draft_at_hand(entry) == entry.draft
+
+
+def test_the_choice_of_a_draft_falls_on_the_models_own_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`auto` takes a head that is on this machine, for the model that it belongs to and for no other."""
+    entry = load_catalog()["llama-2-7b-chat"]
+    monkeypatch.setattr(
+        "specmemo_chat.cli.setup.draft_at_hand", lambda wanted: wanted.draft if wanted == entry else None
+    )
+    for wanted, kinds in (("auto", ("ngram", "eagle")), ("ngram", ("ngram",)), ("none", ())):
+        assert planned_drafters(entry.name, draft=wanted) == kinds
+    assert planned_drafters("qwen3-0.6b", draft="auto") == ("ngram",)
+
+
+def planned_drafters(model: str, draft: str) -> tuple[str, ...]:
+    """The drafters of the plan for a TITAN RTX."""
+    choice = ModelChoice(model=model, draft=draft, device="titan-rtx-24gb", offline=True)
+    profile = load_profiles()["titan-rtx-24gb"]
+    assert profile.facts is not None
+    place = setup.situation(choice, setup.check_flags(choice), described_device(profile.facts), profile, "")
+    source = resolve(model)
+    assert source.entry is not None
+    spec = source.entry.spec()
+    return setup.with_draft(choice, place, source, spec).solve(spec).plan.drafters

@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from specmemo_chat.train import evaluate, pocket
+from specmemo_chat.distill.data import read_prompts
+from specmemo_chat.train import chats, evaluate, pocket
 from specmemo_chat.train.dialogues.company import PARAMETERS
 from specmemo_chat.train.dialogues.mix import Message, dialogues
 from specmemo_chat.train.dialogues.small_talk import SmallTalk
@@ -372,3 +373,11 @@ def test_the_command_trains_and_exports(
     printed = capsys.readouterr().out
     assert "parameters" in printed
     assert f"the model lies in {tmp_path / 'model'}" in printed
+
+
+def test_dialogues_are_written_for_the_training_of_a_head(tmp_path: Path) -> None:
+    chats.main(["-o", str(tmp_path / "chats.jsonl"), "--count", "7", "--seed", "3"])
+    prompts = read_prompts(tmp_path / "chats.jsonl", with_replies=True)
+    assert len(prompts) == 7
+    chats.main(["-o", str(tmp_path / "again.jsonl"), "--count", "7", "--seed", "3"])
+    assert (tmp_path / "again.jsonl").read_bytes() == (tmp_path / "chats.jsonl").read_bytes()

@@ -74,7 +74,8 @@ def _drafts(repl: Repl, argument: str) -> Iterable[Suggestion]:
          _drafts)  # fmt: skip
 def _draft(repl: Repl, argument: str) -> None:
     if not argument:
-        repl.say(f"draft: {'+'.join(repl.plan.drafters) or 'none'}" + f", {repl.plan.draft}" * bool(repl.plan.draft))
+        own = f", {advice.draft_name(repl.plan.draft)}" if repl.plan.draft else ""
+        repl.say(f"draft: {'+'.join(repl.plan.drafters) or 'none'}{own}")
         repl.say("/set speculate off decodes plainly without loading anything")
         return
     if " " in argument:
