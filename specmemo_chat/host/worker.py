@@ -8,6 +8,7 @@ started several workers, that JSON is in the environment; the first worker serve
 from __future__ import annotations
 
 import contextlib
+import io
 import json
 import os
 import queue
@@ -17,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from specmemo_chat import events
 from specmemo_chat.errors import SpecmemoError
@@ -125,7 +126,20 @@ def _watch_launcher() -> None:
     os._exit(1)
 
 
+class _Forgiving(io.FileIO):
+    """A file that drops what cannot be written: a log on a full disk must not end what it tells of."""
+
+    def write(self, data: Any, /) -> int:
+        with contextlib.suppress(OSError):
+            return super().write(data)
+        return len(data)
+
+
 def main() -> None:
+    # Libraries write here too (warnings, progress), and would take the error for one of the model's.
+    sys.stderr = io.TextIOWrapper(
+        _Forgiving(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True
+    )
     # Ctrl-C belongs to the terminal's process; it sends Interrupt.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     given = os.environ.pop(GREETING, None)

@@ -71,12 +71,17 @@ class Measurements:
         if plan.measured_as:
             values["runtime"][plan.measured_as] = max(runtime, _number(values["runtime"].get(plan.measured_as)))
         values["proven"][plan_key(plan)] = [peak, runtime]
-        with contextlib.suppress(OSError):
+        written = ""
+        try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            number, name = tempfile.mkstemp(dir=self._path.parent, prefix=FILE)
+            number, written = tempfile.mkstemp(dir=self._path.parent, prefix=FILE)
             with open(number, "w", encoding="utf-8") as file:
                 json.dump(values, file)
-            os.replace(name, self._path)
+            os.replace(written, self._path)
+        except OSError:
+            # A full disk: the next start would leave another one.
+            with contextlib.suppress(OSError):
+                os.unlink(written)
 
     def _read(self) -> dict[str, dict[str, Any]]:
         empty: dict[str, dict[str, Any]] = {"runtime": {}, "proven": {}}

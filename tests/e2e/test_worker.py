@@ -129,6 +129,16 @@ def test_a_model_that_cannot_be_loaded_is_an_error_with_its_exit_code(tmp_path: 
         client.close()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_a_full_disk_under_the_log_costs_the_log(tiny_folder: Path) -> None:
+    plan = tiny_plan(target=str(tiny_folder), context_tokens=480, growth_tokens=64)
+    client = ChatClient(lambda: WorkerExecutor(Path("/dev/full")), Load(plan, None, "auto", False))
+    try:
+        assert say(client, "Hello there").text
+    finally:
+        client.close()
+
+
 def test_a_worker_that_is_asked_to_leave_finishes_what_it_does_then(tmp_path: Path, tiny_folder: Path) -> None:
     """It sends other workers home: the end of its input, which makes it leave at once, must not come before that."""
     script = tmp_path / "script.json"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import random
 from dataclasses import replace
 from pathlib import Path
@@ -103,6 +104,15 @@ def test_a_damaged_file_counts_as_empty(tmp_path: Path, text: str) -> None:
     assert known.runtime("here") is None
     known.remember(tiny_plan(measured_as="here"), 10, 5)
     assert known.proven(tiny_plan(measured_as="here")) == (10, 5)
+
+
+def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr("specmemo_chat.memory.measured.json.dump", full)
+    Measurements(tmp_path).remember(tiny_plan(measured_as="here"), 10, 5)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_the_runtime_belongs_to_a_device_and_a_family() -> None:
