@@ -9,13 +9,14 @@ import os
 import platform
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from pathlib import Path
 from xml.sax.saxutils import escape
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
+from pyte.screens import Char
 from wcwidth import wcswidth
 
 from tests.emulator import EmulatedScreen
@@ -56,25 +57,31 @@ def svg(screen: EmulatedScreen, title: str, first: int = 0) -> str:
         f'<g font-family="DejaVu Sans Mono, Menlo, Consolas, monospace" font-size="{SIZE}" xml:space="preserve">',
     ]
     for number, row in enumerate(rows):
-        top = MARGIN + number * LINE
-        cells = [(x, row[x]) for x in range(screen.columns) if row[x].data]
-        for look, group in groupby(cells, key=lambda cell: cell[1]._replace(data="")):
-            run = list(group)
-            text = "".join(cell.data for _, cell in run)
-            left, length = MARGIN + run[0][0] * CELL, max(1, wcswidth(text)) * CELL
-            ink, paper = color(look.fg), PAPER if look.bg == "default" else color(look.bg)
-            if look.reverse:
-                ink, paper = paper, ink
-            if paper != PAPER:
-                parts.append(f'<rect x="{left:.1f}" y="{top}" width="{length:.1f}" height="{LINE}" fill="{paper}"/>')
-            if text.strip():
-                style = (' font-weight="bold"' if look.bold else "") + (' font-style="italic"' if look.italics else "")
-                lines = ["underline"] * look.underscore + ["line-through"] * look.strikethrough
-                style += f' text-decoration="{" ".join(lines)}"' if lines else ""
-                # Every character at its own place: whatever font is there, columns stay columns.
-                places = " ".join(f"{MARGIN + x * CELL:.1f}" for x, cell in run for _ in cell.data)
-                parts.append(f'<text x="{places}" y="{top + SIZE}" fill="{ink}"{style}>{escape(text)}</text>')
+        parts += line([row[x] for x in range(screen.columns)], MARGIN + number * LINE)
     return "\n".join([*parts, "</g>", "</svg>", ""])
+
+
+def line(cells: Sequence[Char], top: float) -> list[str]:
+    """What to draw for one line of the screen."""
+    parts = []
+    placed = [(x, cell) for x, cell in enumerate(cells) if cell.data]
+    for look, group in groupby(placed, key=lambda cell: cell[1]._replace(data="")):
+        run = list(group)
+        text = "".join(cell.data for _, cell in run)
+        left, length = MARGIN + run[0][0] * CELL, max(1, wcswidth(text)) * CELL
+        ink, paper = color(look.fg), PAPER if look.bg == "default" else color(look.bg)
+        if look.reverse:
+            ink, paper = paper, ink
+        if paper != PAPER:
+            parts.append(f'<rect x="{left:.1f}" y="{top}" width="{length:.1f}" height="{LINE}" fill="{paper}"/>')
+        if text.strip():
+            style = (' font-weight="bold"' if look.bold else "") + (' font-style="italic"' if look.italics else "")
+            lines = ["underline"] * look.underscore + ["line-through"] * look.strikethrough
+            style += f' text-decoration="{" ".join(lines)}"' if lines else ""
+            # Every character at its own place: whatever font is there, columns stay columns.
+            places = " ".join(f"{MARGIN + x * CELL:.1f}" for x, cell in run for _ in cell.data)
+            parts.append(f'<text x="{places}" y="{top + SIZE}" fill="{ink}"{style}>{escape(text)}</text>')
+    return parts
 
 
 def color(name: str) -> str:
