@@ -140,7 +140,10 @@ def tiny_run(monkeypatch: pytest.MonkeyPatch, trained: Tokenizer) -> None:
     monkeypatch.setattr(pocket, "SHAPE", TINY)
     monkeypatch.setattr(pocket, "_SHORT_ROWS", (2, 160))
     monkeypatch.setattr(pocket, "_LONG_ROWS", (1, 1024))
-    monkeypatch.setattr(pocket, "_LONG_EVERY", 3)
+    monkeypatch.setattr(pocket, "_MIDDLE_ROWS", (1, 640))
+    monkeypatch.setattr(pocket, "_MIDDLE_AT", 1)
+    monkeypatch.setattr(pocket, "_LONG_AT", 2)
+    monkeypatch.setattr(pocket, "_CYCLE", 3)
     monkeypatch.setattr(pocket, "_TOKENIZER_DIALOGUES", 100)
     monkeypatch.setattr(pocket, "time", types.SimpleNamespace(monotonic=lambda: next(clock)))
     monkeypatch.setattr(pocket, "train_tokenizer", lambda texts: trained)
@@ -235,9 +238,9 @@ def test_other_sittings_and_other_seeds_draw_other_dialogues(trained: Tokenizer)
 
     assert torch.equal(first(0), first(0))
     assert not torch.equal(first(0), first(3000))
-    # Every third batch has long dialogues here.
+    # Of three batches one has dialogues longer than a short row here, and one long dialogues.
     shapes = [tuple(batch.tokens.shape) for batch in islice(pocket._batches(trained, None, 0), 6)]
-    assert shapes == [(2, 160), (2, 160), (1, 1024)] * 2
+    assert shapes == [(2, 160), (1, 640), (1, 1024)] * 2
 
 
 def test_the_model_has_as_many_parameters_as_it_says(trained: Tokenizer) -> None:
