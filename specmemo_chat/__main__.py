@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 from specmemo_chat import __version__
@@ -13,6 +14,8 @@ def main() -> None:
         # Scripts ask for it: it needs none of the commands.
         print(f"specmemo {__version__}")
         return
+    # Without it the hub's client tells the hub which torch is here, and what kind of program started it.
+    os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
     from specmemo_chat.cli.app import main as run
 
     run()

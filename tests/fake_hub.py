@@ -19,7 +19,8 @@ LARGE = 1 << 20
 @dataclass
 class FakeHub:
     """`models` maps a hub id to its folder. `cut_after`: a connection breaks after so many bytes of a large file, once
-    for each entry. `served` counts the bytes of large files; `ranges` are the Range headers that were asked."""
+    for each entry. `served` counts the bytes of large files; `ranges` are the Range headers that were asked, `agents`
+    what callers said that they are."""
 
     url: str = ""
     models: dict[str, Path] = field(default_factory=dict)
@@ -28,6 +29,7 @@ class FakeHub:
     damage: bool = False
     served: int = 0
     ranges: list[str] = field(default_factory=list)
+    agents: set[str] = field(default_factory=set)
     slow_s: float = 0.0
 
 
@@ -46,9 +48,11 @@ def fake_hub() -> Iterator[FakeHub]:
         def log_message(self, *_arguments: object) -> None: ...
 
         def do_HEAD(self) -> None:
+            hub.agents.add(self.headers.get("User-Agent", ""))
             self._file(body=False)
 
         def do_GET(self) -> None:
+            hub.agents.add(self.headers.get("User-Agent", ""))
             if self.path.startswith("/api/whoami"):
                 good = self.headers.get("Authorization") == "Bearer hf_good"
                 self._json({"name": "tester"} if good else {"error": "Invalid credentials"}, 200 if good else 401)

@@ -99,9 +99,9 @@ def _try_writing(name: str, folder: Path, variable: str) -> Finding:
         if error.errno in (errno.ENOSPC, errno.EDQUOT):
             return Finding(name, "broken", f"{folder}: the disk is full", f"free some space there, {instead}")
         reason = os.strerror(error.errno) if error.errno else str(error)
-        return Finding(
-            name, "broken", f"{folder} cannot be written ({reason})", f"make {place} writable for this user, {instead}"
-        )
+        # No permission helps on what is mounted read-only.
+        remedy = f"mount {place} for writing" if error.errno == errno.EROFS else f"make {place} writable for this user"
+        return Finding(name, "broken", f"{folder} cannot be written ({reason})", f"{remedy}, {instead}")
     return Finding(name, "ok", str(folder))
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import re
 from typing import Any
 
 
@@ -56,7 +57,8 @@ def _backend(distributed: Any, name: str, available: bool) -> dict[str, Any]:
             distributed.init_process_group(name, store=distributed.HashStore(), rank=0, world_size=1)
             distributed.destroy_process_group()
         except (RuntimeError, ValueError, OSError) as error:
-            problem = str(error).strip().splitlines()[0]
+            # gloo begins with the place in its own source.
+            problem = re.sub(r"^\[enforce fail at [^]]*\] ", "", str(error).strip()).splitlines()[0]
     return {"available": bool(available), "problem": problem}
 
 

@@ -71,18 +71,50 @@ def test_a_read_only_home_is_broken_and_says_what_to_set() -> None:
     assert found["torch"]["status"] == "ok"
 
 
-def test_a_full_disk_is_broken_and_says_where(tmp_path: Path) -> None:
-    """A small tmpfs in a mount namespace of its own."""
-    script = f'mount -t tmpfs -o size=64k none {tmp_path} && cat /dev/zero > {tmp_path}/zeros 2> /dev/null; exec "$@"'
+def mounted(folder: Path, options: str, before: str = "true") -> tuple[str, ...]:
+    """What to put before a command, so that it alone sees a small tmpfs at `folder`. `before` runs first there."""
+    script = f'mount -t tmpfs -o {options} none {folder} && {before}; exec "$@"'
     inside = ("unshare", "--mount", "--map-root-user", "sh", "-c", script, "sh")
     if shutil.which("unshare") is None or subprocess.run([*inside, "true"], capture_output=True).returncode:
         pytest.skip("this system does not let a user mount a tmpfs")
+    return inside
+
+
+def test_a_full_disk_is_broken_and_says_where(tmp_path: Path) -> None:
+    inside = mounted(tmp_path, "size=64k", f"cat /dev/zero > {tmp_path}/zeros 2> /dev/null")
     code, found = run(*inside, XDG_DATA_HOME=str(tmp_path), HF_HOME=str(tmp_path / "hf"))
     assert code == 1
     assert "the disk is full" in found["data folder"]["detail"]
     assert "free some space" in found["data folder"]["remedy"]
     assert "HF_HOME" in found["model cache"]["remedy"]
     assert found["state folder"]["status"] == "ok"
+
+
+def test_a_home_that_is_mounted_read_only(tmp_path: Path) -> None:
+    inside = mounted(tmp_path, "ro,size=64k")
+    code, found = run(*inside, HOME=str(tmp_path), XDG_STATE_HOME=str(tmp_path / "state"))
+    assert code == 1
+    assert "Read-only file system" in found["state folder"]["detail"]
+    assert found["state folder"]["remedy"].startswith(f"mount {tmp_path} for writing, or set XDG_STATE_HOME")
+    assert found["data folder"]["status"] == found["sessions"]["status"] == "ok"
+
+
+@pytest.mark.parametrize("options", ["ro,size=64k", "size=64k"])
+def test_a_chat_works_where_nothing_can_be_written(tmp_path: Path, options: str) -> None:
+    """Neither conversation, nor log, nor measurements: that costs them, and not the reply."""
+    inside = mounted(tmp_path, options, f"cat /dev/zero > {tmp_path}/zeros 2> /dev/null")
+    folders = ("HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+    done = subprocess.run(
+        [*inside, sys.executable, "-m", "specmemo_chat", "chat", "--session", "x", "-n", "4", "-p", "Hello!"],
+        env={**os.environ, **dict.fromkeys(folders, str(tmp_path))},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip()
+    assert done.stderr.count("this chat is not saved") == 1
+    assert "Traceback" not in done.stderr
 
 
 def test_broken_files_are_found(tmp_path: Path) -> None:
@@ -116,6 +148,9 @@ def test_a_token_is_tried_and_never_printed(
     assert found["token"]["status"] == status
     assert code == (status == "broken")
     assert token not in json.dumps(found)
+    # What is said to the hub names no more than the client itself.
+    assert hub.agents
+    assert not [agent for agent in hub.agents if "torch/" in agent or "agent/" in agent]
 
 
 # --- a machine that is not here: what the driver and torch answer is given ---------------------------------------
@@ -230,7 +265,7 @@ def test_the_helper_reports_every_device_and_backend() -> None:
 
     def refuse(name: str, **_arguments: Any) -> None:
         if name == "nccl":
-            raise RuntimeError("no socket")
+            raise RuntimeError("[enforce fail at /build/gloo/tcp/device.cc:212] no socket\nmore lines")
 
     distributed = SimpleNamespace(
         is_available=lambda: True, is_gloo_available=lambda: True, is_nccl_available=lambda: True,
