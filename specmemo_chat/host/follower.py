@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import threading
+import time
 import traceback
 from dataclasses import replace
 from typing import Any, NoReturn
@@ -21,6 +22,9 @@ from specmemo_chat.host.place import Place, join, meeting_store
 from specmemo_chat.host.requests import Load, Request
 
 HEARTBEAT_S = 1.0
+# Where a collective fails, another worker has mostly ended, and worker 0 sees so by that one's link. That one is to be
+# named, so an error of this worker waits for so long.
+_CAUSE_S = 2.0
 
 
 def follow(own: Request) -> NoReturn:
@@ -91,6 +95,8 @@ def _serve(link: Link, place: Place, store: Any, own: Request) -> None:
 def _report(link: Link, error: Exception) -> None:
     """Tell worker 0 why this worker ends."""
     known = error if isinstance(error, SpecmemoError) else None
+    if known is None and not isinstance(error, MemoryError) and "out of memory" not in str(error):
+        time.sleep(_CAUSE_S)
     message = {
         "event": "Failed",
         "message": known.message if known is not None else f"{type(error).__name__}: {error}",

@@ -22,7 +22,8 @@ from specmemo_chat.host.requests import Load
 if TYPE_CHECKING:
     from specmemo_chat.models.target import Target
 
-# A follower sends a heartbeat every second. Importing holds the interpreter's lock for longer.
+# A follower sends a heartbeat every second. Importing holds the interpreter's lock for longer, hence the longer limit
+# until all have joined the group.
 SILENCE_LIMIT_S = 6.0
 LOADING_SILENCE_LIMIT_S = 90.0
 # Where the leader finds itself alone in a collective, one of the others is gone: its link says so at once, or else this
@@ -62,6 +63,7 @@ class Leader:
         self._device = load.plan.device
         self._lost = lost
         self._leaving = False
+        self._joined = threading.Event()
         self._members: list[_Member] = []
         store = meeting_store()
         self._doorway = Doorway(place.world - 1, host=_own_address() if place.nodes > 1 else None)
@@ -77,6 +79,7 @@ class Leader:
                 continue
         # Not before: what the device's context takes is measured without the collectives' buffers.
         join(self.place, self._store, self._device)
+        self._joined.set()
         # With transformers behind it: not before its light import.
         from specmemo_chat.models.mirror import LeadingTarget
 
@@ -110,8 +113,9 @@ class Leader:
         for member in self._members:
             with contextlib.suppress(LinkClosedError):
                 member.link.send({"request": "Leave"})
+        deadline = time.monotonic() + _LEAVE_S
         for member in self._members:
-            member.gone.wait(_LEAVE_S)
+            member.gone.wait(max(0.0, deadline - time.monotonic()))
 
     def _ask(self, question: str) -> list[Message]:
         for member in self._members:
@@ -148,7 +152,7 @@ class Leader:
                 self._lost(f"{name} has ended", _REMEDY, 1)
             if message is None:
                 silent = time.monotonic() - heard
-                limit = SILENCE_LIMIT_S if member.loaded.is_set() else LOADING_SILENCE_LIMIT_S
+                limit = SILENCE_LIMIT_S if self._joined.is_set() else LOADING_SILENCE_LIMIT_S
                 if silent > limit:
                     self._lost(f"{name} gave no sign of life for {silent:.0f} s", _REMEDY, 1)
                 continue

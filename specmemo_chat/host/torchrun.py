@@ -21,8 +21,9 @@ from specmemo_chat.host.executor import WorkerExecutor, end_of
 from specmemo_chat.host.link import Link, Message
 from specmemo_chat.host.requests import Load
 
-# The launcher looks at its workers ten times a second, and then writes which one failed.
-_REPORT_S = 2.0
+# The launcher looks at its workers ten times a second, gives those that are left two seconds to leave, and then writes
+# which one failed. On a busy machine all of that takes its time.
+_REPORT_S = 4.0
 _MEETING_S = 600.0
 _REMEDY = (
     "the conversation is kept; send the message again to start the workers anew, "
@@ -103,7 +104,9 @@ class TorchrunExecutor(WorkerExecutor):
         return WorkerError(f"{cause}{self._log_hint}", _REMEDY)
 
     def _lost(self, message: Message) -> SpecmemoError:
-        cause = self._cause() if message["exit_code"] == 1 and message["message"].endswith("has ended") else ""
+        # Worker 0 speaks, and ends itself then: that failure is not the one that is looked for.
+        ended = message["exit_code"] == 1 and message["message"].endswith("has ended")
+        cause = self._cause(first_rank=1) if ended else ""
         self._end()
         if cause:
             message = {**message, "message": cause, "remedy": _REMEDY}
@@ -119,11 +122,16 @@ class TorchrunExecutor(WorkerExecutor):
             "the conversation is kept; send the message again to start the workers anew",
         )
 
-    def _cause(self) -> str:
-        """Which worker ended first and how, as the launcher says; "" where it does not."""
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._process.wait(timeout=_REPORT_S)
-        return failed_worker(self._report, self._load.plan.tp)
+    def _cause(self, first_rank: int = 0) -> str:
+        """Which worker from `first_rank` on ended first and how, as this machine's launcher says; "" where it does
+        not."""
+        deadline = time.monotonic() + _REPORT_S
+        while True:
+            over = self._process.poll() is not None  # before the report is read: then there will be no other
+            cause = failed_worker(self._report, self._load.plan.tp, first_rank)
+            if cause or over or time.monotonic() > deadline:
+                return cause
+            time.sleep(0.05)
 
     def _find_workers(self) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -142,12 +150,14 @@ class TorchrunExecutor(WorkerExecutor):
         psutil.wait_procs(self._workers, timeout=2.0)
 
 
-def failed_worker(report: Path, world: int) -> str:
-    """Which of `world` workers ended first and how, by the launcher's report; "" where there is none."""
+def failed_worker(report: Path, world: int, first_rank: int = 0) -> str:
+    """Which of `world` workers ended first and how, by the launcher's report; "" where it names none from `first_rank`
+    on."""
     try:
         failures = json.loads(report.read_text(encoding="utf-8"))["failures"]
     except (OSError, ValueError, KeyError):
         return ""
+    failures = [failure for failure in failures if failure["rank"] >= first_rank]
     # The others end because of the first: by an error of their own, or because the launcher ends them (SIGTERM).
     failures.sort(key=lambda failure: failure["exit_code"] >= 0 or failure["exit_code"] == -15)
     if not failures:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import random
+import re
 import signal
 import socket
 import subprocess
@@ -30,7 +33,10 @@ from tests.tiny import TINY
 
 GREEDY = GenerationSettings(max_new_tokens=24)
 SAMPLED = GenerationSettings(temperature=0.9, top_p=0.95, repeat_penalty=1.1, seed=5, max_new_tokens=24)
-LONG = GenerationSettings(max_new_tokens=400)
+# Not over before it is stopped, however late a busy machine lets the test go on.
+LONG = GenerationSettings(max_new_tokens=1800)
+# Each starts a dozen processes that import torch: on a machine with other work that alone may take minutes.
+SLOW = pytest.mark.timeout(900)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +53,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def plan_for(folder: Path, head: Path, **changes: Any) -> Any:
     return tiny_plan(
         target=str(folder),
-        context_tokens=480,
+        context_tokens=1920,
         growth_tokens=64,
         drafters=("ngram", "eagle"),
         draft=str(head),
@@ -68,15 +74,27 @@ def clients(tiny_folder: Path, head: Path, tmp_path: Path) -> Iterator[tuple[Cha
     assert not own_processes()
 
 
-def own_processes() -> list[psutil.Process]:
-    return [process for process in psutil.Process().children(recursive=True) if process.status() != "zombie"]
+def own_processes(root: int | None = None) -> list[psutil.Process]:
+    """The living workers and launchers below process `root`: what else this process started is not looked at."""
+    return living(psutil.Process(root).children(recursive=True))
 
 
-def worker(rank: int) -> psutil.Process:
+def living(processes: list[psutil.Process]) -> list[psutil.Process]:
+    """Those of `processes` that are workers or launchers and still run."""
+    found = []
+    for process in processes:
+        with contextlib.suppress(psutil.NoSuchProcess):  # or a zombie: it has ended since
+            if "specmemo_chat.host" in " ".join(process.cmdline()) and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
+
+
+def worker(rank: int, root: int | None = None) -> psutil.Process:
     """The process of this rank."""
-    for process in psutil.Process().children(recursive=True):
-        if process.environ().get("RANK") == str(rank):
-            return process
+    for process in own_processes(root):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            if process.environ().get("RANK") == str(rank):
+                return process
     raise AssertionError(f"there is no worker {rank}")
 
 
@@ -86,6 +104,7 @@ def end(events: Iterator[Any]) -> ReplyEnd:
     return last
 
 
+@SLOW
 def test_two_workers_are_one(clients: tuple[ChatClient, ChatClient]) -> None:
     """Text, turns, errors, interrupts, death of a worker: as with one worker, through the same client."""
     one, two = clients
@@ -101,14 +120,14 @@ def test_two_workers_are_one(clients: tuple[ChatClient, ChatClient]) -> None:
 
     for client in (one, two):
         with pytest.raises(UsageError, match="context"):
-            end(client.say("word " * 900, GREEDY))
+            end(client.say("word " * 3600, GREEDY))
     events = two.say("Tell me more", LONG)
     while not isinstance(next(events), Text):
         pass
     two.interrupt()
     stopped = end(events)
     assert stopped.finish_reason == "interrupted"
-    assert stopped.stats.new_tokens < 300
+    assert stopped.stats.new_tokens < 1500
     two.undo()
     assert end(two.say("Once more", GREEDY)).text == end(one.say("Once more", GREEDY)).text
 
@@ -135,12 +154,58 @@ def test_two_workers_are_one(clients: tuple[ChatClient, ChatClient]) -> None:
         pass
     struck = time.monotonic()
     worker(1).suspend()
-    with pytest.raises(WorkerError, match=r"worker 1 of 2 \(process \d+\) gave no sign of life for 6 s"):
+    with pytest.raises(WorkerError, match=r"worker 1 of 2 \(process \d+\) gave no sign of life for \d+ s"):
         end(events)
     assert time.monotonic() - struck < 10
     assert len(own_processes()) == 1
 
 
+@SLOW
+def test_the_command_names_the_worker_that_ended_and_leaves_none(tiny_folder: Path) -> None:
+    """`chat --gpus 2` with a worker that is killed in mid-reply, then with one that is stopped: message and exit code
+    within ten seconds, and what was shown is stored."""
+    flags = ("--model", str(tiny_folder), "--device", "cpu", "--dtype", "fp32", "--ctx-size", "4000")
+    command = [
+        sys.executable,
+        "-m",
+        "specmemo_chat",
+        "chat",
+        *flags,
+        "--gpus",
+        "2",
+        "-n",
+        "3900",
+        "--session",
+        "struck",
+    ]
+    for message, blow, words in (
+        ("First words", signal.SIGKILL, r"worker 1 of 2 \(process \d+\) was killed by SIGKILL"),
+        ("Second words", signal.SIGSTOP, r"worker 1 of 2 \(process \d+\) gave no sign of life for \d+ s"),
+    ):
+        with subprocess.Popen(
+            [*command, "-p", message], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        ) as chat:
+            try:
+                assert chat.stdout is not None
+                assert os.read(chat.stdout.fileno(), 1), "the reply ended before it began"
+                workers = own_processes(chat.pid)
+                assert len(workers) == 3  # and the launcher
+                worker(1, chat.pid).send_signal(blow)
+                struck = time.monotonic()
+                _, notes = chat.communicate(timeout=60)
+                assert time.monotonic() - struck < 10
+            finally:
+                chat.kill()
+        assert chat.returncode == 1, notes
+        assert re.search(words, notes.decode()), notes
+        assert b"Traceback" not in notes
+        assert not living(workers)
+    stored = specmemo("sessions", "show", "struck").stdout
+    assert stored.count("cut off") == 2
+    assert stored.index("First words") < stored.index("Second words")
+
+
+@SLOW
 def test_the_commands_answer_alike_with_two_workers(tiny_folder: Path, tmp_path: Path) -> None:
     flags = ("--model", str(tiny_folder), "--device", "cpu", "--dtype", "fp32", "--ctx-size", "256", "-s", "7")
     questions = tmp_path / "questions.jsonl"
@@ -163,21 +228,29 @@ def test_the_commands_answer_alike_with_two_workers(tiny_folder: Path, tmp_path:
     assert len(batches[0][1]) == 2
 
 
+def free_port() -> int:
+    """A port that no connection takes before it is used: the system gives those higher numbers."""
+    for port in random.Random(os.getpid()).sample(range(20_000, 30_000), 100):
+        with contextlib.suppress(OSError), socket.socket() as trial:
+            trial.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("there is no free port")
+
+
+@SLOW
 def test_two_machines(tiny_folder: Path) -> None:
     """Two torchrun agents, as on two machines, here on one: they meet at a port, the chat is on the first."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        endpoint = f"127.0.0.1:{free.getsockname()[1]}"
+    endpoint = f"127.0.0.1:{free_port()}"
     flags = ("--model", str(tiny_folder), "--device", "cpu", "--dtype", "fp32", "--ctx-size", "256", "-n", "12")
     together = ("--gpus", "2", "--nnodes", "2", "--rdzv-endpoint", endpoint)
     command = [sys.executable, "-m", "specmemo_chat", "chat", *flags, *together, "--node-rank", "1"]
     with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as other:
         try:
-            done = specmemo("chat", *flags, *together, "-p", "Hello there", timeout=120)
+            done = specmemo("chat", *flags, *together, "-p", "Hello there", timeout=240)
             alone = specmemo("chat", *flags, "-p", "Hello there")
             assert done.returncode == 0, done.stderr
             assert done.stdout == alone.stdout != ""
-            _, notes = other.communicate(timeout=60)
+            _, notes = other.communicate(timeout=120)
         finally:
             other.kill()
     assert other.returncode == 0, notes

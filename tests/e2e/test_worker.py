@@ -20,7 +20,8 @@ from specmemo_chat.settings import GenerationSettings
 from tests.models import tiny_plan
 
 SHORT = GenerationSettings(max_new_tokens=8)
-LONG = GenerationSettings(max_new_tokens=400)
+# Not over before it is stopped, however late a busy machine lets the test go on.
+LONG = GenerationSettings(max_new_tokens=3000)
 
 
 @pytest.fixture(scope="module")
@@ -31,7 +32,7 @@ def client(tiny_folder: Path) -> Iterator[ChatClient]:
 
 
 def make_client(folder: Path) -> ChatClient:
-    plan = tiny_plan(target=str(folder), context_tokens=480, growth_tokens=64)
+    plan = tiny_plan(target=str(folder), context_tokens=3200, growth_tokens=64)
     return ChatClient(WorkerExecutor, Load(plan, None, "auto", False))
 
 
@@ -60,7 +61,7 @@ def test_a_reply_and_its_statistics(client: ChatClient) -> None:
 def test_a_wrong_request_costs_a_message_and_not_the_worker(client: ChatClient) -> None:
     before = process_id(client)
     with pytest.raises(UsageError, match="context"):
-        say(client, "word " * 900)
+        say(client, "word " * 6000)
     assert say(client, "still there?").text
     assert process_id(client) == before
 
@@ -74,7 +75,7 @@ def test_an_interrupt_stops_the_reply_soon(client: ChatClient) -> None:
     end = list(events)[-1]
     assert isinstance(end, ReplyEnd)
     assert end.finish_reason == "interrupted"
-    assert end.stats.new_tokens < 300
+    assert end.stats.new_tokens < 2500
     assert client.turns[-1].reply == end.text
     assert say(client, "go on").finish_reason == "length"
 
@@ -109,7 +110,7 @@ def test_the_worker_leaves_with_its_parent(tiny_folder: Path) -> None:
     assert executor._process.stdin is not None
     # What the kernel does when the parent dies.
     executor._process.stdin.close()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 30
     while executor.alive and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not executor.alive
@@ -155,7 +156,9 @@ def test_a_worker_that_is_asked_to_leave_finishes_what_it_does_then(tmp_path: Pa
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SCRIPT", str(script))
         patch.chdir(Path(__file__).parents[2])
+        # A busy machine must not make it late.
+        patch.setattr(WorkerExecutor, "leave_s", 30.0)
         client = ChatClient(lambda: WorkerExecutor(command=[sys.executable, "-c", program]), load)
         say(client, "Hello there")
-    client.close()
+        client.close()
     assert left.exists()

@@ -1,0 +1,69 @@
+"""Which of several workers is named where one of them has ended: the first cause, not what follows from it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from specmemo_chat.errors import ModelError
+from specmemo_chat.host import follower
+from specmemo_chat.host.torchrun import failed_worker
+
+
+def report_of(folder: Path, *failures: tuple[int, int]) -> Path:
+    """A launcher's report: (rank, exit code) of each."""
+    path = folder / "failure.json"
+    listed = [{"rank": rank, "pid": 100 + rank, "exit_code": code} for rank, code in failures]
+    path.write_text(json.dumps({"failures": listed}), encoding="utf-8")
+    return path
+
+
+@pytest.mark.parametrize(
+    ("failures", "first_rank", "expected"),
+    [
+        # The others end by an error of their own, or because the launcher ends them.
+        (((0, 1), (2, -9), (1, 1)), 0, "worker 2 of 4 (process 102) was killed by SIGKILL"),
+        (((0, -9),), 0, "worker 0 of 4 (process 100) was killed by SIGKILL"),
+        # Worker 0 has just said that one on another machine has ended; that it ends itself then is no cause.
+        (((0, 1),), 1, ""),
+        (((0, 1), (1, -11)), 1, "worker 1 of 4 (process 101) was killed by SIGSEGV"),
+        ((), 0, ""),
+    ],
+)
+def test_the_first_cause(tmp_path: Path, failures: tuple[tuple[int, int], ...], first_rank: int, expected: str) -> None:
+    found = failed_worker(report_of(tmp_path, *failures), 4, first_rank)
+    assert found.replace(" (often the system's out-of-memory killer)", "") == expected
+
+
+def test_a_report_that_is_not_there_yet(tmp_path: Path) -> None:
+    assert failed_worker(tmp_path / "failure.json", 2) == ""
+    (tmp_path / "failure.json").write_text('{"failures": [{"ra')
+    assert failed_worker(tmp_path / "failure.json", 2) == ""
+
+
+@pytest.mark.parametrize(
+    ("error", "waits"),
+    [
+        (RuntimeError("[gloo] Connection closed by peer"), True),
+        (torch.OutOfMemoryError("CUDA out of memory"), False),
+        (MemoryError(), False),
+        (ModelError("the file is truncated", "download it again"), False),
+    ],
+)
+def test_a_failed_collective_is_reported_after_its_cause(
+    error: Exception, waits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where one of three workers dies, the collective of the other two fails: the dead one is to be named."""
+    done: list[Any] = []
+
+    class Line:
+        def send(self, message: dict[str, Any]) -> None:
+            done.append(message["event"])
+
+    monkeypatch.setattr(follower.time, "sleep", lambda _seconds: done.append("waited"))
+    follower._report(Line(), error)  # type: ignore[arg-type]
+    assert done == (["waited", "Failed"] if waits else ["Failed"])
