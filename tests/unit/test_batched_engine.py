@@ -27,6 +27,7 @@ from tests.models import VOCABULARY, random_model, target_of, tiny_plan
 
 # The end token of the target: replies end at lengths that only the text decides.
 END = frozenset({7})
+BATCHES = (1, 2, 5, 10)
 KINDS = ("none", "ngram", "eagle", "eagle3", "model", "ngram+eagle")
 Make = Callable[[str, Plan], Drafter | None]
 # An arena that holds two rows of middling length, or one that is full.
@@ -92,12 +93,15 @@ def check(engine: Engine, scheduler: Scheduler) -> None:
         assert row in rows or length == 0
 
 
+Texts = tuple[list[list[int]], list[GenerationSettings]]
+
+
 @st.composite
-def texts(draw: st.DrawFn) -> tuple[list[list[int]], list[GenerationSettings]]:
+def texts(draw: st.DrawFn, least: int, most: int) -> Texts:
     """Prompts in which pieces come again, each with its own settings."""
     prompts, wishes = [], []
     token = st.integers(8, VOCABULARY - 1)
-    for _ in range(draw(st.integers(1, 8))):
+    for _ in range(draw(st.integers(least, most))):
         piece = draw(st.lists(token, min_size=1, max_size=5))
         prompts.append(piece * draw(st.integers(1, 3)) + draw(st.lists(token, max_size=12)) + piece)
         wishes.append(
@@ -113,12 +117,22 @@ def texts(draw: st.DrawFn) -> tuple[list[list[int]], list[GenerationSettings]]:
     return prompts, wishes
 
 
-def check_texts(
-    target: Target, make: Make, kind: str, given: tuple[list[list[int]], list[GenerationSettings]], **plan: Any
-) -> None:
+@st.composite
+def cases(draw: st.DrawFn, rows: int) -> dict[str, Any]:
+    """So many texts that all rows are taken, and perhaps some wait; and how they are run."""
+    tight = draw(st.booleans())
+    return {
+        "given": draw(texts(rows, rows + 3)),
+        "rows": rows,
+        "adaptive": draw(st.booleans()),
+        "prefill_chunk": draw(st.sampled_from([7, 96])),
+        **(TIGHT if tight else {}),
+    }
+
+
+def check_texts(target: Target, make: Make, kind: str, given: Texts, *, adaptive: bool, **plan: Any) -> None:
     """Batched and one after the other in an engine of one row: the same texts."""
     prompts, wishes = given
-    adaptive = plan.pop("adaptive")
     batch = tiny_plan(**plan)
     batched = answer(Engine(target, make(kind, batch), batch, adaptive=adaptive), prompts, wishes)
     alone = tiny_plan(context_tokens=batch.context_tokens)
@@ -126,53 +140,29 @@ def check_texts(
 
 
 @pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("rows", BATCHES)
 @settings(
-    max_examples=3,
+    # The first is the simplest there is.
+    max_examples=2,
     deadline=None,
     suppress_health_check=list(HealthCheck),
     derandomize=True,
     phases=(Phase.explicit, Phase.generate),
 )
-@given(
-    given=texts(),
-    rows=st.sampled_from([1, 2, 5, 10]),
-    tight=st.booleans(),
-    adaptive=st.booleans(),
-    chunk=st.sampled_from([7, 96]),
-)
-def test_batched_text_is_each_texts_own(
-    target: Target,
-    make: Make,
-    kind: str,
-    given: tuple[list[list[int]], list[GenerationSettings]],
-    rows: int,
-    tight: bool,
-    adaptive: bool,
-    chunk: int,
-) -> None:
-    check_texts(
-        target, make, kind, given, rows=rows, adaptive=adaptive, prefill_chunk=chunk, **(TIGHT if tight else {})
-    )
+@given(data=st.data())
+def test_batched_text_is_each_texts_own(target: Target, make: Make, kind: str, rows: int, data: st.DataObject) -> None:
+    check_texts(target, make, kind, **data.draw(cases(rows)))
 
 
 @pytest.mark.stress
 @pytest.mark.parametrize("kind", KINDS)
-@pytest.mark.parametrize("rows", [1, 2, 5, 10])
+@pytest.mark.parametrize("rows", BATCHES)
 @settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
-@given(given=texts(), tight=st.booleans(), adaptive=st.booleans(), chunk=st.sampled_from([7, 96]))
+@given(data=st.data())
 def test_batched_text_is_each_texts_own_at_length(
-    target: Target,
-    make: Make,
-    kind: str,
-    given: tuple[list[list[int]], list[GenerationSettings]],
-    rows: int,
-    tight: bool,
-    adaptive: bool,
-    chunk: int,
+    target: Target, make: Make, kind: str, rows: int, data: st.DataObject
 ) -> None:
-    check_texts(
-        target, make, kind, given, rows=rows, adaptive=adaptive, prefill_chunk=chunk, **(TIGHT if tight else {})
-    )
+    check_texts(target, make, kind, **data.draw(cases(rows)))
 
 
 @pytest.mark.parametrize("kind", KINDS)
