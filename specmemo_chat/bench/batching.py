@@ -2,7 +2,8 @@
 
 Aggregate tokens per second of continuous batching with B rows, plain and speculative, against plain decoding of one
 conversation at a time. Prefill and the turns' changes of hands are part of every block. All methods take short blocks
-in random order; ratios are of blocks of the same round, with an A/A control beside them (plain against itself).
+in random order; ratios are of blocks of the same round, with an A/A control beside them (plain against itself). Ctrl-C
+ends the measuring and shows what there is.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from itertools import cycle
 from pathlib import Path
@@ -25,10 +27,12 @@ from specmemo_chat.bench.schedule import rounds
 from specmemo_chat.bench.statistics import Ratio, median_ratio
 from specmemo_chat.bench.subject import Dialogue, Subject
 from specmemo_chat.bench.talks import Talk, find_talks
-from specmemo_chat.catalog.aliases import bundled_folder
+from specmemo_chat.catalog.aliases import bundled_folder, load_catalog
 from specmemo_chat.engine import sequence as engine_sequence
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
+from specmemo_chat.errors import UsageError
+from specmemo_chat.memory.acceptance import first_choice
 from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
 from specmemo_chat.memory.wishes import nodes_of_a_row
 from specmemo_chat.models.threads import import_torch
@@ -36,6 +40,7 @@ from specmemo_chat.settings import GenerationSettings
 
 # Tokens of a block, of each row.
 BLOCK = 20
+SIZES = {"1.1b": "tinyllama-1.1b-chat", "7b": "llama-2-7b-chat"}
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
 
@@ -108,12 +113,20 @@ def measure(
         stream.run(2 * BLOCK * rows[name])  # warm: kernels, times of the controller, rows at different places
     rates: dict[str, list[float]] = {name: [] for name in streams}
     order = rounds(list(streams), seed=0)
-    for _ in range(pairs):
-        for name in next(order):
-            began = clock()
-            made = streams[name].run(BLOCK * rows[name])
-            rates[name].append(made / (clock() - began))
-    result: dict[str, Any] = {"schema": 1, "pairs": pairs, "rows": {}}
+    began_all = time.monotonic()
+    with suppress(KeyboardInterrupt):
+        for done in range(pairs):
+            found: dict[str, float] = {}
+            for name in next(order):
+                began = clock()
+                made = streams[name].run(BLOCK * rows[name])
+                found[name] = made / (clock() - began)
+            for name, rate in found.items():
+                rates[name].append(rate)
+            print(f"{done + 1} of {pairs} pairs, {time.monotonic() - began_all:.0f} s", file=sys.stderr)
+    if not rates["plain 1"]:
+        raise KeyboardInterrupt
+    result: dict[str, Any] = {"schema": 1, "pairs": len(rates["plain 1"]), "rows": {}}
     for size in sizes:
         result["rows"][str(size)] = {
             "plain_tokens_per_second": _middle(rates[f"plain {size}"]),
@@ -136,12 +149,25 @@ def _ratio(left: Sequence[float], right: Sequence[float]) -> dict[str, Any]:
     return (found or Ratio(0.0, 0.0, 0.0, 0)).as_json()
 
 
+def replayed_shape(name: str) -> RandomShape:
+    """Random weights in the shape of the catalogue's model `name`, and a head of one layer that is right as often as
+    published EAGLE heads are. Raises UsageError for a model that the catalogue does not know."""
+    entry = load_catalog().get(SIZES.get(name, name))
+    if entry is None or not entry.config:
+        raise UsageError(f"--shape {name} is not known", f"give one of {', '.join((*SIZES, *load_catalog()))}")
+    # Positions are only numbers: contexts may be longer than the model was trained for.
+    config = {**entry.config, "max_position_embeddings": 8192}
+    head = {**config, "model_type": "llama", "num_hidden_layers": 1, "bias": True}
+    return RandomShape(name, config, head, (first_choice("eagle"),), "replayed: fitted to EAGLE-2 on MT-Bench")
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m specmemo_chat.bench.batching", description=__doc__)
     parser.add_argument("--model", type=Path, help="folder of a model (default: the bundled one)")
     parser.add_argument("--random", type=Path, help="JSON file with the fields of bench.job.RandomShape, instead")
-    parser.add_argument("--drafters", default="ngram", help="joined with + (default %(default)s; random: eagle)")
+    parser.add_argument("--shape", help="1.1b, 7b or an alias: random weights, acceptance replayed, instead")
+    parser.add_argument("--drafters", default="ngram", help="joined with + (default %(default)s; replayed: eagle)")
     parser.add_argument("--draft", help="folder of the draft's weights")
     parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"))
     parser.add_argument("--device", default="cpu")
@@ -158,7 +184,9 @@ def main(arguments: list[str] | None = None) -> None:
     import_torch()
     if options.threads:
         torch.set_num_threads(options.threads)
-    shape = RandomShape(**json.loads(options.random.read_text(encoding="utf-8"))) if options.random else None
+    shape = replayed_shape(options.shape) if options.shape else None
+    if options.random:
+        shape = RandomShape(**json.loads(options.random.read_text(encoding="utf-8")))
     plan = Plan(
         model=shape.name if shape else str(options.model or "pocket"),
         target=str(options.model or bundled_folder()),
@@ -177,6 +205,7 @@ def main(arguments: list[str] | None = None) -> None:
     talks = find_talks(options.prompts)
     result = measure(Subject(plan, shape), plan, talks, sizes, options.pairs, CLOCKS[options.clock], settings)
     result |= {"model": plan.model, "drafters": "+".join(plan.drafters), "clock": options.clock, "dtype": plan.dtype}
+    result["replayed"] = shape is not None
     if options.json:
         print(json.dumps(result))
         return
@@ -188,7 +217,8 @@ def _print_table(result: dict[str, Any]) -> None:
         return f"{ratio['median']:.2f} [{ratio['low']:.2f}, {ratio['high']:.2f}]"
 
     out = sys.stdout
-    out.write(f"{result['model']} ({result['dtype']}), {result['drafters']}; {result['pairs']} pairs, ")
+    replayed = " REPLAYED," if result["replayed"] else ""
+    out.write(f"{result['model']} ({result['dtype']}),{replayed} {result['drafters']}; {result['pairs']} pairs, ")
     out.write(f"{result['clock']} time; medians with 95 % intervals\n")
     out.write(f"{'rows':>4} {'plain/s':>8} {'spec/s':>8}  {'A/A':<19} {'plain / one row':<19} ")
     out.write(f"{'spec / plain':<19} {'spec / one row':<19}\n")
