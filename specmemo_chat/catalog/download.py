@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import fnmatch
+import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
@@ -26,6 +28,8 @@ PICKLES = ("pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 # The cache must not fill the disk to the last byte.
 DISK_RESERVE = GIB
+# What a write may fail with; the network has other errors.
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 REACH_TIMEOUT_S = 10.0
 POLL_S = 0.25
 
@@ -182,7 +186,19 @@ def _hub_errors(source: ModelSource) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         raise ModelError(f"the hub refused {name}: {error}", "run this again later") from error
     except (errors.HTTPError, errors.HFValidationError, OSError) as error:
+        if getattr(error, "errno", None) in _DISK_ERRORS:
+            raise _not_stored(source, error) from error
         raise ModelError(
             f"{name} is not on this machine and the hub cannot be reached: {error}",
             "check the network, or give the folder of a model that is here",
         ) from error
+
+
+def _not_stored(source: ModelSource, error: Any) -> ModelError:
+    """The disk failed, not the network. What arrived is kept, for the next try."""
+    elsewhere = "or set HF_HOME to a folder elsewhere"
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        reason, remedy = "the disk is full", f"free some space and run this again: it goes on from there; {elsewhere}"
+    else:
+        reason, remedy = os.strerror(error.errno), f"make the folder writable for this user, {elsewhere}"
+    return ModelError(f"{source.hub_id} cannot be stored in {cache_root()}: {reason}", remedy)

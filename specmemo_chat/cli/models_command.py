@@ -198,7 +198,13 @@ def pull(
     screen = Screen(color.value, quiet=quiet)
     source = resolve(name)
     if source.hub_id is None:
-        raise UsageError(f"{name} is on this machine already: {source.folder}", "nothing to download")
+        if source.entry is None:
+            raise UsageError(f"{name} is a folder of yours, not a download", "give an alias or a hub id")
+        # As for a model that is downloaded already: a script that pulls what it needs goes on.
+        screen.note(f"{name} is part of specmemo: nothing to download")
+        if json:
+            screen.print_json({"schema": 1, "models": []})
+        return
     entry = find_alias(name)
     if draft and (entry is None or not entry.draft):
         raise UsageError(f"no published draft head is known for {name}", "leave out --draft")

@@ -76,7 +76,7 @@ def _row(name: str, value: Any, source: str, device: DeviceInfo, profile: Profil
 
 def shown(value: Any) -> str:
     """A value on one line, as a person would say it."""
-    if value is None or value in ([], ()):
+    if value is None or value in ([], (), ""):
         return "none"
     if isinstance(value, bool):
         return "on" if value else "off"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import shutil
@@ -15,7 +16,10 @@ from typing import Any
 
 import pytest
 
+from specmemo_chat.catalog import download
 from specmemo_chat.catalog.inventory import stored
+from specmemo_chat.catalog.resolve import ModelSource
+from specmemo_chat.errors import ModelError
 from tests.fake_hub import FakeHub, fake_hub
 
 MEGABYTE = 1 << 20
@@ -148,15 +152,44 @@ def test_rm_says_what_it_frees_and_asks(hub: FakeHub, tmp_path: Path) -> None:
 
 
 def test_a_full_disk_is_said_before_the_download(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from specmemo_chat.catalog import download
-    from specmemo_chat.catalog.resolve import ModelSource
-    from specmemo_chat.errors import ModelError
-
     monkeypatch.setattr(
         download, "list_remote", lambda source, code=False: download.RemoteModel("c", {"model.safetensors": 1 << 60})
     )
     with pytest.raises(ModelError, match=r"needs 1048576\.0 TiB on disk"):
         download.download(ModelSource("some/model", None, "some/model"), print)
+
+
+@pytest.mark.parametrize(
+    ("number", "words", "remedy"),
+    [
+        (errno.ENOSPC, "the disk is full", "it goes on from there"),
+        (errno.EROFS, "Read-only file system", "HF_HOME"),
+        (errno.ENETUNREACH, "the hub cannot be reached", "check the network"),
+    ],
+)
+def test_a_disk_that_fails_in_a_download_is_not_taken_for_the_network(
+    monkeypatch: pytest.MonkeyPatch, number: int, words: str, remedy: str
+) -> None:
+    def fails(*_arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(
+        download, "list_remote", lambda source, code=False: download.RemoteModel("c", {"model.safetensors": 1 << 25})
+    )
+    monkeypatch.setattr(download, "DISK_RESERVE", 0)
+    monkeypatch.setattr(download, "fetch_large", fails)
+    with pytest.raises(ModelError, match=words) as caught:
+        download.download(ModelSource("some/model", None, "some/model"), print)
+    assert caught.value.remedy is not None
+    assert remedy in caught.value.remedy
+
+
+def test_pulling_what_is_in_the_package_is_no_error(hub: FakeHub, tmp_path: Path) -> None:
+    done = models(hub, tmp_path, "pull", "pocket", "--json")
+    assert (done.returncode, json.loads(done.stdout)["models"]) == (0, [])
+    assert "nothing to download" in done.stderr
+    (tmp_path / "mine").mkdir()
+    assert models(hub, tmp_path, "pull", str(tmp_path / "mine")).returncode == 2
 
 
 def test_the_list_has_sizes_licences_drafts_and_fit(hub: FakeHub, tmp_path: Path) -> None:
