@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import importlib.metadata
 import json
@@ -27,12 +28,18 @@ _IRRELEVANT = ("cap_bytes", "concessions", "profile", "model", "target", "measur
 def runtime_key(device: DeviceInfo, spec: ModelSpec, tp: int, draft: str | None) -> str:
     """Under which the runtime of a worker is remembered: device, model family and vocabulary, kind of draft, whether
     several workers share, and the versions of all that is loaded."""
+    family = f"{spec.model_type}/{spec.vocab}"
+    return " | ".join((device.kind, device.name, family, draft or "none", str(tp > 1), " ".join(_versions())))
+
+
+@functools.cache
+def _versions() -> tuple[str, ...]:
+    """Read once: a start plans for every model of the catalog, and each reading parses the packages' whole metadata."""
     versions = [platform.python_version()]
     for name in ("specmemo", "torch", "transformers"):
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions.append(importlib.metadata.version(name))
-    family = f"{spec.model_type}/{spec.vocab}"
-    return " | ".join((device.kind, device.name, family, draft or "none", str(tp > 1), " ".join(versions)))
+    return tuple(versions)
 
 
 def plan_key(plan: Plan) -> str:
