@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from specmemo_chat.cli.gauge import bar_cells
+from specmemo_chat.cli.gauge import EMPTY, FULL, bar_cells
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.memory.footprint import footprint
 from specmemo_chat.memory.frontier import KEPT, Frontier, Point
@@ -33,23 +33,26 @@ TERMS = {
     "runtime": ("R", "runtime", "white"),
 }
 FREE = "."
+# A term in a table that is coloured, as in the bar.
+KEY = "■"
 
 
-def plan_lines(outcome: Outcome, device: str, reason: str, width: int = 80) -> Iterator[Text | str]:
+def plan_lines(
+    outcome: Outcome, device: str, reason: str, width: int = 80, *, color: bool = False
+) -> Iterator[Text | str]:
     """What was planned for, the bar, the table, and what was conceded, for a terminal of `width` columns."""
     exact = width >= FULL_TABLE
     plan = outcome.plan
     each = f", each of {plan.tp} workers" if plan.tp > 1 else ""
-    yield f"{plan.model} on {device} in {plan.dtype}{each}"
+    yield Text.assemble((plan.model, "bold"), f" on {device} in {plan.dtype}{each}")
     yield f"profile {plan.profile}: {reason}"
     yield ""
-    yield bar(plan.terms, plan.cap_bytes, bar_cells(width, 3))
+    yield Text("  ") + bar(plan.terms, plan.cap_bytes, bar_cells(width, 4), color=color)
     yield ""
     for name, size in plan.terms.items():
         if size:
-            letter, label, color = TERMS[name]
-            yield Text.assemble(f"  {label:<20}", (letter, color), _amount(size, plan.cap_bytes, exact))
-    yield f"  {'total':<21}{_amount(plan.total_bytes, plan.cap_bytes, exact)}"
+            yield Text.assemble(f"  {TERMS[name][1]:<20}", key(name, color=color), _amount(size, plan.cap_bytes, exact))
+    yield Text(f"  {'total':<21}{_amount(plan.total_bytes, plan.cap_bytes, exact)}", "bold")
     yield f"  {'cap':<21}{_amount(plan.cap_bytes, plan.cap_bytes, exact)}"
     yield ""
     yield (
@@ -59,25 +62,34 @@ def plan_lines(outcome: Outcome, device: str, reason: str, width: int = 80) -> I
     yield from (f"conceded: {sentence}" for sentence in plan.concessions)
     yield from (f"note: {sentence}" for sentence in outcome.notes)
     spare = plan.cap_bytes - plan.total_bytes
-    yield f"fits, {format_size(spare)} to spare" if outcome.fits else f"does not fit: {format_size(-spare)} too much"
+    if outcome.fits:
+        yield Text(f"fits, {format_size(spare)} to spare", "green")
+    else:
+        yield Text(f"does not fit: {format_size(-spare)} too much", "bold red")
 
 
-def bar(terms: dict[str, int], cap: int, width: int = BAR_CELLS) -> Text:
-    """The terms side by side in `width` cells, a letter for each, in the order of the table; free memory as dots. Where
-    they are more than the cap, `|` stands where the cap ends."""
+def key(name: str, *, color: bool) -> Text:
+    """What stands for a term in the bar."""
+    letter, _, style = TERMS[name]
+    return Text(KEY if color else letter, style)
+
+
+def bar(terms: dict[str, int], cap: int, width: int = BAR_CELLS, *, color: bool = False) -> Text:
+    """The terms side by side in `width` cells, in the order of the table: coloured blocks, or without colours a letter
+    for each and dots for free memory. Where they are more than the cap, `|` stands where the cap ends."""
     scale = max(cap, sum(terms.values()), 1)
-    text, done, filled = Text("  ["), 0, 0
+    text, done, filled = Text(), 0, 0
     for name, size in terms.items():
         done += size
         # Cells up to the running sum: rounding never adds up to more than the bar.
         cells = done * width // scale - filled
         filled += cells
-        text.append(TERMS[name][0] * cells, TERMS[name][2])
-    text.append(FREE * (width - filled), "dim")
+        text.append((FULL if color else TERMS[name][0]) * cells, TERMS[name][2])
+    text.append((EMPTY if color else FREE) * (width - filled), "dim")
     if done > cap:
-        place = 3 + cap * width // scale
+        place = cap * width // scale
         text = Text.assemble(text[:place], ("|", "bold red"), text[place:])
-    return text + Text("]")
+    return text if color else Text.assemble("[", text, "]")
 
 
 def expected_lines(expected: Expected | None, speed: DeviceSpeed | None, device: str) -> Iterator[str]:

@@ -86,7 +86,7 @@ def _print(
     curve: Frontier | None,
 ) -> None:
     width = screen.out.width if screen.terminal else 80
-    lines: list[Text | str] = list(plan_render.plan_lines(outcome, place.shown, reason, width))
+    lines: list[Text | str] = list(plan_render.plan_lines(outcome, place.shown, reason, width, color=screen.color))
     if outcome.fits:
         lines += plan_render.expected_lines(expected, speed, place.shown)
     if len(place.devices) > 1:

@@ -10,6 +10,7 @@ from rich.text import Text
 
 from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.gauge import EMPTY, FULL, bar_cells, gauge
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import Probe, cpu_flags, cpu_threads
 from specmemo_chat.device.probe import probe as look
@@ -18,6 +19,7 @@ from specmemo_chat.errors import UsageError
 from specmemo_chat.profiles import match_profile
 from specmemo_chat.sizes import format_size
 
+BAR_CELLS = 40
 SHOWN_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
 
 
@@ -28,7 +30,7 @@ def show_probe(screen: Screen, *, as_json: bool) -> None:
     if as_json:
         screen.print_json(values)
         return
-    for line in probe_lines(found, values):
+    for line in probe_lines(found, values, screen.out.width if screen.terminal else 80):
         screen.line(styled(line))
 
 
@@ -36,7 +38,8 @@ def styled(line: str) -> Text:
     """A line for people with its first word in the colour of what it tells."""
     text = Text(line)
     text.highlight_regex(r"^  \S+", "bold")
-    text.highlight_regex(r"^(processor|profile)", "bright_black")
+    text.highlight_regex(r"^(processor|profile)", "dim")
+    text.highlight_regex(rf"[{FULL}{EMPTY}]+", "blue")
     text.highlight_regex(r"(?<=^profile )[^:]+", "bold cyan")
     text.highlight_regex(r"[0-9.]+ [KMGT]iB usable", "green")
     text.highlight_regex(r"^(problem:.*|no GPU was found)", "yellow")
@@ -106,8 +109,8 @@ def _facts(device: DeviceInfo) -> Iterator[str]:
     yield "native bf16" if device.native_bf16 else "no native bf16"
 
 
-def probe_lines(found: Probe, values: dict[str, Any]) -> list[str]:
-    """The same for people."""
+def probe_lines(found: Probe, values: dict[str, Any], width: int = 80) -> list[str]:
+    """The same for people, on a terminal of `width` columns."""
     host, cpu = values["host"], values["cpu"]
     bf16 = "native bf16" if cpu["native_bf16"] else "no native bf16"
     lines = [
@@ -122,6 +125,11 @@ def probe_lines(found: Probe, values: dict[str, Any]) -> list[str]:
         )
         if device.kind != "cpu":
             lines.append(f"  {'':<8} {', '.join(_facts(device))}")
+        if device.total_bytes:
+            used = device.total_bytes - device.free_bytes
+            cells = min(BAR_CELLS, bar_cells(width, 23))
+            bar = gauge(used, device.total_bytes, cells)
+            lines.append(f"  {'':<8} {bar} {100 * used / device.total_bytes:.0f} % used")
     if found.container is not None:
         lines.append(f"  a container limits the memory to {format_size(found.container.limit_bytes)}")
     profile = values["profile"]

@@ -9,6 +9,7 @@ import termios
 import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
@@ -18,10 +19,12 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import ColorDepth
 
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.line_history import SharedHistory
+from specmemo_chat.cli.suspension import around_suspension, plain_suspension
 
 BLOCK = '"""'
 TWICE_S = 2.0
@@ -79,29 +82,42 @@ def typing_ahead() -> Iterator[None]:
     without NOFLSH a Ctrl-C would throw them away.
     """
     line_mode = termios.ECHO | termios.ICANON
-    with _modes(lambda now: (now[0] & ~termios.ICRNL, now[3] & ~line_mode | termios.NOFLSH)):
+    modes = _Modes(lambda now: (now[0] & ~termios.ICRNL, now[3] & ~line_mode | termios.NOFLSH))
+
+    def begin() -> None:
+        modes.set()
         _mark_pastes(True)
-        try:
-            yield
-        finally:
-            _mark_pastes(False)
 
+    def end() -> None:
+        _mark_pastes(False)
+        modes.restore()
 
-@contextlib.contextmanager
-def _modes(change: Callable[[list[int]], tuple[int, int]]) -> Iterator[None]:
-    """The terminal with other input and local modes; as before afterwards. Nothing where there is no terminal."""
-    if not sys.stdin.isatty():
-        yield
-        return
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    changed = [*before]
-    changed[0], changed[3] = change([value if isinstance(value, int) else 0 for value in before])
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, changed)
+    begin()
     try:
-        yield
+        # A shell gives the terminal back in its own mode.
+        with around_suspension(end, begin):
+            yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        end()
+
+
+class _Modes:
+    """The terminal with other input and local modes, and as before. Nothing where there is no terminal."""
+
+    def __init__(self, change: Callable[[list[int]], tuple[int, int]]) -> None:
+        self._change = change
+        self._before: list[Any] | None = None
+
+    def set(self) -> None:
+        if sys.stdin.isatty():
+            self._before = termios.tcgetattr(sys.stdin.fileno())
+            changed = [*self._before]
+            changed[0], changed[3] = self._change([value if isinstance(value, int) else 0 for value in self._before])
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, changed)
+
+    def restore(self) -> None:
+        if self._before is not None:
+            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
 
 
 def _mark_pastes(on: bool) -> None:
@@ -140,6 +156,9 @@ class TerminalReader:
             # Up finds lines that begin like this one; commands complete while they are typed instead.
             enable_history_search=Condition(lambda: not self._session.default_buffer.text.startswith("/")),
             enable_open_in_editor=True,
+            enable_suspend=True,
+            # Pasted code has tabs; as ^I it could not be read.
+            input_processors=[TabsProcessor(tabstop=4, char1=" ", char2=" ")],
             tempfile_suffix=".md",
             refresh_interval=0.5,
             color_depth=self._depth,
@@ -152,7 +171,7 @@ class TerminalReader:
         """See LineReader.read."""
         while True:
             try:
-                message = message_of(self._session.prompt(label, default=text))
+                message = message_of(self._session.prompt([("bold fg:ansicyan", label)], default=text))
                 self._tell_problem()
                 return message
             except KeyboardInterrupt:
@@ -191,9 +210,14 @@ class TerminalReader:
         """The terminal's own line mode, for another program."""
         line_mode = termios.ECHO | termios.ICANON
         _mark_pastes(False)
-        with _modes(lambda now: (now[0] | termios.ICRNL, (now[3] | line_mode) & ~termios.NOFLSH)):
-            yield
-        _mark_pastes(True)
+        modes = _Modes(lambda now: (now[0] | termios.ICRNL, (now[3] | line_mode) & ~termios.NOFLSH))
+        modes.set()
+        try:
+            with plain_suspension():
+                yield
+        finally:
+            modes.restore()
+            _mark_pastes(True)
 
     def _tell_problem(self) -> None:
         if self._shared is not None and self._shared.problem is not None:

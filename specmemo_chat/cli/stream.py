@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import signal
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager
 from types import FrameType
 
 from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
@@ -16,6 +16,7 @@ from rich.progress import Progress as ProgressBar
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.reasoning import ReasoningSplitter, split_reasoning
 from specmemo_chat.cli.reply_view import LiveReply, RenderedReply, ReplySink, reply_sink
+from specmemo_chat.cli.suspension import around_suspension
 from specmemo_chat.events import Event, Note, Progress, ReplyEnd, Text
 
 STAGES = {"download": "downloading", "load": "loading the model", "prefill": "reading", "rehearsal": "rehearsing"}
@@ -46,26 +47,11 @@ def interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
         yield
 
 
-@contextlib.contextmanager
-def suspension(sink: ReplySink) -> Iterator[None]:
+def suspension(sink: ReplySink) -> AbstractContextManager[None]:
     """While inside, Ctrl-Z leaves the shell a terminal in order, and the reply goes on below when it comes back."""
-    if not isinstance(sink, LiveReply):
-        yield
-        return
-
-    def handle(signum: int, _frame: FrameType | None) -> None:
-        sink.suspend()
-        signal.signal(signum, signal.SIG_DFL)
-        os.kill(os.getpid(), signum)
-        # Here again after `fg`.
-        signal.signal(signum, handle)
-        sink.resume()
-
-    before = signal.signal(signal.SIGTSTP, handle)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTSTP, before)
+    if isinstance(sink, LiveReply):
+        return around_suspension(sink.suspend, sink.resume)
+    return contextlib.nullcontext()
 
 
 class ReplyView:

@@ -34,7 +34,7 @@ MASKS = (
     # The planner's figures have their own tests; here a better estimate must not change ten files.
     (r" *\b[\d.]+ ?([KMGT]i)?B\b", " <size>"),
     (r"(^  (target|tree|draft|prefill|verify|logits|growth|runtime)\b.* <size>\n)+", "  <terms>\n"),
-    (r"\[[#.A-Za-z]+\]", "[<bar>]"),
+    (r"\[[.A-Za-z]{8,}\]|[█░]{8,}", "<bar>"),
     (r"\b(under )?[\d.]+ %", "<share>"),
 )
 

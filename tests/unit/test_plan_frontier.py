@@ -116,10 +116,13 @@ def test_the_table_marks_the_lower_bound_and_the_cap() -> None:
 
 def test_the_bar_never_overflows() -> None:
     whole = bar({"target_weights": GIB, "target_kv": GIB, "runtime": 1}, 4 * GIB).plain
-    assert whole == "  [" + "W" * 16 + "K" * 16 + "." * 32 + "]"
+    assert whole == "[" + "W" * 16 + "K" * 16 + "." * 32 + "]"
     over = bar({"target_weights": 3 * GIB, "runtime": GIB}, 2 * GIB).plain
-    assert over == "  [" + "W" * 32 + "|" + "W" * 16 + "R" * 16 + "]"
-    assert len(bar({}, 0).plain) == 68
+    assert over == "[" + "W" * 32 + "|" + "W" * 16 + "R" * 16 + "]"
+    assert len(bar({}, 0).plain) == 66
+    colored = bar({"target_weights": 3 * GIB, "runtime": GIB}, 8 * GIB, color=True)
+    assert colored.plain == "█" * 32 + "░" * 32
+    assert [span.style for span in colored.spans] == ["blue", "white", "dim"]
 
 
 def test_what_nobody_knows_is_said() -> None:

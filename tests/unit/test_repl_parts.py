@@ -90,11 +90,11 @@ def test_a_refusal_speaks_the_words_of_the_repl() -> None:
 
 
 def test_gauges_never_round_to_nothing_or_all() -> None:
-    assert gauge(0, 10, 8) == "[........]"
-    assert gauge(1, 1000, 8) == "[#.......]"
-    assert gauge(999, 1000, 8) == "[#######.]"
-    assert gauge(20, 10, 8) == "[########]"
-    assert gauge(1, 0, 8) == "[........]"
+    assert gauge(0, 10, 8) == "░░░░░░░░"
+    assert gauge(1, 1000, 8) == "█░░░░░░░"
+    assert gauge(999, 1000, 8) == "███████░"
+    assert gauge(20, 10, 8) == "████████"
+    assert gauge(1, 0, 8) == "░░░░░░░░"
 
 
 def test_every_command_of_the_contract_has_one_line_of_help() -> None:

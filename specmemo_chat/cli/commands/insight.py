@@ -8,8 +8,9 @@ from rich.text import Text
 
 from specmemo_chat.cli.attachments import gist
 from specmemo_chat.cli.commands.registry import command
+from specmemo_chat.cli.footer import small
 from specmemo_chat.cli.gauge import bar_cells, gauge
-from specmemo_chat.cli.plan_render import TERMS, bar
+from specmemo_chat.cli.plan_render import TERMS, bar, key
 from specmemo_chat.errors import UsageError
 from specmemo_chat.sizes import format_size
 
@@ -18,38 +19,45 @@ if TYPE_CHECKING:
 
 # /context lists so many turns, the newest; the rest is summed up.
 LISTED_TURNS = 12
+# In fewer columns /memory writes sizes in short.
+FULL_SIZES = 46
 
 
 @command("memory", "/memory", "Where the memory goes: planned against measured, the peak, the cap")
 def _memory(repl: Repl, _argument: str) -> None:
     plan, memory = repl.plan, repl.client.inspect(repl.settings)["memory"]
-    repl.say(f"  {'':<20} {'planned':>11}")
+    color = repl.screen.color
+    write, column = (format_size, 11) if repl.width >= FULL_SIZES else (small, 8)
+
+    def row(label: str, mark: Text, *sizes: int | None, style: str = "") -> None:
+        cells = "".join(f"{write(size) if size is not None else '':>{column}}" for size in sizes)
+        repl.say(Text.assemble((f"  {label:<20}", style), mark, (cells.rstrip(), style)))
+
+    repl.say(Text(f"  {'':<21}{'planned':>{column}}{'measured':>{column}}", "dim"))
     for name, size in plan.terms.items():
         if size:
-            letter, label, color = TERMS[name]
-            repl.say(Text.assemble(f"  {label:<20}", (letter, color), f"{format_size(size):>11}"))
+            row(TERMS[name][1], key(name, color=color), size)
+    none = Text(" ")
+    row("in all, at the peak", none, plan.total_bytes, memory["peak_bytes"], style="bold")
+    row("of it to generate", none, memory["planned_generation_bytes"], memory["generation_bytes"])
+    row("now", none, None, memory["rss_bytes"])
+    row("cap", none, plan.cap_bytes)
     repl.say("")
-    repl.say(f"  {'':<18} {'planned':>9} {'measured':>9}")
-    planned, generation = memory["planned_generation_bytes"], memory["generation_bytes"]
-    repl.say(f"  {'for generation':<18} {_short(planned):>9} {_short(generation):>9}")
-    repl.say(f"  {'at the peak':<18} {_short(plan.total_bytes):>9} {_short(memory['peak_bytes']):>9}")
-    repl.say(f"  {'now':<18} {'':>9} {_short(memory['rss_bytes']):>9}")
-    repl.say(f"  {'cap':<18} {_short(plan.cap_bytes):>9}")
-    repl.say("")
-    cells = bar_cells(repl.width, 19)
-    repl.say(Text("  plan ") + bar(plan.terms, plan.total_bytes, cells)[2:] + Text(" 100 %"))
+    brackets = 0 if color else 2
+    cells = bar_cells(repl.width, 20 + brackets)
+    repl.say(Text("  plan ") + bar(plan.terms, plan.total_bytes, cells, color=color) + Text(" 100 %"))
     for label, size in (("now", memory["rss_bytes"]), ("peak", memory["peak_bytes"])):
-        share = size / plan.total_bytes if plan.total_bytes else 0.0
-        repl.say(f"  {label:<4} {gauge(size, plan.total_bytes, cells)} {share:.0%} of it".replace("%", " %"))
-    share = f"{plan.total_bytes / plan.cap_bytes:.1%}".replace("%", " %") if plan.cap_bytes else "?"
-    repl.say(f"  cap  {gauge(plan.total_bytes, plan.cap_bytes, cells)} {share}")
+        _bar(repl, label, size, plan.total_bytes, cells + brackets, "of plan")
+    _bar(repl, "cap", plan.total_bytes, plan.cap_bytes, cells + brackets, "planned")
     over = memory["peak_bytes"] - plan.total_bytes
     if over > 0:
-        repl.say(f"  the peak is {format_size(over)} above the plan")
+        repl.say(Text(f"  the peak is {format_size(over)} above the plan", "bold red"))
 
 
-def _short(size: int) -> str:
-    return format_size(size)
+def _bar(repl: Repl, label: str, size: int, total: int, cells: int, what: str) -> None:
+    share = f"{100 * size / total:.0f} %" if total else "?"
+    style = "blue" if size <= total else "red"
+    repl.say(Text.assemble(f"  {label:<4} ", (gauge(size, total, cells), style), f" {share} {what}"))
 
 
 @command("context", "/context", "What fills the context, and what will be dropped when it is full")
@@ -57,8 +65,8 @@ def _context(repl: Repl, _argument: str) -> None:
     report = repl.client.inspect(repl.settings)
     sizes: list[int] = report["turn_tokens"]
     total, used, room = report["context_tokens"], sum(sizes), report["reply_room"]
-    share = f"{used / total:.0%}".replace("%", " %")
-    repl.say(f"  {gauge(used, total, bar_cells(repl.width, 10))} {share}")
+    cells = bar_cells(repl.width, 10)
+    repl.say(Text.assemble("  ", (gauge(used, total, cells), "blue"), f" {100 * used / total:.0f} %"))
     repl.say(f"  {used} of {total} tokens, {room} are kept free for a reply")
     turns, gone = repl.client.turns, len(repl.client.turns) - len(sizes)
     first = max(0, len(turns) - LISTED_TURNS)
@@ -96,7 +104,7 @@ def _stats(repl: Repl, _argument: str) -> None:
     report = repl.client.inspect(repl.settings)
     count = len(repl.client.turns)
     repl.say(
-        f"  context: {report['used_tokens']} of {report['context_tokens']} tokens, "
+        f"  context: {sum(report['turn_tokens'])} of {report['context_tokens']} tokens, "
         f"{count} turn{'' if count == 1 else 's'}"
     )
     memory = report["memory"]
@@ -112,7 +120,7 @@ def _speculation(repl: Repl, report: dict[str, Any]) -> None:
     seconds: dict[str, float] = report.get("seconds", {})
     for nodes, count in steps.items():
         kind = "plain" if nodes == "1" else f"{nodes} nodes"
-        repl.say(f"  {kind:>9}: {count:5} steps of {1000 * seconds.get(nodes, 0.0):.1f} ms")
+        repl.say(f"  {kind:>9}: {count:5} step{' ' if count == 1 else 's'} of {1000 * seconds.get(nodes, 0.0):.1f} ms")
     if "draft_seconds" in report:
         repl.say(f"   drafting: {1000 * report['draft_seconds']:.2f} ms a step")
     if report.get("depths"):
