@@ -88,7 +88,8 @@ class Batch:
                 except WorkerError as error:
                     if not self._flying and len(self._open) == left:
                         raise  # it did not even begin
-                    self._screen.error(error)
+                    # Its remedy is for a reader who must act; here nothing is to be done.
+                    self._screen.error(WorkerError(error.message))
                     self._blame(error)
 
     def _ask(self, entries: list[Conversation], settings: GenerationSettings, show: Show) -> None:
@@ -125,6 +126,7 @@ class Batch:
 
     def _blame(self, error: WorkerError) -> None:
         """The worker died: who was in flight is tried again, but not for ever."""
+        again = 0
         for number in self._flying:
             entry = self._open.get(number)
             if entry is None:
@@ -132,7 +134,12 @@ class Batch:
             self._attempts[number] = self._attempts.get(number, 0) + 1
             if self._attempts[number] >= ATTEMPTS:
                 del self._open[number]
+                self._screen.note(f"input line {number}: given up")
                 self._write(entry, {"error": error.message})
+            else:
+                again += 1
+        if again:
+            self._screen.note(f"going on; {again} conversations that were in flight are tried again at the end")
 
     def _write(self, entry: Conversation | BrokenLine, values: dict[str, Any]) -> None:
         self._totals.conversations += 1

@@ -170,19 +170,23 @@ class PoisonClient:
         yield Done({"peak_bytes": [1], "parked": 0})
 
 
-def test_a_conversation_that_kills_workers_fails_alone(tmp_path: Path) -> None:
+def test_a_conversation_that_kills_workers_fails_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     source = tmp_path / "in.jsonl"
     source.write_text("\n".join(json.dumps({"prompt": f"Hello {index}"}) for index in range(6)), encoding="utf-8")
     totals = Totals()
     output = OutputFile(tmp_path / "out.jsonl")
     client: Any = PoisonClient()
     try:
-        Batch(client, output, totals, Screen(quiet=True)).run(source, GenerationSettings())
+        Batch(client, output, totals, Screen("never")).run(source, GenerationSettings())
         output.sort()
     finally:
         output.close()
     assert (totals.conversations, totals.failed) == (6, 1)
     assert [error for _, _, error in content(tmp_path / "out.jsonl")].index("the worker process was killed") == 2
+    notes = capsys.readouterr().err
+    assert "going on; 2 conversations that were in flight are tried again" in notes
+    assert "input line 3: given up" in notes
+    assert "fix:" not in notes
 
 
 def test_the_output_is_sorted_at_once_or_not_at_all(tmp_path: Path) -> None:
