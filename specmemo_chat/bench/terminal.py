@@ -95,7 +95,9 @@ def contest(flags: list[str], messages: tuple[str, ...], rounds: int, say: Calla
     return {
         "replies": sum(map(len, held["batch"])),
         "identical": sum(
-            a.text.strip() == b.text.strip() for a, b in _pairs(held, "terminal") for a, b in zip(a, b, strict=True)
+            reply.text.strip() == other.text.strip()
+            for mine, others in _pairs(held, "terminal")
+            for reply, other in zip(mine, others, strict=True)
         ),
         "tokens_per_second": {
             name: round(statistics.median(reply.tokens_per_second for talk in talks for reply in talk), 2)

@@ -16,33 +16,39 @@ SEPARATOR = " · "
 
 @dataclass(frozen=True)
 class Part:
-    """One piece: in full, in short, and how early it goes (1 last)."""
+    """One piece: its forms from the longest to the shortest, and how early it goes (1 last). `same`: the longer form
+    says no more, so all others grow before it."""
 
-    full: str
-    short: str
     rank: int
+    forms: tuple[str, ...]
+    same: bool = False
 
 
-def footer(plan: Plan, stats: Statistics | None, width: int, attached_tokens: int = 0) -> str:
-    """At most `width` columns."""
+def footer(
+    plan: Plan, stats: Statistics | None, width: int, attached_tokens: int = 0, used_tokens: int | None = None
+) -> str:
+    """At most `width` columns. `used_tokens`: of the context, where that is not what the last reply left."""
     drafter = (stats.drafter if stats is not None else "+".join(plan.drafters)) or "none"
     parts: list[Part] = []
     if attached_tokens:
-        parts.append(Part(f"+{attached_tokens} tokens of files", f"+{attached_tokens}", 2))
+        parts.append(Part(2, (f"+{attached_tokens} tokens of files", f"+{attached_tokens}")))
     peak = f" peak {small(stats.peak_bytes)}" if stats is not None and stats.peak_bytes else ""
     cap = small(plan.cap_bytes)
-    parts.append(Part(f"plan {small(plan.total_bytes)}{peak} of {cap}", f"{small(plan.total_bytes)}/{cap}", 1))
-    used = stats.prompt_tokens + stats.new_tokens if stats is not None else 0
+    parts.append(Part(1, (f"plan {small(plan.total_bytes)}{peak} of {cap}", f"{small(plan.total_bytes)}/{cap}")))
+    used = used_tokens
+    if used is None:
+        used = stats.prompt_tokens + stats.new_tokens if stats is not None else 0
     share = f"{100 * used // max(1, plan.context_tokens)}%"
-    parts.append(Part(f"context {used}/{plan.context_tokens}", f"ctx {share}", 3))
+    parts.append(Part(3, (f"context {used}/{plan.context_tokens}", f"ctx {share}")))
     if stats is not None and stats.tokens_per_second:
         speed = f"{stats.tokens_per_second:.0f}"
-        parts.append(Part(f"{speed} tokens/s", f"{speed} t/s", 4))
+        parts.append(Part(4, (f"{speed} tokens/s", f"{speed} t/s"), same=True))
     if stats is not None and stats.steps and stats.drafter != "none":
         length = f"{stats.mean_acceptance_length:.1f}"
-        parts.append(Part(f"acceptance {length} {drafter}", f"{length} {drafter}", 5))
+        named = f"{length} {drafter}"
+        parts.append(Part(5, (f"acceptance {named}", f"acc {named}", named, f"acc {length}")))
     else:
-        parts.append(Part(f"draft {drafter}", drafter, 6))
+        parts.append(Part(6, (f"draft {drafter}", drafter)))
     return _fitted(parts, width)
 
 
@@ -51,8 +57,8 @@ def loading(plan: Plan, progress: Progress, seconds: float, width: int) -> str:
     stage = STAGES.get(progress.stage, progress.stage)
     share = f" {100 * progress.done // progress.total}%" if progress.total else ""
     parts = [
-        Part(f"{stage} {plan.model}{share}, {seconds:.0f} s", f"{stage}{share} {seconds:.0f} s", 1),
-        Part("type ahead: it is answered when ready", "type ahead", 2),
+        Part(1, (f"{stage} {plan.model}{share}, {seconds:.0f} s", f"{stage}{share} {seconds:.0f} s")),
+        Part(2, ("type ahead: it is answered when ready", "type ahead")),
     ]
     return _fitted(parts, width)
 
@@ -63,15 +69,17 @@ def small(size: int) -> str:
 
 
 def _fitted(parts: Sequence[Part], width: int) -> str:
-    """In short without the pieces that go first, then in full, the most important first, where there is room."""
+    """In short without the pieces that go first, then longer, the most important first, where there is room."""
     left = list(parts)
-    while len(left) > 1 and _length([part.short for part in left]) > width:
+    while len(left) > 1 and _length([part.forms[-1] for part in left]) > width:
         left.remove(max(left, key=lambda part: part.rank))
-    shown = {part.rank: part.short for part in left}
-    for part in sorted(left, key=lambda part: part.rank):
-        wider = {**shown, part.rank: part.full}
-        if _length(list(wider.values())) <= width:
-            shown = wider
+    shown = {part.rank: part.forms[-1] for part in left}
+    for part in sorted(left, key=lambda part: (part.same, part.rank)):
+        for form in part.forms:
+            wider = {**shown, part.rank: form}
+            if _length(list(wider.values())) <= width:
+                shown = wider
+                break
     return f" {SEPARATOR.join(shown.values())}"[:width]
 
 

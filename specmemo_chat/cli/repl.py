@@ -76,6 +76,8 @@ class Repl:
         self.before_prompt: Callable[[], None] = lambda: None
         self.show_accepted = False
         self.last_end: ReplyEnd | None = None
+        # Of the context, where a command left something else than the last reply.
+        self._used_tokens: int | None = None
         self.attached: list[Attachment] = []
         self.chosen: set[str] = set()
         self._reader: LineReader | None = None
@@ -136,7 +138,11 @@ class Repl:
             known, argument = commands.find(message)
             if known.needs_model:
                 self.ready()
+            before = list(self.client.turns), self.client.system, self.last_end
             known.action(self, argument)
+            # A reply counts for itself.
+            if (list(self.client.turns), self.client.system) != before[:2] and self.last_end is before[2]:
+                self._count_context()
         else:
             self._send(message)
 
@@ -152,6 +158,13 @@ class Repl:
             raise
         if shown(end):
             self.attached.clear()
+
+    def _count_context(self) -> None:
+        """After a command that changed the conversation."""
+        if not self.client.turns:
+            self._used_tokens = 0
+        elif self.client.ready is not None:
+            self._used_tokens = sum(self.client.inspect(self.settings)["turn_tokens"])
 
     # --- what commands need
 
@@ -170,6 +183,7 @@ class Repl:
         reasoning_open = self.client.reasoning_open
         view = ReplyView(self.screen, show_accepted=self.show_accepted, reasoning_open=reasoning_open, before=before)
         self.last_end = end = view.run(self._when_loaded(events), self._interrupt)
+        self._used_tokens = None
         if end.finish_reason == "interrupted":
             kept = "what was shown is kept; /continue goes on" if end.text else "nothing was shown, nothing is kept"
             self.note(f"interrupted; {kept}")
@@ -254,6 +268,7 @@ class Repl:
         self.client.switch(prepared.load)
         self.prepared = prepared
         self.last_end = None
+        self._used_tokens = None
         self._loader = Loader(self.client, self._load_changed)
 
     # --- loading
@@ -307,7 +322,8 @@ class Repl:
         if not self._loader.done:
             return footer.loading(self.plan, self._loader.progress, self._loader.seconds, self.width)
         stats = self.last_end.stats if self.last_end is not None else None
-        return footer.footer(self.plan, stats, self.width, sum(attachment.tokens for attachment in self.attached))
+        attached = sum(attachment.tokens for attachment in self.attached)
+        return footer.footer(self.plan, stats, self.width, attached, self._used_tokens)
 
     def suggestions(self, text: str) -> Iterable[Suggestion]:
         """Completions for the text before the cursor."""

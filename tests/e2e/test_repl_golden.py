@@ -32,7 +32,7 @@ MASKS = (
     (r"\S+/[\w./-]*(worker\.log|tiny\d*)\b", r"<path>/\1"),
     (r"specmemo \d+\.\d+\.\d+\S*", "specmemo <version>"),
     # The planner's figures have their own tests; here a better estimate must not change ten files.
-    (r" *\b[\d.]+ ?([KMGT]i)?B\b", " <size>"),
+    (r" *\b[\d.]+ ?([KMGT]i)?B\b| +[\d.]+[MG]\b", " <size>"),
     (r"(^  (target|tree|draft|prefill|verify|logits|growth|runtime)\b.* <size>\n)+", "  <terms>\n"),
     (r"\[[.A-Za-z]{8,}\]|[█░]{8,}", "<bar>"),
     (r"\b(under )?[\d.]+ %", "<share>"),

@@ -14,6 +14,7 @@ import pytest
 from tests.e2e.test_repl_golden import FLAGS
 from tests.terminal import SCRIPTED, Terminal
 
+SHELL = SCRIPTED.with_name("shell.py")
 Start = Callable[..., Terminal]
 
 
@@ -24,11 +25,11 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     for name in ("WAYLAND_DISPLAY", "DISPLAY", "TMUX", "WSL_DISTRO_NAME", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
-    def begin(**script: Any) -> Terminal:
+    def begin(by: Path = SCRIPTED, **script: Any) -> Terminal:
         file = tmp_path / "script.json"
         file.write_text(json.dumps({"replies": {}, **script}), encoding="utf-8")
         monkeypatch.setenv("SCRIPT", str(file))
-        opened.append(Terminal(*FLAGS, script=SCRIPTED, columns=160, rows=30))
+        opened.append(Terminal(*FLAGS, script=by, columns=160, rows=30))
         opened[-1].wait_prompt()
         return opened[-1]
 
@@ -155,3 +156,49 @@ def test_the_editor_and_the_clipboard(start: Start, tmp_path: Path, monkeypatch:
     program(tools, "ed1", "exit 3")
     chat.ask("/editor")
     assert "ended with exit code 3" in chat.text
+
+
+def test_control_z_in_every_state_keeps_what_is_typed(start: Start) -> None:
+    count = [[f"line {number} of many\n\n", False, 0.05] for number in range(200)]
+    chat = start(load_s=4.0, replies={"Count": count}, by=SHELL)
+
+    def suspend_and_come_back(times: int) -> None:
+        chat.send("\x1a")
+        chat.until(lambda: chat.text.count("stopped") == times)
+        chat.enter("fg")
+        chat.read(0.5)
+
+    chat.send("Co")
+    chat.until(lambda: chat.prompt == "Co")
+    suspend_and_come_back(1)
+    chat.until(lambda: chat.prompt == "Co")
+    chat.send("unt\r")
+    chat.wait("loading the model")
+    suspend_and_come_back(2)
+    chat.wait("line 2 of")
+    suspend_and_come_back(3)
+    chat.send("typed ahead")
+    chat.read(0.3)
+    assert "typed ahead" not in chat.text
+    chat.send("\x03")
+    chat.until(lambda: chat.prompt == "typed ahead")
+
+
+def test_tabs_in_a_paste_are_shown_as_blanks_and_sent_as_tabs(start: Start) -> None:
+    chat = start()
+    chat.send("\x1b[200~if x:\n\ty = 1\x1b[201~")
+    chat.wait("…     y = 1")
+    assert "^I" not in chat.text
+    chat.send("\r")
+    chat.wait("You said: if x:")
+
+
+def test_the_footer_knows_what_a_command_changed(start: Start) -> None:
+    chat = start()
+    chat.ask("one two three")
+    chat.ask("four")
+    assert "context 12/512" in chat.screen.display[-1]
+    chat.ask("/undo")
+    assert "context 8/512" in chat.screen.display[-1]
+    chat.ask("/clear")
+    assert "context 0/512" in chat.screen.display[-1]

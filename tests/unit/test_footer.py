@@ -32,6 +32,11 @@ def test_what_it_says_at_three_widths() -> None:
     )
     assert footer(PLAN, STATS, 80) == " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 t/s · 2.5 ngram+eagle3"
     assert footer(PLAN, STATS, 40) == " 13.0G/24.0G · context 801/2048 · 50 t/s"
+    small = replace(PLAN, cap_bytes=600 * MIB, terms={"target_weights": 395 * MIB})
+    assert footer(small, STATS, 40) == " 395M/600M · ctx 39% · 50 t/s · acc 2.5"
+    assert footer(PLAN, replace(STATS, drafter="ngram"), 80) == (
+        " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 tokens/s · acc 2.5 ngram"
+    )
     assert loading(PLAN, Progress("load", 1, 2), 3.0, 40) == " loading 50% 3 s · type ahead"
 
 
@@ -39,3 +44,8 @@ def test_before_the_first_reply_it_tells_the_plan_and_the_drafter() -> None:
     assert footer(PLAN, None, 100, attached_tokens=50) == (
         " +50 tokens of files · plan 13.0G of 24.0G · context 0/2048 · draft ngram"
     )
+
+
+def test_a_command_may_have_changed_what_the_context_holds() -> None:
+    assert "context 0/2048" in footer(PLAN, STATS, 120, used_tokens=0)
+    assert "context 20/2048" in footer(PLAN, STATS, 120, used_tokens=20)

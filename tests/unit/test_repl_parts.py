@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.cli import advice, setup, switch
 from specmemo_chat.cli.attachments import Attachment, compose, fenced, gist, read_text
+from specmemo_chat.cli.commands import tuning
 from specmemo_chat.cli.commands.files import code_blocks
 from specmemo_chat.cli.commands.registry import COMMANDS, find
 from specmemo_chat.cli.gauge import gauge
@@ -20,6 +22,7 @@ from specmemo_chat.errors import PlanError, UsageError
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.wishes import Wishes
 from specmemo_chat.profiles import match_profile
+from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import GIB
 from tests.models import tiny_plan
 
@@ -151,3 +154,23 @@ def test_the_next_step_is_computed_from_catalog_and_planner() -> None:
     assert advice.next_step(place(24 * GIB, offline=True), plan_of("pocket"), "auto") is None
     assert advice.next_step(place(GIB // 2), plan_of("pocket"), "auto") is None
     assert advice.next_step(place(24 * GIB), plan_of("some/model"), "auto") is None
+
+
+def test_what_set_says_names_settings_and_not_flags() -> None:
+    assert [tuning._name(typed) for typed in ("temp", "n", "s", "top-p", "nonsense")] == [
+        "temperature", "max_new_tokens", "seed", "top_p", "nonsense",
+    ]  # fmt: skip
+    for typed, message, remedy in (
+        ("temprature 1", "there is no setting 'temprature'", "/set temperature 1"),
+        ("zzz 1", "there is no setting 'zzz'", "settings: temperature, "),
+        ("top_k x", "top_k needs a whole number, not 'x'", "/set top_k 40"),
+        ("top_p 7", "top_p is 7.0: allowed is more than 0, at most 1 (off)", "/set top_p 0.95"),
+        ("stop ''", "a stop text is empty", '/set stop "END"'),
+        ("speculate maybe", "speculate is on or off, not 'maybe'", "/set speculate on"),
+    ):
+        repl = SimpleNamespace(settings=GenerationSettings(), chosen=set())
+        with pytest.raises(UsageError) as raised:
+            COMMANDS["set"].action(repl, typed)  # type: ignore[arg-type]
+        assert raised.value.message == message
+        assert (raised.value.remedy or "").startswith(remedy)
+        assert repl.settings == GenerationSettings()

@@ -116,7 +116,7 @@ def _copy(repl: Repl, argument: str) -> None:
         if not argument.isdecimal() or not 1 <= int(argument) <= len(blocks):
             there = {0: "it has none", 1: "it has one"}.get(len(blocks), f"it has {len(blocks)}")
             raise UsageError(
-                f"the last reply has no code block {safe_line(argument)[:20]!r}: {there}",
+                f"the last reply has no code block {safe_line(argument)[:20]}: {there}",
                 "/copy copies the whole reply" if not blocks else f"/copy {len(blocks)}",
             )
         text, what = blocks[int(argument) - 1], f"code block {argument}"

@@ -27,18 +27,19 @@ FULL_SIZES = 46
 def _memory(repl: Repl, _argument: str) -> None:
     plan, memory = repl.plan, repl.client.inspect(repl.settings)["memory"]
     color = repl.screen.color
-    write, column = (format_size, 11) if repl.width >= FULL_SIZES else (small, 8)
+    write, first, second = (format_size, 11, 11) if repl.width >= FULL_SIZES else (small, 8, 9)
 
-    def row(label: str, mark: Text, *sizes: int | None, style: str = "") -> None:
-        cells = "".join(f"{write(size) if size is not None else '':>{column}}" for size in sizes)
-        repl.say(Text.assemble((f"  {label:<20}", style), mark, (cells.rstrip(), style)))
+    def row(label: str, mark: Text, planned: int | None, measured: int | None = None, style: str = "") -> None:
+        left, right = ("" if size is None else write(size) for size in (planned, measured))
+        cells = f"{left:>{first}}{right:>{second}}".rstrip()
+        repl.say(Text.assemble((f"  {label:<20}", style), mark, (cells, style)))
 
-    repl.say(Text(f"  {'':<21}{'planned':>{column}}{'measured':>{column}}", "dim"))
+    repl.say(Text(f"  {'':<21}{'planned':>{first}}{'measured':>{second}}", "dim"))
     for name, size in plan.terms.items():
         if size:
             row(TERMS[name][1], key(name, color=color), size)
     none = Text(" ")
-    row("in all, at the peak", none, plan.total_bytes, memory["peak_bytes"], style="bold")
+    row("in all, at the peak", none, plan.total_bytes, memory["peak_bytes"], "bold")
     row("of it to generate", none, memory["planned_generation_bytes"], memory["generation_bytes"])
     row("now", none, None, memory["rss_bytes"])
     row("cap", none, plan.cap_bytes)

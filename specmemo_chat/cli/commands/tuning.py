@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import difflib
 import secrets
 import shlex
 from collections.abc import Callable, Iterable
@@ -36,10 +37,15 @@ def _number(kind: Callable[[str], Any]) -> Callable[[str, str], Any]:
         except ValueError:
             what = "a whole number" if kind is int else "a number"
             raise UsageError(
-                f"{name} needs {what}, not {safe_line(text)[:40]!r}", f"/set {name} {next(iter(SETTINGS[name].values))}"
+                f"{name} needs {what}, not {safe_line(text)[:40]!r}", f"/set {name} {_example(name)}"
             ) from None
 
     return read
+
+
+def _example(name: str) -> str:
+    """A value that does something: the last one suggested."""
+    return list(SETTINGS[name].values)[-1]
 
 
 def _seed(name: str, text: str) -> int:
@@ -77,11 +83,20 @@ SETTINGS: dict[str, Setting] = {
 }
 
 
+# As the command line calls them.
+SHORT = {"temp": "temperature", "n": "max_new_tokens", "s": "seed"}
+
+
+def _name(typed: str) -> str:
+    name = typed.replace("-", "_")
+    return SHORT.get(name, name)
+
+
 def _complete(_repl: Repl, argument: str) -> Iterable[Suggestion]:
     name, space, value = argument.partition(" ")
     if not space:
         return matching(name, {key: setting.help for key, setting in SETTINGS.items()})
-    setting = SETTINGS.get(name.replace("-", "_"))
+    setting = SETTINGS.get(_name(name))
     return matching(value, setting.values) if setting is not None else ()
 
 
@@ -89,13 +104,15 @@ def _complete(_repl: Repl, argument: str) -> Iterable[Suggestion]:
          needs_model=False)  # fmt: skip
 def _set(repl: Repl, argument: str) -> None:
     name, _, value = argument.partition(" ")
-    name, value = name.replace("-", "_"), value.strip()
+    name, value = _name(name), value.strip()
     if not name:
         _list(repl)
         return
     setting = SETTINGS.get(name)
     if setting is None:
-        raise UsageError(f"there is no setting {safe_line(name)[:40]!r}", "settings: " + ", ".join(SETTINGS))
+        near = difflib.get_close_matches(name, SETTINGS, n=1)
+        hint = f"/set {near[0]} {_example(near[0])}" if near else "settings: " + ", ".join(SETTINGS)
+        raise UsageError(f"there is no setting {safe_line(name)[:40]!r}", hint)
     if not value:
         repl.say(f"{name} = {_shown(repl, name)}: {setting.help}")
         return
@@ -103,7 +120,12 @@ def _set(repl: Repl, argument: str) -> None:
     if name == "show_accepted":
         repl.show_accepted = changed
     else:
-        repl.settings = dataclasses.replace(repl.settings, **{name: changed})
+        try:
+            repl.settings = dataclasses.replace(repl.settings, **{name: changed})
+        except UsageError as error:
+            # It speaks of flags; here they are settings.
+            message = error.message.replace(name.replace("_", "-"), name)
+            raise UsageError(message, f"/set {name} {_example(name)}") from None
         repl.chosen.add(name)
     repl.say(f"{name} = {_shown(repl, name)}")
     if name in ("top_k", "top_p", "min_p", "seed") and repl.settings.greedy:

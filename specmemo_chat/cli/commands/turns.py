@@ -33,7 +33,10 @@ def _turn_number(repl: Repl, text: str, what: str) -> int:
         return count
     if not text.isdecimal() or not 1 <= int(text) <= count:
         turns = "there is only turn 1" if count == 1 else f"turns are numbered 1 to {count}"
-        raise UsageError(f"there is no turn {safe_line(text)[:20]!r}: {turns}", f"/{what} {count}; /context lists them")
+        shown = text if text.isdecimal() and len(text) < 10 else repr(safe_line(text)[:20])
+        # The last turn cannot be forked.
+        example = f"/{what} {count - (what == 'fork')}; " if count > 1 or what != "fork" else ""
+        raise UsageError(f"there is no turn {shown}: {turns}", f"{example}/context lists them")
     return int(text)
 
 
