@@ -173,6 +173,8 @@ def broken_model(tiny: Path, folder: Path, kind: str) -> Path:
         (folder / "config.json").write_text("{")
     elif kind == "weights":
         (folder / "model.safetensors").unlink()
+    elif kind == "truncated":
+        os.truncate(folder / "model.safetensors", (folder / "model.safetensors").stat().st_size - 5000)
     return folder
 
 
@@ -184,6 +186,7 @@ def broken_model(tiny: Path, folder: Path, kind: str) -> Path:
         ("template", 2, "chat template"),
         ("config", 4, "config.json"),
         ("weights", 4, "model.safetensors"),
+        ("truncated", 4, "model.safetensors is truncated"),
     ],
 )
 def test_models_that_cannot_be_used(tiny_folder: Path, tmp_path: Path, kind: str, code: int, words: str) -> None:

@@ -24,8 +24,9 @@ EXPECTED = {0, 3, 4}
 
 
 def checkout(to: Path) -> Path:
-    """The tracked files as they are now, as a repository of their own."""
-    names = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
+    """The files as they are now, those that are not committed yet too, as a repository of their own."""
+    listing = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(listing, cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, names.split("\0")):
         if (ROOT / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
