@@ -113,9 +113,10 @@ def probe_lines(found: Probe, values: dict[str, Any], width: int = 80) -> list[s
     """The same for people, on a terminal of `width` columns."""
     host, cpu = values["host"], values["cpu"]
     bf16 = "native bf16" if cpu["native_bf16"] else "no native bf16"
+    threads = f"{cpu['threads']} thread{'' if cpu['threads'] == 1 else 's'}"
     lines = [
         f"{host['name']}: {host['system']}, Python {host['python']}, torch {host['torch'] or 'not installed'}",
-        f"processor: {cpu['name']}, {cpu['threads']} threads, {bf16}",
+        f"processor: {cpu['name']}, {threads}, {bf16}",
         "",
     ]
     for device in found.devices:

@@ -119,6 +119,8 @@ def held_bytes(repl: Repl) -> int:
 def in_repl(error: SpecmemoError, choice: ModelChoice, before: ModelChoice) -> SpecmemoError:
     """The error with a remedy in the words of the REPL, and that nothing was lost."""
     remedy = error.remedy or ""
+    if choice.draft != before.draft and error.message.startswith(f"no model is known as {choice.draft!r}"):
+        remedy = "give auto, none, ngram, a folder with a head, or owner/name"
     if remedy.startswith("--"):
         remedy = f"/model {choice.model} {remedy}"
     remedy = remedy.replace("--model ", "/model ").replace("give --", f"/model {choice.model} --")
