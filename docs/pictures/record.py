@@ -113,7 +113,8 @@ def chat(*messages: str, columns: int = 100, rows: int = 30) -> EmulatedScreen:
     try:
         terminal._stream.feed("$ specmemo chat\r\n")
         terminal.wait_prompt(120)
-        terminal.until(lambda: "starting" not in terminal.text and "loading" not in terminal.text, 120)
+        # While it loads, the footer tells how far.
+        terminal.until(lambda: "context 0" in terminal.text or "ctx 0" in terminal.text, 120)
         for message in messages:
             terminal.ask(message, 180)
         terminal.read(1.0)
