@@ -145,17 +145,16 @@ def main() -> None:
     given = os.environ.pop(GREETING, None)
     greeting = json.loads(given or sys.stdin.buffer.readline())
     threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
-    if given is None:
-        Worker(connect(greeting["address"], bytes.fromhex(greeting["key"]))).serve()
-        return
-    threading.Thread(target=_watch_launcher, name="launcher", daemon=True).start()
-    if os.environ["RANK"] != "0":
-        from specmemo_chat.host.follower import follow
+    if given is not None:
+        threading.Thread(target=_watch_launcher, name="launcher", daemon=True).start()
+        if os.environ["RANK"] != "0":
+            from specmemo_chat.host.follower import follow
 
-        follow(requests.decode(greeting["load"]))
-    Worker(connect(greeting["address"], bytes.fromhex(greeting["key"])), grouped=True).serve()
+            follow(requests.decode(greeting["load"]))
+    Worker(connect(greeting["address"], bytes.fromhex(greeting["key"])), grouped=given is not None).serve()
     sys.stderr.flush()
-    # Taking a process group apart may wait for workers that have left already.
+    # The terminal waits for this. To take an interpreter with torch apart takes a second, and taking a process group
+    # apart may wait for workers that have left already.
     os._exit(0)
 
 

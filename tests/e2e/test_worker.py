@@ -136,8 +136,12 @@ def test_a_full_disk_under_the_log_costs_the_log(tiny_folder: Path) -> None:
     client = ChatClient(lambda: WorkerExecutor(Path("/dev/full")), Load(plan, None, "auto", False))
     try:
         assert say(client, "Hello there").text
+        executor = client._executor
     finally:
         client.close()
+    # It left when it was asked to, and had not to be made.
+    assert isinstance(executor, WorkerExecutor)
+    assert executor._process.returncode == 0
 
 
 def test_a_worker_that_is_asked_to_leave_finishes_what_it_does_then(tmp_path: Path, tiny_folder: Path) -> None:
