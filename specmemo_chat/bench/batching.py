@@ -186,7 +186,8 @@ def main(arguments: list[str] | None = None) -> None:
         torch.set_num_threads(options.threads)
     shape = replayed_shape(options.shape) if options.shape else None
     if options.random:
-        shape = RandomShape(**json.loads(options.random.read_text(encoding="utf-8")))
+        values = json.loads(options.random.read_text(encoding="utf-8"))
+        shape = RandomShape(**{**values, "acceptance": tuple(values["acceptance"])})
     plan = Plan(
         model=shape.name if shape else str(options.model or "pocket"),
         target=str(options.model or bundled_folder()),

@@ -12,6 +12,16 @@ from specmemo_chat.bench import batching
 from specmemo_chat.errors import UsageError
 
 RATIOS = {"control", "plain_vs_one_row", "speculative_vs_plain", "speculative_vs_one_row"}
+CONFIG = {
+    "model_type": "llama",
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "vocab_size": 300,
+    "max_position_embeddings": 2048,
+}
 FLAGS = ["-n", "12", "--ctx-size", "256", "--threads", "1"]
 
 
@@ -54,6 +64,15 @@ def test_an_interrupt_shows_what_there_is(
     batching.main(["--model", str(tiny_folder), "--batch-sizes", "2", "--pairs", "9", *FLAGS, "--json"])
     assert json.loads(capsys.readouterr().out)["pairs"] == 1
     assert next(calls) == 11
+
+
+def test_a_replay_says_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    head = {**CONFIG, "num_hidden_layers": 1, "bias": True}
+    shape = {"name": "tiny", "config": CONFIG, "head_config": head, "acceptance": [0.8], "source": "replayed"}
+    (tmp_path / "shape.json").write_text(json.dumps(shape))
+    flags = ["--random", str(tmp_path / "shape.json"), "--prompts", "random", "--batch-sizes", "2", "--pairs", "1"]
+    batching.main([*flags, *FLAGS])
+    assert capsys.readouterr().out.startswith("tiny (fp32), REPLAYED, eagle; 1 pairs")
 
 
 def test_a_shape_is_replayed() -> None:
