@@ -309,3 +309,12 @@ def test_someone_in_danger_is_not_sent_to_a_larger_model() -> None:
     for turn in turns_of("humane", 2000):
         assert "--model" not in turn.reply, turn
         assert not re.search(r"I don't know|larger model", turn.reply), turn
+
+
+def test_what_a_colon_announces_may_stand_below_a_blank_line(drawn: list[list[Message]]) -> None:
+    """As text from a pipe does; the reply has no part in it."""
+    users = [message["content"] for messages in drawn for message in messages if message["role"] == "user"]
+    piped = [text for text in users if ":\n\n" in text]
+    assert piped
+    assert sum(": " in text for text in users) > len(piped)
+    assert all(text.count("\n\n") == 1 and not text.endswith("\n") for text in piped)

@@ -36,6 +36,7 @@ _SYSTEM = (
 )  # fmt: skip
 # After so many fragments a word of the last turn is to be spelt, counted or written in capitals.
 _ECHO_SHARE = 0.12
+_PIPED_SHARE = 0.25
 _NEIGHBOURS = {
     "a": "s",
     "e": "r",
@@ -153,9 +154,15 @@ class Mixer:
 
     def _noisy(self, fragment: Fragment) -> list[Turn]:
         if fragment.exact:
-            return list(fragment.turns)
+            return [self._piped(turn) for turn in fragment.turns]
         replies = " ".join(turn.reply for turn in fragment.turns)
-        return [careless(self._rng, turn, replies) for turn in fragment.turns]
+        return [self._piped(careless(self._rng, turn, replies)) for turn in fragment.turns]
+
+    def _piped(self, turn: Turn) -> Turn:
+        """At times what a colon announces stands below a blank line, as text from a pipe does."""
+        if ": " not in turn.user or self._rng.random() >= _PIPED_SHARE:
+            return turn
+        return Turn(turn.user.replace(": ", ":\n\n", 1), turn.reply)
 
     def _spread(self, fragment: Fragment) -> list[Turn]:
         turns = self._noisy(fragment)
