@@ -29,6 +29,7 @@ from specmemo_chat.bench.subject import Dialogue, Subject
 from specmemo_chat.bench.talks import Talk, find_talks
 from specmemo_chat.catalog.aliases import bundled_folder, load_catalog
 from specmemo_chat.engine import sequence as engine_sequence
+from specmemo_chat.engine.calibration import measure as calibrate
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
 from specmemo_chat.errors import UsageError
@@ -40,6 +41,8 @@ from specmemo_chat.settings import GenerationSettings
 
 # Tokens of a block, of each row.
 BLOCK = 20
+# Of each stream that speculates, before anything is compared.
+CALIBRATION_S = 10.0
 SIZES = {"1.1b": "tinyllama-1.1b-chat", "7b": "llama-2-7b-chat"}
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 
@@ -50,6 +53,9 @@ class Stream:
     def __init__(self, subject: Subject, plan: Plan, talks: Sequence[Talk], settings: GenerationSettings) -> None:
         self._subject = subject
         self._engine = Engine(subject.target, subject.drafter(plan), plan)
+        if self._engine.drafter is not None:
+            # As a batch does when it loads: without, the first blocks try trees of every size.
+            calibrate(self._engine, CALIBRATION_S)
         self._scheduler = Scheduler(self._engine)
         self._talks: Iterator[Talk] = cycle(talks)
         self._settings = settings
