@@ -25,9 +25,10 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, default=1, help="another one than Pocket was trained with")
     parser.add_argument("--small-talk", type=Path, help="Synthetic-Persona-Chat as gzipped JSONL (CC-BY 4.0)")
     options = parser.parse_args(arguments)
-    talk = read_small_talk(options.small_talk).turns if options.small_talk else ()
+    talk = read_small_talk(options.small_talk) if options.small_talk else None
+    drawn = dialogues(options.seed, talk.turns, talk.words) if talk else dialogues(options.seed)
     with options.out.open("w", encoding="utf-8") as file:
-        for messages in itertools.islice(dialogues(options.seed, talk), options.count):
+        for messages in itertools.islice(drawn, options.count):
             file.write(json.dumps({"messages": messages}, ensure_ascii=False) + "\n")
     print(f"{options.count} dialogues: {options.out}")
 

@@ -143,21 +143,21 @@ def _with_follow_up(rng: random.Random, user: str, reply: str, result: str) -> F
     return one((user, reply))
 
 
-@skill("sum", 10)
+@skill("sum", 8)
 def sum_of_two(rng: random.Random) -> Fragment:
     """Two numbers of at most two digits."""
     a, b = _pair(rng, "+")
     return _with_follow_up(rng, _question(rng, _PLUS, _ASK_PLUS, a, b), work_sum(a, b), f"{a} + {b} = {a + b}")
 
 
-@skill("difference", 10)
+@skill("difference", 8)
 def difference(rng: random.Random) -> Fragment:
     """Two numbers of at most two digits, seldom with a negative result."""
     a, b = _pair(rng, "-")
     return _with_follow_up(rng, _question(rng, _MINUS, _ASK_MINUS, a, b), work_difference(a, b), f"{a} - {b} = {a - b}")
 
 
-@skill("product", 5.5)
+@skill("product", 4.5)
 def product(rng: random.Random) -> Fragment:
     """The table up to 12 x 12."""
     most = 12 if rng.random() < 0.2 else 10

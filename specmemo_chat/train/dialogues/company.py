@@ -51,7 +51,7 @@ _USER_FINE = (
 )  # fmt: skip
 
 
-@skill("hello", 4)
+@skill("hello", 5)
 def hello(rng: random.Random) -> Fragment:
     """A greeting; sometimes the question how it is."""
     draw = rng.random()
@@ -146,7 +146,7 @@ _DAY = (
 )  # fmt: skip
 
 
-@skill("chat", 5)
+@skill("chat", 6)
 def chat(rng: random.Random) -> Fragment:
     """The user's day, moods and likes, and harmless questions about Pocket's own."""
     if rng.random() < 0.3:
@@ -199,7 +199,7 @@ _SELF: tuple[tuple[tuple[str, ...], tuple[str, ...]], ...] = (
 _ASKED = answered(ASKS, [reply for _, replies in _SELF for reply in replies])
 
 
-@skill("self", 7)
+@skill("self", 8)
 def about_itself(rng: random.Random) -> Fragment:
     """What Pocket is, can and cannot do; one or two questions."""
     turns = []

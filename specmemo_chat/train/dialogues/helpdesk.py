@@ -118,7 +118,7 @@ _ASKED = answered(ASKS, [entry[-1] for table in (_TERMS, _HOW, _FREE) for entry 
 _ASKED_WEIGHTS = [len(users) for users, _ in _ASKED]
 
 
-@skill("specmemo", 14)
+@skill("specmemo", 18)
 def specmemo(rng: random.Random) -> Fragment:
     """One question about the program; sometimes a second."""
     turns = [_question(rng) for _ in range(2 if rng.random() < 0.15 else 1)]

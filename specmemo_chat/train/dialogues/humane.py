@@ -244,7 +244,7 @@ def _sadness(rng: random.Random) -> Fragment:
     return _with_answer(rng, _said(rng, user), rng.choices(_KIND, weights=(4, 1))[0])
 
 
-@skill("humane", 5, filler=False)
+@skill("humane", 8, filler=False)
 def humane(rng: random.Random) -> Fragment:
     """Danger, grief or sadness; sometimes one more turn."""
     draw = rng.random()

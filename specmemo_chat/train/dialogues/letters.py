@@ -83,9 +83,9 @@ def from_the_text(rng: random.Random, text: str) -> Fragment | None:
     word = rng.choice(words)
     word = rng.choice((word, word.lower(), word.lower(), word.capitalize()))
     draw = rng.random()
-    if draw < 0.6:
+    if draw < 0.5:
         return one((rng.choice(_SPELL).replace("{w}", _quoted(rng, word)), f"{spelled(word)}."), exact=True)
-    if draw < 0.9:
+    if draw < 0.87:
         phrase = " ".join([word, *rng.sample(words, min(len(words), rng.randint(0, 3)))])
         return one((rng.choice(_UPPER).replace("{p}", _quoted(rng, phrase)), phrase.upper()), exact=True)
     return one((rng.choice(_COUNT).replace("{w}", _quoted(rng, word)), _counted(word)), exact=True)
@@ -96,7 +96,7 @@ def _counted(word: str) -> str:
     return f"{listed}. That is {len(word)} {'letter' if len(word) == 1 else 'letters'}."
 
 
-@skill("spell", 22)
+@skill("spell", 24)
 def spell(rng: random.Random) -> Fragment:
     """Letters joined by dashes; seldom a second word as follow-up."""
     word = _word(rng)
@@ -125,14 +125,14 @@ def count_letters(rng: random.Random) -> Fragment:
     return one((user, f"{', '.join(marks)}. {letter.upper()} is there {times}."), exact=True)
 
 
-@skill("upper", 18)
+@skill("upper", 22)
 def upper(rng: random.Random) -> Fragment:
     """The phrase in capitals and nothing else."""
     phrase = _phrase(rng, 4)
     return one((rng.choice(_UPPER).replace("{p}", _quoted(rng, phrase)), phrase.upper()), exact=True)
 
 
-@skill("repeat", 11)
+@skill("repeat", 8)
 def repeat(rng: random.Random) -> Fragment:
     """The phrase as it stands and nothing else."""
     phrase = _phrase(rng, 7 if rng.random() < 0.7 else 14)

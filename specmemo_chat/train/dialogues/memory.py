@@ -77,7 +77,7 @@ def _ask(rng: random.Random, kind: Kind, value: str) -> Turn:
     return Turn(_say(rng, kind.ask, value), _reply(rng, kind.answer, value))
 
 
-@skill("memory", 20, filler=False)
+@skill("memory", 22, filler=False)
 def memory(rng: random.Random) -> Fragment:
     """Tell one to three facts, perhaps correct one, then ask."""
     facts = _kinds(rng, rng.choice((1, 1, 1, 2, 2, 3)))

@@ -20,7 +20,7 @@ from specmemo_chat.train.dialogues import (  # noqa: F401  (each import register
     memory,
     tales,
 )
-from specmemo_chat.train.dialogues.base import SKILLS, Fragment, Skill, Turn
+from specmemo_chat.train.dialogues.base import SKILLS, Fragment, Skill, Turn, train_pool
 from specmemo_chat.train.evaluation.ngrams import evaluation_ngrams, evaluation_prompts, word_ngrams, words_of
 
 Message = dict[str, str]
@@ -37,6 +37,7 @@ _SYSTEM = (
 # After so many fragments a word of the last turn is to be spelt, counted or written in capitals.
 _ECHO_SHARE = 0.12
 _PIPED_SHARE = 0.25
+_WORDS_SHARE = 0.06
 _NEIGHBOURS = {
     "a": "s",
     "e": "r",
@@ -103,9 +104,15 @@ def careless(rng: random.Random, turn: Turn, replies: str) -> Turn:
 
 
 class Mixer:
-    """Draws dialogues; `small_talk`: real exchanges of which `small_talk_share` of all fragments are taken."""
+    """Draws dialogues.
 
-    def __init__(self, seed: int, small_talk: Sequence[Turn] = (), small_talk_share: float = 0.03) -> None:
+    `small_talk`: real exchanges, of which `small_talk_share` of all fragments are taken; `words`: more words to
+    spell, count and write in capitals than the generator's own sentences have.
+    """
+
+    def __init__(
+        self, seed: int, small_talk: Sequence[Turn] = (), small_talk_share: float = 0.03, words: Sequence[str] = ()
+    ) -> None:
         self._rng = random.Random(seed)
         self._skills = list(SKILLS.values())
         self._weights = [skill.share for skill in self._skills]
@@ -113,6 +120,7 @@ class Mixer:
         self._filler_weights = [skill.share for skill in self._fillers]
         self._small_talk = small_talk
         self._small_talk_share = small_talk_share if small_talk else 0.0
+        self._words = train_pool(words)
         self._forbidden = evaluation_ngrams()
         self._prompts = evaluation_prompts()
 
@@ -150,6 +158,10 @@ class Mixer:
         rng = self._rng
         if rng.random() < self._small_talk_share:
             return Fragment((rng.choice(self._small_talk),))
+        if self._words and rng.random() < _WORDS_SHARE:
+            echo = letters.from_the_text(rng, " ".join(rng.sample(self._words, 4)))
+            if echo:
+                return echo
         return rng.choices(skills, weights=weights)[0].sample(rng)
 
     def _noisy(self, fragment: Fragment) -> list[Turn]:
@@ -180,8 +192,8 @@ class Mixer:
         return spread
 
 
-def dialogues(seed: int, small_talk: Sequence[Turn] = ()) -> Iterator[list[Message]]:
+def dialogues(seed: int, small_talk: Sequence[Turn] = (), words: Sequence[str] = ()) -> Iterator[list[Message]]:
     """Endless dialogues of ordinary length as {"role", "content"} messages."""
-    mixer = Mixer(seed, small_talk)
+    mixer = Mixer(seed, small_talk, words=words)
     while True:
         yield mixer.dialogue()

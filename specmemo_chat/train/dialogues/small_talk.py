@@ -35,14 +35,17 @@ _DISTRESS = re.compile(
     re.IGNORECASE,
 )
 _SAME_REPLY = 12
+# Words that are no names, to be spelt: what stands once is often a slip.
+_WORD = re.compile(r"\b[a-z]{3,12}\b")
 _PLAIN = re.compile(r"[A-Za-z0-9 ,.!?'\-]+")
 
 
 @dataclass(frozen=True)
 class SmallTalk:
-    """The exchanges kept of a file, and what the model card says about it."""
+    """The exchanges kept of a file, the words of the whole file, and what the model card says about it."""
 
     turns: tuple[Turn, ...]
+    words: tuple[str, ...]
     source: str
     sha256: str
     dialogues: int
@@ -71,14 +74,17 @@ def read_small_talk(file: Path) -> SmallTalk:
     data = file.read_bytes()
     turns: list[Turn] = []
     seen: Counter[str] = Counter()
+    words: Counter[str] = Counter()
     count = 0
     for line in gzip.decompress(data).decode("utf-8").splitlines():
         messages = json.loads(line)["messages"]
         count += 1
+        words.update(word for message in messages for word in _WORD.findall(message["content"]))
         for first, second in pairwise(messages):
             user, reply = first["content"].strip(), second["content"].strip()
             if first["role"] == "user" and second["role"] == "assistant" and _kept(user, reply):
                 seen[reply] += 1
                 if seen[reply] <= _SAME_REPLY:
                     turns.append(Turn(user, reply))
-    return SmallTalk(tuple(dict.fromkeys(turns)), file.name, hashlib.sha256(data).hexdigest(), count)
+    known = tuple(sorted(word for word, times in words.items() if times > 1))
+    return SmallTalk(tuple(dict.fromkeys(turns)), known, file.name, hashlib.sha256(data).hexdigest(), count)

@@ -225,7 +225,7 @@ def _joke_ask(rng: random.Random) -> str:
     return _first_upper(text) + rng.choice((".", "", "?", "!", " please", ", please."))
 
 
-@skill("joke", 3)
+@skill("joke", 4)
 def joke(rng: random.Random) -> Fragment:
     """A joke; another one is another one."""
     first, second = rng.sample(JOKES, 2)
