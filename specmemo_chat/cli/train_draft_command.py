@@ -59,6 +59,16 @@ def train_draft(
         str,
         typer.Option("--feature-layers", help="Hidden states it reads, as 2,16,29.", rich_help_panel=PANEL),
     ] = "",
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--start",
+            metavar="HEAD",
+            help="Begin with this head, as after fine-tuning the model.",
+            show_default=False,
+            rich_help_panel=PANEL,
+        ),
+    ] = None,
     keep_replies: Annotated[
         bool,
         typer.Option("--keep-replies", help="Train on the data's replies, not on the model's.", rich_help_panel=PANEL),
@@ -103,6 +113,7 @@ def train_draft(
         draft_vocab=draft_vocab,
         intermediate=intermediate,
         feature_layers=_layers(feature_layers),
+        start=str(start.resolve()) if start else "",
         keep_replies=keep_replies,
         max_new_tokens=max_new_tokens,
         seed=seed or 0,

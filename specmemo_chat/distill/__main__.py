@@ -61,7 +61,10 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
     settings = TrainingSettings.from_json(asked["settings"])
     folder = Path(settings.out) / "training"
     folder.mkdir(parents=True, exist_ok=True)
-    _check_settings(folder / "settings.json", plan, settings)
+    from specmemo_chat.drafters.pairing import weights_hash
+
+    weights = weights_hash(Path(plan.target))
+    _check_settings(folder / "settings.json", plan, settings, weights)
     prompts = read_prompts(Path(settings.data), with_replies=settings.keep_replies)
     emit({"event": "load", "model": plan.model})
     from specmemo_chat.models.threads import import_torch
@@ -72,7 +75,6 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
     from specmemo_chat.distill.replies import ReplyStore, given_replies, make_replies
     from specmemo_chat.distill.trainer import Stopped, Trainer
     from specmemo_chat.drafters import make_drafter
-    from specmemo_chat.drafters.pairing import weights_hash
     from specmemo_chat.engine.engine import Engine
     from specmemo_chat.models.loading import load_target
     from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
@@ -101,9 +103,7 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
     found = [example for examples in store.examples.values() for example in examples]
     emit({"event": "data", "reply_tokens": sum(end - start for entry in found for start, end in entry.replies)})
     try:
-        trainer = Trainer(
-            target, settings, store.examples, folder, weights_hash(Path(plan.target)), emit, lambda: signals.stopping
-        )
+        trainer = Trainer(target, settings, store.examples, folder, weights, emit, lambda: signals.stopping)
         emit({"event": "train", "step": trainer.step, "steps": trainer.steps, "micro_tokens": settings.micro_tokens})
         trainer.run()
     except Stopped:
@@ -129,9 +129,10 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
     return 0
 
 
-def _check_settings(file: Path, plan: Plan, settings: TrainingSettings) -> None:
-    """Raise UsageError where the folder holds a run of other settings."""
-    wanted = settings.fingerprint() | {"model": plan.model, "dtype": plan.dtype}
+def _check_settings(file: Path, plan: Plan, settings: TrainingSettings, weights: str) -> None:
+    """Raise UsageError where the folder holds a run of other settings, or for other `weights` of the model (their
+    hash): a head goes with the very target that it learnt from."""
+    wanted = settings.fingerprint() | {"model": plan.model, "dtype": plan.dtype, "weights": weights}
     if file.exists():
         try:
             found = json.loads(file.read_text(encoding="utf-8"))

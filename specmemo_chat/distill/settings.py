@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.drafters.eagle_config import read_config
 from specmemo_chat.errors import PlanError, UsageError
 from specmemo_chat.sizes import format_size
 
@@ -21,7 +23,8 @@ _LARGEST_DRAFT_VOCAB = 32768
 class TrainingSettings:
     """The flags of `train-draft`. `steps` 0: as many as `epochs` need. `learning_rate` and `draft_vocab` 0: by the
     model's size. `depth`: how many tokens the head drafts on its own output while it is trained (training-time test).
-    `batch_tokens` is one optimiser step, `micro_tokens` what is computed at once (set by `fit`)."""
+    `batch_tokens` is one optimiser step, `micro_tokens` what is computed at once (set by `fit`). `start`: the folder of
+    a head to begin with, instead of random weights."""
 
     data: str
     out: str
@@ -35,6 +38,7 @@ class TrainingSettings:
     draft_vocab: int = 0
     intermediate: int = 0
     feature_layers: tuple[int, ...] = ()
+    start: str = ""
     keep_replies: bool = False
     temperature: float = 0.0
     max_new_tokens: int = 256
@@ -55,7 +59,12 @@ class TrainingSettings:
 
 
 def check(spec: ModelSpec, settings: TrainingSettings) -> TrainingSettings:
-    """The settings with what depends on the model filled in. Raises UsageError for what makes no sense for it."""
+    """The settings with what depends on the model, or on the head to begin with, filled in.
+
+    Raises UsageError for what makes no sense for the model, ModelError for a head that cannot be read.
+    """
+    if settings.start:
+        settings = _shaped_as(spec, settings)
     if settings.draft_vocab > spec.vocab:
         raise UsageError(
             f"--draft-vocab {settings.draft_vocab} is more than the {spec.vocab} tokens of {spec.name}",
@@ -76,6 +85,32 @@ def check(spec: ModelSpec, settings: TrainingSettings) -> TrainingSettings:
         learning_rate=settings.learning_rate or max(5e-5, min(1e-3, 1e-3 * 256 / spec.hidden)),
         row_tokens=min(settings.row_tokens, spec.max_context),
     )
+
+
+def _shaped_as(spec: ModelSpec, settings: TrainingSettings) -> TrainingSettings:
+    """The settings with the shape of the head in `settings.start`. Raises UsageError where the flags ask for another
+    one, or where it is no EAGLE-3 head for this model."""
+    head = read_config(Path(settings.start))
+    wanted = (spec.hidden, spec.hidden, spec.vocab, spec.heads, spec.kv_heads, spec.head_dim)
+    if head.kind != "eagle3" or wanted != (
+        head.hidden, head.target_hidden, head.vocab, head.heads, head.kv_heads, head.head_dim
+    ):  # fmt: skip
+        raise UsageError(
+            f"the head in {settings.start} does not have the shape that train-draft gives one for {spec.name}",
+            "leave out --start",
+        )
+    own: dict[str, Any] = {
+        "draft_vocab": head.draft_vocab,
+        "intermediate": head.intermediate,
+        "feature_layers": head.feature_layers(spec.layers),
+    }
+    for name, value in own.items():
+        if getattr(settings, name) not in (0, (), value):
+            raise UsageError(
+                f"--{name.replace('_', '-')} is not that of the head in {settings.start}, which has {value}",
+                "leave it out, or leave out --start",
+            )
+    return dataclasses.replace(settings, **own)
 
 
 def feature_layers(layers: int) -> tuple[int, int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import math
 import pickle
@@ -20,13 +21,16 @@ from specmemo_chat.distill.objective import Objective, Score
 from specmemo_chat.distill.replies import Example
 from specmemo_chat.distill.settings import TrainingSettings
 from specmemo_chat.drafters.eagle_config import TARGET_HASH, HeadConfig, parse
-from specmemo_chat.drafters.eagle_format import write_head
+from specmemo_chat.drafters.eagle_format import read_head, write_head
 from specmemo_chat.errors import UsageError
 from specmemo_chat.models.target import Target
+from specmemo_chat.train.optimizer import Muon
 
 Emit = Callable[[dict[str, Any]], None]
 _WARM_UP_SHARE, _LONGEST_WARM_UP = 0.1, 50
 _MEASUREMENTS = 10
+# Muon's rate for the matrices, as a multiple of AdamW's for the rest.
+_MATRIX_RATE = 20.0
 
 
 class Stopped(Exception):
@@ -101,13 +105,16 @@ class Trainer:
         self._micro_rows = max(1, settings.micro_tokens // settings.row_tokens)
         self.steps = settings.steps or settings.epochs * self._batches.per_epoch
         self.config = head_config(target, settings, target_hash)
-        self._ids = draft_vocabulary(training, settings.draft_vocab, target.vocab_size).to(target.device)
         self.network = HeadNetwork(self.config, settings.seed).to(target.device)
-        self.network.start_from(_rows_of_lm_head(target, self._ids))
+        if settings.start:
+            ids = _take(self.network, Path(settings.start))
+        else:
+            ids = draft_vocabulary(training, settings.draft_vocab, target.vocab_size)
+        self._ids = ids.to(target.device)
+        if not settings.start:
+            self.network.start_from(_rows_of_lm_head(target, self._ids))
         self._objective = Objective(target, self.network, self._ids, settings.depth)
-        self._optimizer = torch.optim.AdamW(
-            self.network.parameters(), lr=settings.learning_rate, betas=(0.9, 0.95), weight_decay=0.01
-        )
+        self._optimizer = Muon(self.network, _MATRIX_RATE * settings.learning_rate, settings.learning_rate)
         self._autocast: Callable[[], Any] = contextlib.nullcontext
         if target.dtype == torch.bfloat16:
             kind = target.device.type
@@ -175,8 +182,6 @@ class Trainer:
 
     def _one_step(self) -> dict[str, Any]:
         rate = rate_at(self.step, self.steps)
-        for group in self._optimizer.param_groups:
-            group["lr"] = self._settings.learning_rate * rate
         rows = self._batches.step(self.step)
         micro = [self._batches.batch(rows[at : at + self._micro_rows]) for at in range(0, len(rows), self._micro_rows)]
         wanted = sum(int((batch.targets >= 0).sum()) for batch in micro)
@@ -186,8 +191,7 @@ class Trainer:
             loss += part / max(1, wanted)
             score.add(found)
         norm = float(torch.nn.utils.clip_grad_norm_(self.network.parameters(), 1.0))
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        self._optimizer.step(rate)
         self.step += 1
         self.tokens += sum(batch.count for batch in micro)
         return {
@@ -225,6 +229,25 @@ class Trainer:
             tensors["d2t"] = self._ids.cpu() - torch.arange(self.config.draft_vocab)
         write_head(folder, self.config, tensors)
         return (folder / "model.safetensors").stat().st_size
+
+
+def _take(network: HeadNetwork, folder: Path) -> torch.Tensor:
+    """Give `network` the weights of the head in `folder`; the target's token for each of the head's [draft_vocab].
+
+    Raises UsageError for a variant of EAGLE-3 that is not trained here.
+    """
+    config, tensors = read_head(folder)
+    own = network.tensors()
+    same = dataclasses.replace(config, target_hash="", max_context=0)
+    if same != dataclasses.replace(network.config, target_hash="", max_context=0) or set(tensors) - set(own) - {"d2t"}:
+        raise UsageError(
+            f"the head in {folder} is a variant of EAGLE-3 that train-draft does not train", "leave out --start"
+        )
+    with torch.no_grad():
+        for name, weight in own.items():
+            weight.copy_(tensors[name])
+    ids = torch.arange(config.draft_vocab)
+    return ids + tensors["d2t"] if "d2t" in tensors else ids
 
 
 def _rows_of_lm_head(target: Target, ids: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,5 @@
-"""The optimiser of the bundled model: Muon for the layers' matrices, AdamW for embedding and norms.
+"""The optimiser of the bundled model and of draft heads: Muon for the layers' matrices, AdamW for embedding, lm_head
+and norms.
 
 Muon (Jordan et al. 2024) orthogonalises the momentum of each matrix by a Newton-Schulz iteration.
 torch's own always computes that in bf16; here it is done in fp32 unless the caller runs it under autocast.
@@ -25,8 +26,8 @@ def orthogonalised(matrix: torch.Tensor, iterations: int = 5) -> torch.Tensor:
     return result
 
 
-class PocketOptimizer:
-    """One step over both groups. `scale` multiplies both learning rates (the schedule)."""
+class Muon:
+    """Both groups of a module's parameters, each with its learning rate."""
 
     def __init__(self, model: torch.nn.Module, matrix_rate: float = 0.02, other_rate: float = 3e-3) -> None:
         named = dict(model.named_parameters())
@@ -41,7 +42,7 @@ class PocketOptimizer:
 
     @torch.no_grad()
     def step(self, scale: float, momentum: float = 0.95, weight_decay: float = 0.01) -> None:
-        """Apply the gradients and clear them."""
+        """Apply the gradients and clear them. `scale` multiplies both learning rates (the schedule)."""
         for group in self._adam.param_groups:
             group["lr"] = self._other_rate * scale
         self._adam.step()

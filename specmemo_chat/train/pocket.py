@@ -24,7 +24,7 @@ from tokenizers import Tokenizer
 from specmemo_chat.train.dialogues.mix import Message, Mixer
 from specmemo_chat.train.dialogues.small_talk import SmallTalk, read_small_talk
 from specmemo_chat.train.export import export_model
-from specmemo_chat.train.optimizer import PocketOptimizer
+from specmemo_chat.train.optimizer import Muon
 from specmemo_chat.train.packing import Batch, Example, Packer
 from specmemo_chat.train.tokenizer import END, PAD, VOCABULARY, encode_dialogue, train_tokenizer
 
@@ -94,12 +94,14 @@ def _examples(tokenizer: Tokenizer, mixer: Mixer, long: bool) -> Iterator[Exampl
 
 
 def _batches(tokenizer: Tokenizer, talk: SmallTalk | None, seed: int) -> Iterator[Batch]:
-    turns = talk.turns if talk else ()
+    def mixer(of: int) -> Mixer:
+        return Mixer(of, talk.turns, words=talk.words) if talk else Mixer(of)
+
     short_row = _SHORT_ROWS[1]
-    short = Packer(*_SHORT_ROWS).batches(_examples(tokenizer, Mixer(seed, turns), False))
-    more = (e for e in _examples(tokenizer, Mixer(seed + 2, turns), False) if len(e[0]) > short_row)
+    short = Packer(*_SHORT_ROWS).batches(_examples(tokenizer, mixer(seed), False))
+    more = (e for e in _examples(tokenizer, mixer(seed + 2), False) if len(e[0]) > short_row)
     middle = Packer(*_MIDDLE_ROWS, window=60).batches(more)
-    long = Packer(*_LONG_ROWS, window=60).batches(_examples(tokenizer, Mixer(seed + 1, turns), True))
+    long = Packer(*_LONG_ROWS, window=60).batches(_examples(tokenizer, mixer(seed + 1), True))
     special = {_MIDDLE_AT: middle, _LONG_AT: long}
     for number in itertools.count():
         yield next(special.get(number % _CYCLE, short))
@@ -130,7 +132,7 @@ class Run:
         self.talk = talk
         self.tokenizer = _tokenizer(self.folder / "tokenizer.json", talk, seed)
         self.model = new_model(self.tokenizer)
-        self.optimizer = PocketOptimizer(self.model)
+        self.optimizer = Muon(self.model)
         self.step = 0
         self.tokens = 0
         self.seconds = 0.0

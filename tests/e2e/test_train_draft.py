@@ -144,6 +144,7 @@ def test_nothing_trains_on_when_the_command_is_killed(data: Path, tmp_path: Path
         (["--feature-layers", "x"], 2, "no list of numbers"),
         (["--draft-vocab", "9999"], 2, "2048 tokens"),
         (["--data", "nowhere.jsonl"], 2, "is no file"),
+        (["--start", "nowhere"], 4, "nowhere"),
     ],
 )
 def test_wrong_input(data: Path, tmp_path: Path, flags: list[str], code: int, what: str) -> None:

@@ -28,11 +28,12 @@ from specmemo_chat.distill.settings import (
 )
 from specmemo_chat.distill.trainer import head_config
 from specmemo_chat.engine.engine import Engine
-from specmemo_chat.errors import PlanError, UsageError
+from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.models.target import Target
 from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 from specmemo_chat.settings import GenerationSettings
 from tests.distilling import small, some_examples
+from tests.heads import INTERMEDIATE, write_eagle3
 from tests.models import random_model, target_of, tiny_plan
 from tests.tiny import save_tiny
 
@@ -100,6 +101,23 @@ def test_what_depends_on_the_model_is_filled_in() -> None:
     with pytest.raises(UsageError, match="hidden state 33"):
         check(spec, TrainingSettings("d", "o", feature_layers=(2, 33)))
     assert feature_layers(2) == (2, 1, 1)
+
+
+def test_a_head_to_begin_with_gives_the_shape(tmp_path: Path, target: Target) -> None:
+    target.config.save_pretrained(tmp_path)
+    spec = spec_from_folder("tiny", tmp_path)
+    head = tmp_path / "head"
+    head.mkdir()
+    write_eagle3(head, draft_vocab=24)
+    begun = TrainingSettings("d", "o", start=str(head))
+    filled = check(spec, begun)
+    assert (filled.draft_vocab, filled.intermediate, filled.feature_layers) == (24, INTERMEDIATE, (0, 1, 2))
+    with pytest.raises(UsageError, match="--intermediate is not that of the head"):
+        check(spec, dataclasses.replace(begun, intermediate=INTERMEDIATE + 8))
+    with pytest.raises(UsageError, match="does not have the shape"):
+        check(llama(), begun)
+    with pytest.raises(ModelError, match="nowhere"):
+        check(spec, dataclasses.replace(begun, start=str(tmp_path / "nowhere")))
 
 
 def test_the_weights_of_a_head_are_counted_exactly(tmp_path: Path, target: Target) -> None:

@@ -85,6 +85,30 @@ def test_a_trained_head_is_written_and_loads_as_it_was(tmp_path: Path, target: T
         torch.testing.assert_close(tensors[name].float(), weight.detach().bfloat16().float())
 
 
+@pytest.mark.parametrize("vocabulary", [24, VOCABULARY])
+def test_training_begins_with_another_head(tmp_path: Path, target: Target, vocabulary: int) -> None:
+    def run(folder: Path, **changes: Any) -> Trainer:
+        asked = small(folder, draft_vocab=vocabulary, **changes)
+        folder.mkdir()
+        trainer = Trainer(target, asked, some_examples(), folder, "abc", lambda event: None, lambda: False)
+        trainer.run()
+        trainer.write(folder)
+        return trainer
+
+    first = run(tmp_path / "first")
+    again = run(tmp_path / "again", start=str(tmp_path / "first"), steps=1)
+    assert again._ids.tolist() == first._ids.tolist()
+    # The file holds it in bf16.
+    assert again.measured[0]["loss"] == pytest.approx(first.measured[-1]["loss"], rel=0.02)
+
+
+def test_a_head_of_another_kind_is_no_beginning(tmp_path: Path, target: Target) -> None:
+    write_eagle3(tmp_path, norm_before_residual=True)
+    asked = small(tmp_path, start=str(tmp_path))
+    with pytest.raises(UsageError, match="variant of EAGLE-3"):
+        Trainer(target, asked, some_examples(), tmp_path, "", lambda event: None, lambda: False)
+
+
 # --- the objective ----------------------------------------------------------------------------------------------
 
 

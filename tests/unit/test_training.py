@@ -22,7 +22,7 @@ from specmemo_chat.train.dialogues.company import PARAMETERS
 from specmemo_chat.train.dialogues.mix import Message, dialogues
 from specmemo_chat.train.dialogues.small_talk import SmallTalk
 from specmemo_chat.train.export import export_model
-from specmemo_chat.train.optimizer import PocketOptimizer, orthogonalised
+from specmemo_chat.train.optimizer import Muon, orthogonalised
 from specmemo_chat.train.packing import Batch, Packer
 from specmemo_chat.train.tokenizer import (
     ASSISTANT,
@@ -94,7 +94,7 @@ def test_optimiser_steps_lower_the_loss_and_go_on_after_a_reload(
 ) -> None:
     model = tiny_model(trained, monkeypatch)
     (batch,) = packed(trained, 1)
-    optimizer = PocketOptimizer(model)
+    optimizer = Muon(model)
     before = {name: weight.clone() for name, weight in model.named_parameters()}
     losses = []
     for _ in range(6):
@@ -108,7 +108,7 @@ def test_optimiser_steps_lower_the_loss_and_go_on_after_a_reload(
     # A second optimiser that takes over the state makes the same next step.
     other = pocket.new_model(trained)
     other.load_state_dict(model.state_dict())
-    heir = PocketOptimizer(other)
+    heir = Muon(other)
     heir.load_state_dict(copy.deepcopy(optimizer.state_dict()))
     for each, own in ((model, optimizer), (other, heir)):
         pocket.loss_of(each, batch).backward()
