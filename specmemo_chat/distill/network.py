@@ -62,22 +62,33 @@ class HeadNetwork(nn.Module):
         mask: torch.Tensor,
         embedding: torch.Tensor,
         depth: int,
+        entries: torch.Tensor,
     ) -> Iterator[torch.Tensor]:
-        """The states of `depth` levels [R, L, hidden], one after the other.
+        """The states of `depth` levels [R, E, hidden] at the `entries` [R, E], one after the other.
 
-        `tokens` and `positions` [R, L], `features` [R, L, count · hidden] of the target, `mask` bool [R, 1, L, L]. What
-        level k says at an entry whose token i + 1 + k belongs to another text means nothing.
+        `tokens` and `positions` [R, L], `features` [R, L, count · hidden] of the target, `mask` bool [R, 1, L, L]. Of
+        the other entries only what is attended to is computed: keys and values of level 0. What level k says at an
+        entry whose token i + 1 + k belongs to another text means nothing.
         """
         config = self.config
         states = functional.linear(features, self._weight("fc.weight"))
+        mask = _taken(mask[:, 0], entries)[:, None]
         keys: list[torch.Tensor] = []
         values: list[torch.Tensor] = []
         for level in range(depth):
-            embedded = functional.embedding(torch.roll(tokens, -1 - level, 1), embedding).to(states.dtype)
+            following = torch.roll(tokens, -1 - level, 1)
+            if level:
+                following = _taken(following, entries)
+            embedded = functional.embedding(following, embedding).to(states.dtype)
             normed = self._norm("hidden_norm", states)
             residual = normed if config.norm_before_residual else states
             inputs = torch.cat((self._norm("input_layernorm", embedded), normed), -1)
-            query, key, value = self._projected(inputs, positions + level)
+            key, value = self._turned("k", inputs, positions + level), self._split("v", inputs)
+            if not level:
+                inputs, residual = _taken(inputs, entries), _taken(residual, entries)
+                positions = _taken(positions, entries)
+            query = self._turned("q", inputs, positions + level)
+            query = query.view(len(query), config.kv_heads, -1, *query.shape[2:])
             keys.append(key)
             values.append(value)
             attended = _attend(query, keys, values, mask)
@@ -96,23 +107,23 @@ class HeadNetwork(nn.Module):
     def _norm(self, name: str, values: torch.Tensor) -> torch.Tensor:
         return functional.rms_norm(values, (values.shape[-1],), self._layer(name), self.config.eps)
 
-    def _projected(self, inputs: torch.Tensor, positions: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """Rotated queries [R, kv_heads, group, L, d] and keys, and values [R, kv_heads, L, d]."""
-        config = self.config
-        rows, length = positions.shape
+    def _split(self, name: str, inputs: torch.Tensor) -> torch.Tensor:
+        """The projection `name` of `inputs` [R, E, 2 · hidden], by heads [R, heads, E, d]."""
+        out = functional.linear(inputs, self._layer(f"self_attn.{name}_proj"))
+        return out.view(*out.shape[:2], -1, self.config.head_dim).transpose(1, 2)
+
+    def _turned(self, name: str, inputs: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
+        """The same, rotated to their `positions` [R, E]."""
         angles = positions[:, None, :, None] * self._frequencies
         cosine, sine = angles.cos().to(inputs.dtype), angles.sin().to(inputs.dtype)
+        first, second = self._split(name, inputs).chunk(2, -1)
+        return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
 
-        def split(name: str) -> torch.Tensor:
-            out = functional.linear(inputs, self._layer(f"self_attn.{name}_proj"))
-            return out.view(rows, length, -1, config.head_dim).transpose(1, 2)
 
-        def turned(states: torch.Tensor) -> torch.Tensor:
-            first, second = states.chunk(2, -1)
-            return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
-
-        query = turned(split("q")).view(rows, config.kv_heads, -1, length, config.head_dim)
-        return query, turned(split("k")), split("v")
+def _taken(values: torch.Tensor, entries: torch.Tensor) -> torch.Tensor:
+    """`values` [R, L, ...] at the `entries` [R, E] of each row."""
+    index = entries.view(*entries.shape, *(1 for _ in values.shape[2:])).expand(-1, -1, *values.shape[2:])
+    return values.gather(1, index)
 
 
 def _attend(
@@ -120,17 +131,19 @@ def _attend(
 ) -> torch.Tensor:
     """Attention of the last level to level 0, under `mask`, and to its own entry of every level since.
 
-    Returns [R, L, heads · d]. `query` [R, kv_heads, group, L, d]; `keys`, `values` [R, kv_heads, L, d] of each level.
+    Returns [R, E, heads · d]. `query` [R, kv_heads, group, E, d]; `keys`, `values` [R, kv_heads, L, d] of level 0, [R,
+    kv_heads, E, d] of the others; `mask` [R, 1, E, L].
     """
-    rows, kv_heads, group, length, width = query.shape
+    rows, kv_heads, group, count, width = query.shape
+    length = mask.shape[-1]
     query = query * width**-0.5
-    folded = query.reshape(rows, kv_heads, group * length, width)
-    scores = (folded @ keys[0].transpose(-1, -2)).view(rows, kv_heads, group, length, length).float()
+    folded = query.reshape(rows, kv_heads, group * count, width)
+    scores = (folded @ keys[0].transpose(-1, -2)).view(rows, kv_heads, group, count, length).float()
     scores = scores.masked_fill(~mask[:, :, None], float("-inf"))
     chain = [(query * key[:, :, None]).sum(-1, keepdim=True).float() for key in keys[1:]]
     weights = torch.cat((scores, *chain), -1).softmax(-1).to(query.dtype)
-    whole = weights[..., :length].reshape(rows, kv_heads, group * length, length) @ values[0]
-    out = whole.view(rows, kv_heads, group, length, width)
+    whole = weights[..., :length].reshape(rows, kv_heads, group * count, length) @ values[0]
+    out = whole.view(rows, kv_heads, group, count, width)
     for level, value in enumerate(values[1:]):
         out = out + weights[..., length + level, None] * value[:, :, None]
-    return out.reshape(rows, kv_heads * group, length, width).transpose(1, 2).flatten(2)
+    return out.reshape(rows, kv_heads * group, count, width).transpose(1, 2).flatten(2)

@@ -78,13 +78,14 @@ class Objective:
         with torch.set_grad_enabled(scale > 0), autocast():
             alive = torch.zeros(targets.shape, dtype=torch.bool, device=device)
             loss = torch.zeros((), device=device)
+            needed, place = self._needed(wanted, at, tokens.shape)
             for level, states in enumerate(
-                self._network.levels(tokens, features, positions, mask, embedding, self._depth)
+                self._network.levels(tokens, features, positions, mask, embedding, self._depth, needed)
             ):
                 # Entry j - 1 - level says what comes after token j; it must lie in the same text.
                 valid = at >= level + 1
                 entries = wanted[valid] - level - 1
-                flat = states.flatten(0, 1)[entries]
+                flat = states.flatten(0, 1)[place[entries]]
                 part, drafted = self._loss(flat, teacher[valid], inside[valid], scale > 0)
                 loss = loss + _LEVEL_WEIGHT**level * part
                 match = self._ids[drafted] == right[valid]
@@ -102,6 +103,22 @@ class Objective:
             if scale > 0:
                 (loss * scale).backward()  # type: ignore[no-untyped-call]
         return total, len(wanted), score
+
+    def _needed(self, wanted: torch.Tensor, at: torch.Tensor, shape: torch.Size) -> tuple[torch.Tensor, torch.Tensor]:
+        """The entries of each row that say something about a wanted token at any level [R, E], shorter rows filled up
+        with entry 0; and for every entry of the flattened rows [R · L] its place among those, flattened."""
+        rows, length = shape
+        needed = torch.zeros(rows * length, dtype=torch.bool, device=wanted.device)
+        for level in range(self._depth):
+            needed[wanted[at >= level + 1] - level - 1] = True
+        needed = needed.view(rows, length)
+        counts = needed.sum(1, keepdim=True)
+        width = max(1, int(counts.max()))
+        # Stable: the needed ones first, in their order.
+        entries = (~needed).to(torch.int8).argsort(dim=1, stable=True)[:, :width]
+        entries = entries.masked_fill(torch.arange(width, device=wanted.device) >= counts, 0)
+        order = needed.cumsum(1) - 1 + width * torch.arange(rows, device=wanted.device)[:, None]
+        return entries, order.flatten()
 
     def _teach(
         self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, wanted: torch.Tensor

@@ -56,7 +56,8 @@ def test_every_level_is_what_a_draft_says_there(tmp_path: Path, target: Target, 
     batch = pack_rows([[(text, [True] * len(text)) for text in texts]], 12)
     packed = torch.cat(features)[None]
     with torch.no_grad():
-        levels = list(network.levels(batch.tokens, packed, batch.positions, batch.mask, embedding, 4))
+        everywhere = torch.arange(batch.tokens.shape[1])[None]
+        levels = list(network.levels(batch.tokens, packed, batch.positions, batch.mask, embedding, 4, everywhere))
     start = 0
     for text, own in zip(texts, features, strict=True):
         for entry in range(len(text) - 1):
@@ -68,6 +69,24 @@ def test_every_level_is_what_a_draft_says_there(tmp_path: Path, target: Target, 
                 found = network.logits(levels[level][0, start + entry])
                 torch.testing.assert_close(found, logits, atol=1e-4, rtol=1e-4)
         start += len(text)
+
+
+def test_some_entries_are_computed_as_among_all(tmp_path: Path, target: Target) -> None:
+    network, _ = network_with(tmp_path)
+    embedding = target.model.model.embed_tokens.weight.detach()
+    texts = [[[3, 17, 5, 44, 8, 21, 9]], [[30, 2, 2, 51], [6, 7, 1]]]
+    batch = pack_rows([[(text, [True] * len(text)) for text in row] for row in texts], 7)
+    features = torch.randn(2, 7, 3 * HIDDEN, generator=torch.Generator().manual_seed(4))
+    entries = torch.tensor([[1, 4, 5], [0, 6, 2]])
+    everywhere = torch.arange(7).expand(2, 7)
+    with torch.no_grad():
+        some, every = (
+            list(network.levels(batch.tokens, features, batch.positions, batch.mask, embedding, 3, chosen))
+            for chosen in (entries, everywhere)
+        )
+    for level in range(3):
+        expected = every[level].gather(1, entries[:, :, None].expand(-1, -1, HIDDEN))
+        torch.testing.assert_close(some[level], expected)
 
 
 def test_a_trained_head_is_written_and_loads_as_it_was(tmp_path: Path, target: Target) -> None:
@@ -118,7 +137,8 @@ def plain_measure(objective: Objective, target: Target, network: HeadNetwork, ba
     tokens = batch.tokens[0].tolist()
     embedding = target.model.get_input_embeddings().weight.detach()
     features, _, _ = objective._teach(batch.tokens, batch.positions, batch.mask, torch.tensor([0]))
-    levels = list(network.levels(batch.tokens, features, batch.positions, batch.mask, embedding, depth))
+    entries = torch.arange(len(tokens))[None]
+    levels = list(network.levels(batch.tokens, features, batch.positions, batch.mask, embedding, depth, entries))
     for entry in range(len(tokens) - 2):
         if batch.targets[0, entry + 1] < 0:
             continue
