@@ -16,6 +16,8 @@ from typing import NoReturn
 
 import psutil
 
+from specmemo_chat.models.threads import limit_workers
+
 # The greeting of a worker that torchrun started: its standard input is shared with the others.
 GREETING = "SPECMEMO_WORKER"
 WORKER_MODULE = "specmemo_chat.host.worker"
@@ -31,8 +33,9 @@ def main() -> None:
     from torch.distributed.launcher.api import elastic_launch
     from torch.distributed.run import config_from_args, parse_args
 
-    options = [*sys.argv[1:], "--module", WORKER_MODULE]
-    config, command, arguments = config_from_args(parse_args(options))  # type: ignore[no-untyped-call]
+    options = parse_args([*sys.argv[1:], "--module", WORKER_MODULE])  # type: ignore[no-untyped-call]
+    limit_workers(int(options.nproc_per_node))
+    config, command, arguments = config_from_args(options)
     try:
         elastic_launch(config=config, entrypoint=command)(*arguments)
     except ChildFailedError as error:

@@ -4,13 +4,27 @@ from __future__ import annotations
 
 import os
 
+_WISH = "OMP_NUM_THREADS"
+
+
+def threads_each(workers: int) -> int:
+    """How many threads each of `workers` processes of this machine computes with: they share the processors that this
+    process may run on (a container may allow fewer than the machine has: more threads than processors make every step
+    slower), and OMP_NUM_THREADS, where somebody set it, is a limit."""
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
+    share = max(1, allowed // workers)
+    wish = os.environ.get(_WISH, "").split(",")[0]
+    return min(share, int(wish)) if wish.isdecimal() and int(wish) else share
+
+
+def limit_workers(workers: int) -> None:
+    """Tell the processes that torchrun starts: by itself it gives each of them one thread."""
+    os.environ[_WISH] = str(threads_each(workers))
+
 
 def import_torch() -> None:
-    """Import torch and let it use the processors that this process may run on (a container may allow fewer than the
-    machine has: more threads than processors make every step slower). The workers that torchrun started on a machine
-    share them."""
+    """Import torch and let it use the threads that are this process's."""
     import torch
 
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1)
-    torch.set_num_threads(max(1, allowed // int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
+    torch.set_num_threads(threads_each(int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))
     torch.set_grad_enabled(False)
