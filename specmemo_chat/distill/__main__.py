@@ -3,12 +3,13 @@ stdout, one JSON object a line. The terminal starts it (cli/train_draft.py) and 
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import sys
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 from specmemo_chat.distill.data import read_prompts
 from specmemo_chat.distill.settings import TrainingSettings
@@ -65,6 +66,7 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
 
     weights = weights_hash(Path(plan.target))
     _check_settings(folder / "settings.json", plan, settings, weights)
+    lock = _lock(folder)
     prompts = read_prompts(Path(settings.data), with_replies=settings.keep_replies)
     emit({"event": "load", "model": plan.model})
     from specmemo_chat.models.threads import import_torch
@@ -114,6 +116,7 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
             "the device ran out of memory while training", "give a smaller --batch-tokens or --row-tokens"
         ) from error
     size = trainer.write(Path(settings.out))
+    lock.close()
     on_device = torch.cuda.max_memory_allocated() if plan.device.startswith("cuda") else meter.peak_rss_bytes()
     emit(
         {
@@ -127,6 +130,18 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
         }
     )
     return 0
+
+
+def _lock(folder: Path) -> IO[bytes]:
+    """The open file that keeps other runs out of `folder` while this process lives. Raises UsageError where one is."""
+    file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UsageError(
+            f"another train-draft is running in {folder.parent}", "wait for it, or give another folder with -o"
+        ) from error
+    return file
 
 
 def _check_settings(file: Path, plan: Plan, settings: TrainingSettings, weights: str) -> None:

@@ -98,6 +98,10 @@ def test_a_killed_run_is_told_and_goes_on_to_the_same_end(
     out = tmp_path / "head"
     process = started(data, out, 3)
     (worker,) = psutil.Process(process.pid).children()
+    worker.suspend()
+    second = train(data, out)
+    assert second.returncode == 2, second.stderr
+    assert "another train-draft is running" in second.stderr
     worker.kill()
     _, said = process.communicate(timeout=LIMIT)
     assert process.returncode == 1, said
