@@ -148,10 +148,22 @@ _KINDS: dict[str, type] = {
     kind.__name__: kind for kind in (Progress, Ready, Text, Note, ReplyEnd, Answered, BatchProgress, Done, Failure)
 }
 
+_SEVERAL = "Several"
+
 
 def encode(event: Event) -> dict[str, Any]:
     """The event as a JSON object with its kind under "event"."""
     return {"event": type(event).__name__, **dataclasses.asdict(event)}
+
+
+def encode_all(events: list[Event]) -> dict[str, Any]:
+    """One or several events as one JSON object."""
+    return encode(events[0]) if len(events) == 1 else {"event": _SEVERAL, "events": [encode(event) for event in events]}
+
+
+def decode_all(values: dict[str, Any]) -> list[Event]:
+    """The events that `encode_all` wrote. Raises as `decode` does."""
+    return [decode(one) for one in values["events"]] if values["event"] == _SEVERAL else [decode(values)]
 
 
 def decode(values: dict[str, Any]) -> Event:

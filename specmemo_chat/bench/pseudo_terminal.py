@@ -20,6 +20,7 @@ import psutil
 COLUMNS, ROWS = 100, 40
 # The prompt asks where the cursor is, once, when it opens; a terminal answers.
 ASKED, ANSWER = b"\x1b[6n", b"\x1b[1;1R"
+CLEAR_KEY = b"\x0c"
 # The footer of a chat whose model is there; while it loads another text stands there.
 LOADED = re.compile(rb" plan [\d.]+[MG]")
 
@@ -63,7 +64,18 @@ class ChatTerminal:
 
     def loaded(self) -> None:
         """Until the model is there and the prompt has drawn itself anew."""
-        self._until(lambda: LOADED.search(self.output) is not None)
+        again = time.monotonic()
+
+        def loaded() -> bool:
+            nonlocal again
+            if time.monotonic() > again:
+                # What stands on the screen already is not written again, so the footer's words may come in parts:
+                # Ctrl-L lets the prompt write them all.
+                os.write(self._terminal, CLEAR_KEY)
+                again = time.monotonic() + 1
+            return LOADED.search(self.output) is not None
+
+        self._until(loaded)
         self._read(1.0)
 
     def ask(self, line: str) -> float:
@@ -92,7 +104,7 @@ class ChatTerminal:
             if time.monotonic() > end:
                 raise RuntimeError(f"the chat does not answer; it wrote last: {self.output[-2000:]!r}")
             try:
-                self._take(0.05)
+                self._take(1.0)
             except OSError:
                 raise RuntimeError(f"the chat has ended; it wrote last: {self.output[-2000:]!r}") from None
 

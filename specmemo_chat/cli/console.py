@@ -88,8 +88,10 @@ class Screen:
         columns = rows = 0
         with contextlib.suppress(OSError, ValueError):
             columns, rows = os.get_terminal_size(sys.stdout.fileno())
-        width = os.environ.get("COLUMNS", "")
-        return columns or (int(width) if width.isdecimal() and int(width) else 80), rows or 24
+        if not columns:
+            width = os.environ.get("COLUMNS", "")
+            columns = int(width) if width.isdecimal() and int(width) else 80
+        return columns, rows or 24
 
     def note(self, text: str) -> None:
         """A sentence for the user on stderr."""

@@ -17,7 +17,12 @@ from specmemo_chat.cli.render.style import ACCEPTED, DIM, PLAIN, Piece, Row, pai
 from specmemo_chat.cli.render.wrap import anchored
 from specmemo_chat.cli.text import safe
 
-FRAME_S = 0.05
+# Between two frames lie so many seconds at least, and more where a frame takes much processor time: the worker on the
+# same machine needs it.
+FRAME_S, SLOWEST_FRAME_S = 0.05, 0.25
+FRAME_SHARE = 0.04
+# The window may be resized while no text comes.
+LOOK_S = 0.1
 # An unfinished line is kept redrawable for about half a screen, within these bounds, in characters.
 LEAST_LIMIT, MOST_LIMIT = 200, 1000
 
@@ -211,8 +216,14 @@ class RenderedReply:
             self._screen.write_styled("".join(lines))
 
 
+def frame_pause(processor_s: float) -> float:
+    """Seconds until the next frame after one that took `processor_s` seconds of processor time."""
+    return min(max(FRAME_S, processor_s / FRAME_SHARE), SLOWEST_FRAME_S)
+
+
 class LiveReply(RenderedReply):
-    """Markdown on a terminal: a thread of its own draws a frame every `FRAME_S` seconds where there is something new.
+    """Markdown on a terminal: a thread of its own draws what is new, at once where the last frame was `FRAME_S` seconds
+    ago.
 
     So a token costs its reader one append to a queue, whatever it takes to show it. Whatever goes wrong in the thread
     is raised by the next call.
@@ -225,11 +236,11 @@ class LiveReply(RenderedReply):
         self._keys = KeysUnseen()
         # Held while a frame is made. Reentrant: a signal may arrive while the main thread holds it.
         self._lock = threading.RLock()
+        self._news = threading.Event()
         self._closing = threading.Event()
         self._error: Exception | None = None
         self._thread: threading.Thread | None = None
         self._resized = False
-        self.draw_s = 0.0  # seconds spent on frames, for measurements
 
     def text(self, text: str, *, accepted: bool, reasoning: bool) -> None:
         self._queue.append((text, accepted, reasoning))
@@ -237,6 +248,8 @@ class LiveReply(RenderedReply):
             self._keys.on()
             self._thread = threading.Thread(target=self._run, name="frames", daemon=True)
             self._thread.start()
+        if not self._news.is_set():
+            self._news.set()
         self._raise_error()
 
     def note(self, text: str) -> None:
@@ -260,6 +273,7 @@ class LiveReply(RenderedReply):
 
     def close(self) -> None:
         self._closing.set()
+        self._news.set()
         try:
             if self._thread is not None:
                 self._thread.join()
@@ -275,22 +289,27 @@ class LiveReply(RenderedReply):
         self._raise_error()
 
     def _run(self) -> None:
-        while not self._closing.wait(FRAME_S):
+        due = 0.0
+        while not self._closing.is_set():
+            self._news.wait(LOOK_S)
+            if self._closing.wait(max(0.0, due - time.monotonic())):
+                return
+            self._news.clear()
+            began = time.thread_time()
             try:
                 with self._lock:
                     self._draw()
             except Exception as error:  # noqa: BLE001 - raised in the thread that waits for the reply
                 self._error = error
                 return
+            due = time.monotonic() + frame_pause(time.thread_time() - began)
 
     def _draw(self, *, preview: bool = True) -> None:
-        started = time.perf_counter()
         self._resize()
         if self._drain() or not preview or self._resized:
             tail = self._section.preview() if preview and self._section is not None else []
             self._tail.frame(self._take(), tail, self._size)
             self._resized = False
-        self.draw_s += time.perf_counter() - started
 
     def _resize(self) -> None:
         size = self._screen.size()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Protocol
@@ -66,6 +67,7 @@ class WorkerExecutor:
         self._doorway = Doorway()
         self._log = log
         self._link: Link | None = None
+        self._came: deque[Event] = deque()  # with the last message, not yielded yet
         self._ready = False
         self._busy = False
         command = command or [sys.executable, "-m", "specmemo_chat.host.worker"]
@@ -167,6 +169,12 @@ class WorkerExecutor:
             raise self._death() from None
 
     def _next_event(self, link: Link) -> Event:
+        if not self._came:
+            self._came.extend(self._next_events(link))
+        return self._came.popleft()
+
+    def _next_events(self, link: Link) -> list[Event]:
+        """What the next message of the answer holds."""
         limit = SILENCE_LIMIT_S if self._ready else LOADING_SILENCE_LIMIT_S
         heard = time.monotonic()
         while True:
@@ -182,7 +190,7 @@ class WorkerExecutor:
             if message.get("event") == LOST:
                 raise self._lost(message)
             if message.get("event") != HEARTBEAT:
-                return events.decode(message)
+                return events.decode_all(message)
 
     def _death(self) -> WorkerError:
         self._busy = False

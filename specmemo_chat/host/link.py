@@ -7,6 +7,7 @@ import json
 import os
 import queue
 import secrets
+import select
 import socket
 import tempfile
 import threading
@@ -21,6 +22,8 @@ HEARTBEAT = "Heartbeat"
 # The worker is about to end itself: "message", "remedy" and "exit_code" say why.
 LOST = "Lost"
 
+_encode = json.JSONEncoder(ensure_ascii=False).encode
+
 
 class LinkClosedError(ConnectionError):
     """The other side is gone."""
@@ -31,10 +34,13 @@ class Link:
 
     def __init__(self, connection: Connection[Any, Any]) -> None:
         self._connection = connection
+        # Connection.poll makes a selector at every call: most of what it costs to receive a message.
+        self._arrivals = select.poll()
+        self._arrivals.register(connection.fileno(), select.POLLIN)
         self._sending = threading.Lock()
 
     def send(self, message: Message) -> None:
-        self.send_bytes(json.dumps(message, ensure_ascii=False).encode("utf-8", "surrogatepass"))
+        self.send_bytes(_encode(message).encode("utf-8", "surrogatepass"))
 
     def send_bytes(self, payload: bytes) -> None:
         """Send what is no JSON message; the other side must expect it."""
@@ -55,7 +61,7 @@ class Link:
     def receive_bytes(self, timeout: float | None = None) -> bytes | None:
         """Like `receive`, for a message that may be no JSON."""
         try:
-            if timeout is not None and not self._connection.poll(timeout):
+            if timeout is not None and not self._connection.closed and not self._arrivals.poll(1000 * timeout):
                 return None
             return self._connection.recv_bytes()
         except (EOFError, OSError) as error:

@@ -24,6 +24,7 @@ from specmemo_chat import events
 from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
+from specmemo_chat.host.coalescing import coalesced
 from specmemo_chat.host.launcher import GREETING
 from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, connect
 from specmemo_chat.host.requests import Interrupt, Load, Request, Shutdown
@@ -58,8 +59,8 @@ class Worker:
                 service = Service(request, self._lost if self._grouped else None)
             if service is None:
                 return
-            for event in self._guarded(service.answer(request, self._interrupted.is_set)):
-                self._link.send(events.encode(event))
+            for together in coalesced(self._guarded(service.answer(request, self._interrupted.is_set))):
+                self._link.send(events.encode_all(together))
 
     def _guarded(self, answer: Iterator[Event]) -> Iterator[Event]:
         """The answer; an error becomes a Failure, so that one failed request never ends the worker."""

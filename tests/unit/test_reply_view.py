@@ -15,7 +15,7 @@ import pyte
 import pytest
 
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.reply_view import LiveReply
+from specmemo_chat.cli.reply_view import FRAME_S, FRAME_SHARE, SLOWEST_FRAME_S, LiveReply, frame_pause
 from specmemo_chat.cli.text import safe
 from tests.emulator import EmulatedScreen
 from tests.replies import chunked, fuzzed_reply
@@ -202,6 +202,12 @@ def test_a_frame_is_drawn_without_more_text_and_an_abort_keeps_what_came() -> No
         screen = shown(out.getvalue(), 80, 24)
     assert screen.transcript == ["half a **sen"]
     assert screen.problems == []
+
+
+def test_frames_become_rarer_where_they_cost_much() -> None:
+    assert frame_pause(0.0005) == FRAME_S
+    assert frame_pause(0.005) == pytest.approx(0.005 / FRAME_SHARE)
+    assert frame_pause(1.0) == SLOWEST_FRAME_S
 
 
 def test_a_note_stands_above_the_unfinished_text() -> None:

@@ -11,7 +11,6 @@ of `===` or `---` is a rule); a list may be indented by any two blanks or more; 
 
 from __future__ import annotations
 
-import copy
 import re
 
 from specmemo_chat.cli.render.code_block import CodeBlock
@@ -96,7 +95,8 @@ class MarkdownStream:
 
     def preview(self) -> list[Row]:
         """The rows of what is not final, as they would be if the text went on as one hopes. Changes nothing."""
-        twin = copy.copy(self)
+        twin = object.__new__(MarkdownStream)
+        twin.__dict__.update(self.__dict__)
         twin._rows, twin._items, twin._optimistic = [], list(self._items), True
         twin._paragraph = self._paragraph.copy() if self._paragraph is not None else None
         twin._code = self._code.copy() if self._code is not None else None
