@@ -21,6 +21,7 @@ from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.models.attention import folded_attention
+from specmemo_chat.models.fused import FusedNorm, PlainLinear, linear_of
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -72,6 +73,11 @@ class EagleHead(nn.Module):
         self._target = target
         self.dtype = tensors["fc.weight"].dtype
         self.device = tensors["fc.weight"].device
+        ids = torch.arange(config.draft_vocab if config.kind == "eagle3" else target.vocab_size, device=self.device)
+        # The target's token for each of the head's own.
+        self.target_ids = ids + tensors["d2t"] if "d2t" in tensors else ids
+        # Bytes of the weights that are the head's own.
+        self.nbytes = self.target_ids.nbytes + sum(t.nbytes for name, t in tensors.items() if name != "d2t")
         layer = prefix(config)
         attention = layer + "self_attn."
         self.qkv = _merged(tensors, [attention + f"{name}_proj" for name in "qkv"])
@@ -79,28 +85,14 @@ class EagleHead(nn.Module):
         self.gate_up = _merged(tensors, [layer + "mlp.gate_proj", layer + "mlp.up_proj"])
         self.down = _merged(tensors, [layer + "mlp.down_proj"])
         self.fc = _merged(tensors, ["fc"])
-        self._norms = {
-            name.removesuffix(".weight"): tensor for name, tensor in tensors.items() if name.endswith("norm.weight")
-        }
-        self._norms |= {
-            f"fc_norm.{index}": tensors[f"fc_norm.{index}.weight"]
-            for index in range(config.feature_count if config.fc_norm else 0)
-        }
+        norms = [name for name in tensors if name.endswith("norm.weight")]
+        norms += [f"fc_norm.{index}.weight" for index in range(config.feature_count if config.fc_norm else 0)]
+        self._norms = {name.removesuffix(".weight"): self._normer(tensors[name]) for name in norms}
         self._layer = layer
         self._embedding = tensors.get("embed_tokens.weight")
-        self._lm_head = tensors.get("lm_head.weight")
-        ids = torch.arange(config.draft_vocab if config.kind == "eagle3" else target.vocab_size, device=self.device)
-        # The target's token for each of the head's own.
-        self.target_ids = ids + tensors["d2t"] if "d2t" in tensors else ids
+        self.lm_head = _merged(tensors, ["lm_head"]) if "lm_head.weight" in tensors else None
         self._frequencies = frequencies(config.rope, config.head_dim).to(self.device)
         self._activation = _ACTIVATIONS[config.activation]
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes of the weights that are the head's own."""
-        own = [parameter.nbytes for parameter in self.parameters()]
-        rest = [*self._norms.values(), self.target_ids, self._embedding, self._lm_head]
-        return sum(own) + sum(tensor.nbytes for tensor in rest if tensor is not None)
 
     def states(self, features: torch.Tensor) -> torch.Tensor:
         """The target's features [R, N, feature_count · target_hidden] as states of the head [R, N, hidden]."""
@@ -147,13 +139,14 @@ class EagleHead(nn.Module):
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Logits [.., draft_vocab] over the head's own vocabulary, for states [.., hidden] of `forward`."""
-        if self._lm_head is None:
+        if self.lm_head is None:
             lm_head: Any = self._target.model.get_output_embeddings()
             shared: torch.Tensor = lm_head(states.to(self._target.dtype))
             return shared
         if not self.config.norm_output:
             states = self._norm("norm", states)
-        return functional.linear(states, self._lm_head)
+        own: torch.Tensor = self.lm_head(states)
+        return own
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
         if self._embedding is not None:
@@ -162,7 +155,13 @@ class EagleHead(nn.Module):
         return embedded.to(self.dtype)
 
     def _norm(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        return functional.rms_norm(values, (values.shape[-1],), self._norms[name], self.config.eps)
+        return self._norms[name](values)
+
+    def _normer(self, weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        eps = self.config.eps
+        if weight.device.type == "cpu" and weight.dtype == torch.float32:
+            return FusedNorm(weight, eps)
+        return lambda values: functional.rms_norm(values, weight.shape, weight, eps)
 
     def _attend(
         self,
@@ -211,17 +210,17 @@ def _rotate(values: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> t
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
 
 
-def _merged(tensors: dict[str, torch.Tensor], names: list[str]) -> nn.Linear:
+def _merged(tensors: dict[str, torch.Tensor], names: list[str]) -> nn.Module:
     """One linear layer that computes those called `names` beside each other. Takes their weights out of `tensors`, so
     that they are not held twice."""
     weights = [tensors.pop(f"{name}.weight") for name in names]
     biases = [tensors.get(f"{name}.bias") for name in names]
+    bias: torch.Tensor | None = None
+    if any(each is not None for each in biases):
+        bias = torch.cat(
+            [weights[at].new_zeros(weights[at].shape[0]) if each is None else each for at, each in enumerate(biases)]
+        )
     weight = torch.cat(weights) if len(weights) > 1 else weights[0]
-    layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False, device="meta")
-    layer.weight = nn.Parameter(weight, requires_grad=False)
-    if any(bias is not None for bias in biases):
-        parts = [
-            weights[at].new_zeros(weights[at].shape[0]) if bias is None else bias for at, bias in enumerate(biases)
-        ]
-        layer.bias = nn.Parameter(torch.cat(parts), requires_grad=False)
-    return layer
+    del weights
+    make: Callable[..., nn.Module] = linear_of if weight.device.type == "cpu" else PlainLinear
+    return make(weight, bias)

@@ -234,7 +234,7 @@ def fuse(model: Any) -> None:
         if embedding.weight.dtype == torch.float32:
             body.rotary_emb = ComplexRotary(body.rotary_emb)
         if model.lm_head.weight is not embedding.weight:
-            model.lm_head = _linear(model.lm_head.weight.detach(), _detached(model.lm_head.bias))
+            model.lm_head = linear_of(model.lm_head.weight.detach(), _detached(model.lm_head.bias))
         elif embedding.weight.dtype == torch.float32:
             # One matrix for both, in the order of the product; an embedding is a few rows of it.
             embedding.weight = nn.Parameter(_ordered(embedding.weight.detach()), requires_grad=False)
@@ -254,10 +254,12 @@ def _merged(owner: Any, names: tuple[str, ...], order: torch.Tensor | None = Non
     del layers
     if order is not None:
         weight, bias = weight[order], None if bias is None else bias[order]
-    return _linear(weight, bias)
+    return linear_of(weight, bias)
 
 
-def _linear(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+def linear_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
+    """The fastest module known for a linear layer on the CPU: `weight` [out, in], `bias` [out]. It takes the
+    weight's place: the caller keeps none."""
     if weight.dtype == torch.float32:
         return FusedLinear(nn.Parameter(_ordered(weight), requires_grad=False), bias)
     if weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
