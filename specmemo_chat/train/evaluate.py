@@ -18,6 +18,7 @@ from typing import Any
 
 import torch
 
+from specmemo_chat.models.threads import threads_each
 from specmemo_chat.train.dialogues.base import held_out
 from specmemo_chat.train.evaluation.score import (
     Outcome,
@@ -178,7 +179,7 @@ def main(arguments: list[str] | None = None) -> None:
         "--sample", type=int, default=0, metavar="N", help="only print the replies to N prompts drawn by --seed"
     )
     options = parser.parse_args(arguments)
-    torch.set_num_threads(2)
+    torch.set_num_threads(threads_each(1))
     prompts = read_prompts()
     chatter = Chatter(options.model)
     if options.sample:
