@@ -1,4 +1,5 @@
-"""Pocket, the model in the box: 100 prompts, with and without a draft, beside transformers' own `generate`."""
+"""Pocket, the model in the box, and its draft head: 100 prompts, with every draft and without, beside transformers' own
+`generate`."""
 
 from __future__ import annotations
 
@@ -8,13 +9,15 @@ import pytest
 import torch
 from transformers.models.llama.modeling_llama import LlamaForCausalLM
 
-from specmemo_chat.drafters.ngram import NgramDrafter
+from specmemo_chat.drafters import make_drafter
+from specmemo_chat.drafters.base import Drafter
+from specmemo_chat.engine.engine import Engine
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.target import Target
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.train.evaluation.score import read_prompts
-from tests.models import generate
+from tests.models import generate, tiny_plan
 from tests.tiny import POCKET
 
 GREEDY = GenerationSettings(max_new_tokens=24)
@@ -48,8 +51,18 @@ def prompts() -> list[list[int]]:
     return rendered
 
 
+DRAFTS = (("ngram",), ("eagle3",), ("ngram", "eagle3"))
+
+
+def drafter_of(names: tuple[str, ...], pocket: Target) -> Drafter:
+    plan = tiny_plan(target=str(POCKET), draft=str(POCKET / "head"), drafters=names)
+    drafter = make_drafter(plan, pocket)
+    assert drafter is not None
+    return drafter
+
+
 # All 100 are run under the marker.
-counts = pytest.mark.parametrize("count", [30, pytest.param(100, marks=pytest.mark.stress)])
+counts = pytest.mark.parametrize("count", [15, pytest.param(100, marks=pytest.mark.stress)])
 
 
 @counts
@@ -60,7 +73,8 @@ def test_greedy_text_is_that_of_generate(pocket: Target, prompts: list[list[int]
             torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=24, do_sample=False
         )[0, len(prompt) :].tolist()
         assert generate(pocket, prompt, GREEDY) == expected
-        assert generate(pocket, prompt, GREEDY, NgramDrafter()) == expected
+        for names in DRAFTS:
+            assert generate(pocket, prompt, GREEDY, drafter_of(names, pocket)) == expected
 
 
 @counts
@@ -69,7 +83,23 @@ def test_sampled_text_is_that_of_plain_sampling(pocket: Target, prompts: list[li
     for seed, prompt in enumerate(prompts[:count]):
         settings = replace(SAMPLED[seed % len(SAMPLED)], seed=seed)
         plain = generate(pocket, prompt, settings)
-        assert generate(pocket, prompt, settings, NgramDrafter()) == plain
+        drafter = drafter_of(DRAFTS[seed % len(DRAFTS)], pocket)
+        assert generate(pocket, prompt, settings, drafter) == plain
         different += plain != generate(pocket, prompt, GREEDY)
     # Sampling is not greedy in disguise.
-    assert different > 5
+    assert different > 3
+
+
+def test_the_head_is_small_and_right_more_often_than_not(pocket: Target, prompts: list[list[int]]) -> None:
+    assert (POCKET / "head" / "model.safetensors").stat().st_size <= 3_000_000
+    plan = tiny_plan(target=str(POCKET), draft=str(POCKET / "head"), drafters=("eagle3",))
+    engine = Engine(pocket, make_drafter(plan, pocket), plan, adaptive=False)
+    tokens = steps = 0
+    for prompt in prompts[:20]:
+        sequence = engine.open(prompt, GenerationSettings(max_new_tokens=48))
+        while sequence.finished is None:
+            engine.step([sequence])
+        tokens += sequence.new_tokens - 1
+        steps += sequence.statistics.steps
+        engine.close(sequence)
+    assert tokens / steps > 2.5
