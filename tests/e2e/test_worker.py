@@ -27,6 +27,8 @@ LONG = GenerationSettings(max_new_tokens=3000)
 @pytest.fixture(scope="module")
 def client(tiny_folder: Path) -> Iterator[ChatClient]:
     client = make_client(tiny_folder)
+    # Each of the tests may be the first: they are shared out as processes become free.
+    list(client.load())
     yield client
     client.close()
 
