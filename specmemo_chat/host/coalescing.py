@@ -1,7 +1,7 @@
 """Which events go over the link in one message.
 
-A message wakes the terminal's process, and takes half a millisecond of processor time there and here, five times what it
-takes in a loop (cold caches, presumably): the steps of a small model miss it. So text that comes faster than anybody
+A message wakes the terminal's process, and takes half a millisecond of processor time there and here, five times what
+it takes in a loop (cold caches, presumably): the steps of a small model miss it. So text that comes faster than anybody
 sees waits for more of it.
 """
 
