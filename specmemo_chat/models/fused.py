@@ -2,7 +2,7 @@
 
 A decoding step of a small model is overhead, one of a large model is reading weights. So the projections of one input
 become one product (QKV, gate and up), a product is added onto the residual as it is made, the norm is four calls,
-queries and keys are rotated together as complex numbers, and bf16 weights are put once into the order that oneDNN
+queries and keys are rotated together as complex numbers, and large weights are put once into the order that oneDNN
 multiplies in, instead of at every step. The model around the layers stays transformers' own.
 """
 
@@ -22,13 +22,21 @@ from specmemo_chat.models.packing import Packing
 FUSABLE = ("llama", "mistral", "qwen2", "qwen3")
 
 
-# Products of small matrices are faster where the inputs of an output do not lie beside each other; a large one takes
-# the time of reading it, and another copy of it would be memory that no plan knows of.
+# Products in fp32, as measured on two AVX2 cores (docs/architecture.md). torch's own, which are MKL's, cost the least to
+# call, and for a row or two they read a small matrix the fastest. oneDNN's take down to a quarter of their time for
+# several rows of a large matrix, from a packed one or, a little slower, from one as it is.
+_FEW_ROWS = 2
+_ONEDNN_BYTES = 1 << 20
+_PACKED_BYTES = 4 << 20
+# The rows that weights are packed for. Packed for one, the default, they take twice the time for several, and for one
+# they are no faster.
+_PACKED_ROWS = 32
+# Up to this size torch's products are faster where the inputs of an output do not lie beside each other.
 _SMALL_BYTES = 32 << 20
 
 
 class FusedLinear(nn.Module):
-    """A linear layer in fp32."""
+    """A linear layer in fp32 of a small matrix, or of one that something else reads too; [.., in] to [.., out]."""
 
     def __init__(self, weight: nn.Parameter, bias: torch.Tensor | None) -> None:
         super().__init__()
@@ -36,33 +44,41 @@ class FusedLinear(nn.Module):
         self.out_features, self.in_features = weight.shape
         self._right = weight.detach().t()
         self._bias = bias
+        onednn = torch.backends.mkldnn.is_available() and weight.nbytes > _ONEDNN_BYTES
+        # How many rows torch's own product is taken for (None: any).
+        self._rows = (_FEW_ROWS if weight.nbytes <= _SMALL_BYTES else 0) if onednn else None
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The product, with the bias where there is one."""
         flat = x.reshape(-1, self.in_features)
-        out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
+        if self._rows is not None and flat.shape[0] > self._rows:
+            out = _multiplied(flat, self.weight, self._bias)
+        else:
+            out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
         return out.view(*x.shape[:-1], self.out_features)
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` [T, out] and the product of `x` [T, in], summed."""
+        if self._rows is not None and x.shape[0] > self._rows:
+            return residual + self.forward(x)
         if self._bias is not None:
             residual = residual + self._bias
         return torch.addmm(residual, x, self._right)
 
 
 class PackedLinear(nn.Module):
-    """A bf16 linear layer on the CPU whose weight lies in oneDNN's blocked order; [.., in] to [.., out]."""
+    """A linear layer on the CPU whose weight lies in oneDNN's blocked order; [.., in] to [.., out]."""
 
     def __init__(self, weight: torch.Tensor, bias: torch.Tensor | None) -> None:
         super().__init__()
         self.out_features, self.in_features = weight.shape
-        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight)
+        rows = _PACKED_ROWS if weight.dtype == torch.float32 else None
+        self._packed = torch.ops.mkldnn._reorder_linear_weight(weight, rows)
         self._bias = bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The product, with the bias where there is one."""
-        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise(x, self._packed, self._bias, "none", [], "")
-        return result
+        return _multiplied(x, self._packed, self._bias)
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` [T, out] and the product of `x` [T, in], summed."""
@@ -261,10 +277,18 @@ def linear_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
     """The fastest module known for a linear layer on the CPU: `weight` [out, in], `bias` [out]. It takes the
     weight's place: the caller keeps none."""
     if weight.dtype == torch.float32:
+        if weight.nbytes >= _PACKED_BYTES and torch.backends.mkldnn.is_available():
+            return PackedLinear(weight, bias)
         return FusedLinear(nn.Parameter(_ordered(weight), requires_grad=False), bias)
     if weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return PackedLinear(weight, bias)
     return PlainLinear(weight, bias)
+
+
+def _multiplied(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
+    """`x` [.., in] times `weight` [out, in], in any order that oneDNN knows."""
+    result: torch.Tensor = torch.ops.mkldnn._linear_pointwise.default(x, weight, bias, "none", [], "")
+    return result
 
 
 def _ordered(weight: torch.Tensor) -> torch.Tensor:

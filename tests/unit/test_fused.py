@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from specmemo_chat.engine.runner import Runner
-from specmemo_chat.models.fused import FUSABLE, FusedLinear, FusedNorm, PackedLinear, fusable, fuse
+from specmemo_chat.models.fused import FUSABLE, FusedLinear, FusedNorm, PackedLinear, fusable, fuse, linear_of
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.tree import DraftTree
@@ -51,16 +51,36 @@ def test_bf16_logits_are_as_near_to_fp32_as_plain_bf16_ones(model_type: str) -> 
     assert error_fused <= 2 * error_plain + 1e-3
 
 
-@pytest.mark.parametrize("bias", [False, True])
-@pytest.mark.skipif(
+NATIVE_BF16 = pytest.mark.skipif(
     not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="weights are packed only where bf16 products are native"
 )
-def test_a_packed_layer_multiplies_like_a_linear_one(bias: bool) -> None:
-    linear = torch.nn.Linear(96, 56, bias=bias).to(torch.bfloat16)
+ONEDNN = pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch was built without oneDNN")
+
+
+@pytest.mark.parametrize("bias", [False, True])
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"),
+    [
+        pytest.param(torch.float32, 1e-5, marks=ONEDNN),
+        pytest.param(torch.bfloat16, 0.02, marks=(ONEDNN, NATIVE_BF16)),
+    ],
+)
+def test_a_packed_layer_multiplies_like_a_linear_one(dtype: torch.dtype, tolerance: float, bias: bool) -> None:
+    linear = torch.nn.Linear(96, 56, bias=bias).to(dtype)
     packed = PackedLinear(linear.weight.detach(), linear.bias.detach() if bias else None)
     for rows in (1, 3, 17):
-        x = torch.randn(2, rows, 96).to(torch.bfloat16)
-        torch.testing.assert_close(packed(x), linear(x), atol=0.02, rtol=0.02)
+        x = torch.randn(2, rows, 96).to(dtype)
+        torch.testing.assert_close(packed(x), linear(x), atol=tolerance, rtol=tolerance)
+        residual = torch.randn(rows, 56).to(dtype)
+        torch.testing.assert_close(
+            packed.onto(residual, x[0]), residual + linear(x[0]), atol=2 * tolerance, rtol=tolerance
+        )
+
+
+@ONEDNN
+def test_large_fp32_weights_are_packed_and_small_ones_are_not() -> None:
+    assert isinstance(linear_of(torch.zeros(1024, 1024), None), PackedLinear)
+    assert isinstance(linear_of(torch.zeros(1024, 1000), None), FusedLinear)
 
 
 def test_greedy_text_is_that_of_generate() -> None:
@@ -88,14 +108,17 @@ def test_tied_output_weights_are_not_copied(dtype: torch.dtype) -> None:
 
 def test_a_product_is_added_onto_the_residual() -> None:
     torch.manual_seed(1)
-    for outputs, inputs in ((96, 64), (64, 96), (64, 64)):
+    # The last two are multiplied by oneDNN where there are more than two rows.
+    for outputs, inputs in ((96, 64), (64, 96), (64, 64), (2048, 136), (136, 2048)):
         for bias in (None, torch.randn(outputs)):
-            weight = torch.randn(outputs, inputs)
-            layer = FusedLinear(torch.nn.Parameter(weight.t().contiguous().t(), requires_grad=False), bias)
-            x, residual = torch.randn(5, inputs), torch.randn(5, outputs)
-            wanted = torch.nn.functional.linear(x, weight, bias)
-            torch.testing.assert_close(layer(x[None]), wanted[None])
-            torch.testing.assert_close(layer.onto(residual, x), residual + wanted)
+            weight = torch.randn(outputs, inputs) / inputs**0.5
+            for ordered in (weight, weight.t().contiguous().t()):
+                layer = FusedLinear(torch.nn.Parameter(ordered, requires_grad=False), bias)
+                for rows in (1, 5):
+                    x, residual = torch.randn(rows, inputs), torch.randn(rows, outputs)
+                    wanted = torch.nn.functional.linear(x, weight, bias)
+                    torch.testing.assert_close(layer(x[None]), wanted[None], atol=1e-4, rtol=1e-5)
+                    torch.testing.assert_close(layer.onto(residual, x), residual + wanted, atol=1e-4, rtol=1e-5)
 
 
 def test_the_norm_is_that_of_the_definition() -> None:
