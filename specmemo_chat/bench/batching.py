@@ -34,7 +34,7 @@ from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.acceptance import first_choice
-from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
+from specmemo_chat.memory.contract import Plan, buckets_of
 from specmemo_chat.memory.wishes import nodes_of_a_row
 from specmemo_chat.models.threads import import_torch
 from specmemo_chat.settings import GenerationSettings
@@ -108,7 +108,7 @@ def measure(
     streams: dict[str, Stream] = {}
     for size in sizes:
         nodes = nodes_of_a_row(plan.tree_nodes, size)
-        batch = replace(plan, rows=size, node_buckets=tuple(bucket for bucket in NODE_BUCKETS if bucket <= nodes))
+        batch = replace(plan, rows=size, node_buckets=buckets_of(nodes, plan.device))
         plain = replace(batch, drafters=(), node_buckets=(1,))
         for name, changed in (("plain", plain), ("again", plain), ("speculative", batch)):
             streams[f"{name} {size}"] = Stream(subject, changed, talks, settings)

@@ -13,6 +13,7 @@ from specmemo_chat.bench.schedule import rounds
 from specmemo_chat.bench.subject import Report, Subject
 from specmemo_chat.bench.talks import Talk
 from specmemo_chat.bench.tracker import generation_memory
+from specmemo_chat.memory.contract import NODE_BUCKETS
 
 
 def make_method(name: str, job: Job, subject: Subject) -> Method:
@@ -101,9 +102,9 @@ def weight_bytes(name: str, job: Job, subject: Subject) -> int:
 
 
 def sweep(job: Job, subject: Subject, report: Report) -> tuple[dict[str, Any], Record]:
-    """Every fixed tree that the plan allows against the controller, under the same cap."""
+    """Fixed trees, each twice as large as the one before, against the controller, under the same cap."""
     plan = job.plans["adaptive"]
-    sizes = plan.node_buckets
+    sizes = tuple(size for size in plan.node_buckets if size in NODE_BUCKETS)
     methods: list[Method] = []
     for nodes in sizes:
         name = PLAIN if nodes == 1 else f"fixed-{nodes}"

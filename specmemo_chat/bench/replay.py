@@ -197,17 +197,17 @@ class _ReplayPace:
         self.levels = int(starts)
         return starts
 
-    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> bool:
+    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         """Pace.deeper, with the probabilities of the replayed head in place of the given ones."""
         budget = self._budget
-        goes_on = depth < self._deepest
-        if goes_on and budget.pace is not None:
+        followed = budget.width if depth < self._deepest else 0
+        if followed and budget.pace is not None:
             tree = best_tree(self._acceptance, budget.nodes, depth, budget.width)
             pool = [node.path for node in tree]
             front = [node.path for node in tree if node.level == depth][: budget.width]
-            goes_on = budget.pace.deeper(depth, [pool] * len(pools), [front] * len(pools), left)
-        self.levels = depth + int(goes_on)
-        return goes_on
+            followed = budget.pace.deeper(depth, [pool] * len(pools), [front] * len(pools), left)
+        self.levels = depth + (followed > 0)
+        return followed
 
 
 def _edge(acceptance: tuple[float, ...], level: int) -> float:

@@ -15,7 +15,7 @@ from specmemo_chat.bench.talks import Talk
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.sequence import Sequence as Row
-from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
@@ -26,7 +26,7 @@ ROUNDS = 100
 def step_times(plan: Plan, subject: Subject, prompt: list[int], report: Report, repeat: int = ROUNDS) -> dict[str, Any]:
     """Seconds of one step by node count, from the end of `prompt` on, sizes in turns; `over_plain` is each round's
     ratio to the step of one node. The trees are made of nothing: drafting is not in it."""
-    sizes = plan.node_buckets
+    sizes = tuple(size for size in plan.node_buckets if size in NODE_BUCKETS)
     engines = {size: _stepping(plan, subject, size) for size in sizes}
     sequences = {size: _prefilled(engines[size], prompt) for size in sizes}
     seconds: dict[int, list[float]] = {size: [] for size in sizes}

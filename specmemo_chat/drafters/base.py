@@ -35,17 +35,18 @@ class FeatureRow:
 
 
 class Pace(Protocol):
-    """Says whether drafting pays, before anything is run and before every further level (`speculation.pace`)."""
+    """Says whether drafting pays, before anything is run, and what of every further level (`speculation.pace`)."""
 
     def begin(self, source: str, rows: int) -> bool:
         """Whether the drafter `source` should run its network for `rows` rows in this step."""
         ...
 
-    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> bool:
-        """Whether another level should follow the one at `depth` (from 1 on), of `left` that the budget allows.
+    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
+        """How many of each row's frontier another level should follow, below `depth` (from 1 on) and with `left` levels
+        that the budget allows; 0: no level.
 
-        For each row: `pools` are the path probabilities of the best nodes so far, the likeliest first, `frontiers`
-        those of the nodes that the next level would follow.
+        For each row: `pools` are the path probabilities of the best nodes so far, `frontiers` those of the nodes that
+        the next level can follow; the likeliest first in both.
         """
         ...
 

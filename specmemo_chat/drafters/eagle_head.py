@@ -21,7 +21,7 @@ from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.models.attention import folded_attention
-from specmemo_chat.models.fused import FusedNorm, PlainLinear, linear_of
+from specmemo_chat.models.fused import FusedNorm, PlainLinear, linear_of, paired, paired_outputs, turned_pairs
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -80,7 +80,14 @@ class EagleHead(nn.Module):
         self.nbytes = self.target_ids.nbytes + sum(t.nbytes for name, t in tensors.items() if name != "d2t")
         layer = prefix(config)
         attention = layer + "self_attn."
-        self.qkv = _merged(tensors, [attention + f"{name}_proj" for name in "qkv"])
+        heads, kv_heads, head_dim = config.heads, config.kv_heads, config.head_dim
+        # As in the target's fused layers: dimensions in pairs are rotated by few calls.
+        self._complex = self.device.type == "cpu" and self.dtype == torch.float32
+        order = paired_outputs(heads + kv_heads, kv_heads, head_dim) if self._complex else None
+        self.qkv = _merged(tensors, [attention + f"{name}_proj" for name in "qkv"], order)
+        for name in (attention + "q_norm.weight", attention + "k_norm.weight"):
+            if self._complex and name in tensors:
+                tensors[name] = tensors[name][paired(head_dim)]
         self.out = _merged(tensors, [attention + "o_proj"])
         self.gate_up = _merged(tensors, [layer + "mlp.gate_proj", layer + "mlp.up_proj"])
         self.down = _merged(tensors, [layer + "mlp.down_proj"])
@@ -160,7 +167,7 @@ class EagleHead(nn.Module):
     def _normer(self, weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         eps = self.config.eps
         if weight.device.type == "cpu" and weight.dtype == torch.float32:
-            return FusedNorm(weight, eps)
+            return FusedNorm(weight, eps).forward
         return lambda values: functional.rms_norm(values, weight.shape, weight, eps)
 
     def _attend(
@@ -182,7 +189,10 @@ class EagleHead(nn.Module):
             key = self._norm(self._layer + "self_attn.k_norm", turning[:, :, heads:])
             turning = torch.cat((query, key), 2)
         angles = positions[..., None, None] * self._frequencies
-        turned = _rotate(turning, angles.cos().to(self.dtype), angles.sin().to(self.dtype)).transpose(1, 2)
+        if self._complex:
+            turned = turned_pairs(turning, torch.complex(angles.cos(), angles.sin())).transpose(1, 2)
+        else:
+            turned = _rotate(turning, angles.cos().to(self.dtype), angles.sin().to(self.dtype)).transpose(1, 2)
         query, key = turned[:, :heads], turned[:, heads:]
         keys, values = arena.write(0, rows, slots, key, value.transpose(1, 2), view)
         attended, _ = folded_attention(self, query, keys, values, mask)
@@ -210,9 +220,9 @@ def _rotate(values: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> t
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
 
 
-def _merged(tensors: dict[str, torch.Tensor], names: list[str]) -> nn.Module:
-    """One linear layer that computes those called `names` beside each other. Takes their weights out of `tensors`, so
-    that they are not held twice."""
+def _merged(tensors: dict[str, torch.Tensor], names: list[str], order: torch.Tensor | None = None) -> nn.Module:
+    """One linear layer that computes those called `names` beside each other, its outputs in `order`. Takes their
+    weights out of `tensors`, so that they are not held twice."""
     weights = [tensors.pop(f"{name}.weight") for name in names]
     biases = [tensors.get(f"{name}.bias") for name in names]
     bias: torch.Tensor | None = None
@@ -222,5 +232,7 @@ def _merged(tensors: dict[str, torch.Tensor], names: list[str]) -> nn.Module:
         )
     weight = torch.cat(weights) if len(weights) > 1 else weights[0]
     del weights
+    if order is not None:
+        weight, bias = weight[order], None if bias is None else bias[order]
     make: Callable[..., nn.Module] = linear_of if weight.device.type == "cpu" else PlainLinear
     return make(weight, bias)

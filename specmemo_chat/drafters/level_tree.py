@@ -1,12 +1,13 @@
 """Dynamic draft trees, grown level by level by cumulative confidence (EAGLE-2, Li et al. 2024, arXiv 2406.16858).
 
-From the root the most likely `width` tokens; from each of them again `width`; of these width², the `width` with the
-highest product of probabilities along their path are expanded next. In the end the whole pool is ranked by that product
-and the best `nodes` stay. Shared by all drafters that run a network.
+From the root the most likely `width` tokens; from each of them again `width`; of these width², at most `width` with the
+highest product of probabilities along their path are expanded next: as many as pay. In the end the whole pool is ranked
+by that product and the best `nodes` stay. Shared by all drafters that run a network.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -39,84 +40,121 @@ def grow(
 
     `target_ids` [vocab] are the target's tokens for the draft's (None: the same). Every tree has at most
     `budget.nodes` nodes, `budget.depth` levels and `budget.width` children of one node. `expand` is called for at most
-    depth - 1 levels, with k = min(width, nodes - 1), and only while the budget's pace finds that another one pays.
+    depth - 1 levels with k <= min(width, nodes - 1): while the budget's pace finds that another one pays, and for as
+    many nodes.
     """
     limit = budget.nodes - 1
     width = min(budget.width, limit, logits.shape[-1])
     if width < 1 or budget.depth < 1:
         return [DraftTree.root_only(root) for root in roots]
-    tokens, edges = _likeliest(logits, width, target_ids)
-    parents = torch.full_like(tokens, -1)
-    pool = [(tokens, edges, edges, parents)]
-    totals, picked = edges, torch.zeros_like(tokens)
-    places = torch.arange(width, device=tokens.device).expand_as(tokens)
-    offset = width
+    pools = [_Pool(limit, width) for _ in roots]
+    for pool, tokens, shares in zip(pools, *_likeliest(logits[:, None], width, target_ids), strict=True):
+        pool.add(tokens, shares)
     for depth in range(1, budget.depth):
-        if not _goes_on(pool, totals, limit, depth, budget):
+        followed = _followed(pools, depth, budget)
+        if not followed:
             break
-        next_tokens, next_edges = _likeliest(expand(tokens, picked), width, target_ids)
-        next_totals = (totals[..., None] + next_edges).flatten(1)
-        next_tokens, next_edges = next_tokens.flatten(1), next_edges.flatten(1)
-        pool.append((next_tokens, next_edges, next_totals, places.repeat_interleave(width, 1)))
-        totals, chosen = next_totals.topk(width)
-        picked = chosen // width
-        tokens = next_tokens.gather(1, chosen)
-        places = chosen + offset
-        offset += width * width
-    return _ranked(roots, pool, limit, source)
+        # One transfer to the device, and one back: the nodes of a level are few, and lists cost less than tensors.
+        given = torch.tensor([pool.follow(followed) for pool in pools], device=logits.device)
+        found = _likeliest(expand(given[:, 0], given[:, 1]), width, target_ids)
+        for pool, tokens, shares in zip(pools, *found, strict=True):
+            pool.add(tokens, shares)
+    return [pool.tree(root, source) for pool, root in zip(pools, roots, strict=True)]
 
 
-def _likeliest(logits: torch.Tensor, width: int, target_ids: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """The `width` likeliest tokens [.., width] and their log-probabilities, for logits [.., vocab]."""
-    logits = logits.float()
-    best, tokens = logits.topk(width)
-    # Rounding must not make a child likelier than its parent.
-    edges = (best - logits.logsumexp(-1, keepdim=True)).clamp(max=0.0)
-    return (tokens if target_ids is None else target_ids[tokens]), edges
+def _likeliest(
+    logits: torch.Tensor, width: int, target_ids: torch.Tensor | None
+) -> tuple[list[list[list[int]]], list[list[list[float]]]]:
+    """The `width` likeliest tokens and their log-probabilities, both [R, k, width], for logits [R, k, vocab]."""
+    best, tokens = logits.float().log_softmax(-1).topk(width)
+    return (tokens if target_ids is None else target_ids[tokens]).tolist(), best.tolist()
 
 
-_Level = tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]
+class _Pool:
+    """The nodes that one row's draft has seen, in the order in which they came: a parent stands before its children.
 
-
-def _goes_on(pool: Sequence[_Level], frontier: torch.Tensor, limit: int, depth: int, budget: DraftBudget) -> bool:
-    """Whether another level can change the tree and pays; `frontier` [R, k] are totals, the best first.
-
-    A node is never likelier than its parent: where the whole pool's best `limit` nodes are at least as likely as the
-    frontier, nothing below it can enter them.
+    `totals` are the logarithms of the path probabilities, `frontier` the nodes that the next level can follow, the
+    likeliest first.
     """
-    totals = torch.cat([level[2] for level in pool], 1)
-    size = totals.shape[1]
-    if budget.pace is None and size < limit:
-        return True
-    # One transfer for both questions.
-    best = totals.topk(min(size, limit)).values
-    shares = torch.cat((best, frontier), 1).exp().tolist()
-    pools = [row[: best.shape[1]] for row in shares]
-    frontiers = [row[best.shape[1] :] for row in shares]
-    if size >= limit and all(front[0] <= row[-1] for front, row in zip(frontiers, pools, strict=True)):
-        return False
-    return budget.pace is None or budget.pace.deeper(depth, pools, frontiers, budget.depth - depth)
+
+    def __init__(self, limit: int, width: int) -> None:
+        self.tokens: list[int] = []
+        self.totals: list[float] = []
+        self.frontier: list[int] = []
+        self._limit = limit
+        self._width = width
+        self._edges: list[float] = []
+        self._parents: list[int] = []
+        # Of each node the place of its parent in the level that ran it.
+        self._columns: list[int] = []
+        self._running = [-1]
+
+    def add(self, tokens: Sequence[Sequence[int]], edges: Sequence[Sequence[float]]) -> None:
+        """The children of each of the nodes that ran."""
+        first = len(self.tokens)
+        for column, parent in enumerate(self._running):
+            total = self.totals[parent] if parent >= 0 else 0.0
+            for token, edge in zip(tokens[column], edges[column], strict=True):
+                # No child is likelier than its parent, and what is not a number not likely at all.
+                kept = edge if edge <= 0.0 else -math.inf
+                self.tokens.append(token)
+                self.totals.append(total + kept)
+                self._edges.append(kept)
+                self._parents.append(parent)
+                self._columns.append(column)
+        new = sorted(range(first, len(self.tokens)), key=lambda node: -self.totals[node])
+        self.frontier = new[: self._width]
+
+    def follow(self, count: int) -> tuple[list[int], list[int]]:
+        """The first `count` nodes of the frontier run now: their tokens, and the places of their parents in the level
+        before."""
+        self._running = self.frontier[:count]
+        return [self.tokens[node] for node in self._running], [self._columns[node] for node in self._running]
+
+    def best(self) -> list[float]:
+        """The path probabilities of the nodes that a tree made now would have, the likeliest first."""
+        return [math.exp(total) for total in sorted(self.totals, reverse=True)[: self._limit]]
+
+    def ahead(self) -> list[float]:
+        """Those of the frontier."""
+        return [math.exp(self.totals[node]) for node in self.frontier]
+
+    def settled(self) -> bool:
+        """Whether nothing below the frontier can enter the best nodes."""
+        if len(self.totals) < self._limit:
+            return False
+        least = sorted(self.totals, reverse=True)[self._limit - 1]
+        return self.totals[self.frontier[0]] <= least
+
+    def tree(self, root: int, source: str) -> DraftTree:
+        """The best nodes."""
+        # Stable: of equals the earlier wins, so that no node stays without its parent.
+        kept = sorted(sorted(range(len(self.tokens)), key=lambda node: -self.totals[node])[: self._limit])
+        places = {node: place for place, node in enumerate(kept, start=1)}
+        return DraftTree(
+            (root, *(self.tokens[node] for node in kept)),
+            (-1, *(places.get(self._parents[node], 0) for node in kept)),
+            (1.0, *(math.exp(self._edges[node]) for node in kept)),
+            source,
+        )
 
 
-def _ranked(roots: Sequence[int], pool: Sequence[_Level], limit: int, source: str) -> list[DraftTree]:
-    """The best `limit` nodes of each row's pool, in the pool's order: a parent stands before its children there."""
-    tokens, edges, totals, parents = (torch.cat(parts, 1) for parts in zip(*pool, strict=True))
-    # Stable: of equals the earlier wins, so that no node stays without its parent.
-    kept = totals.sort(dim=1, descending=True, stable=True).indices[:, :limit].sort(1).values
-    above = parents.gather(1, kept)
-    node = torch.where(above < 0, 0, torch.searchsorted(kept, above) + 1)
-    # One transfer: float32 holds every token below 2^24 exactly.
-    packed = torch.stack([tokens.gather(1, kept).float(), node.float(), edges.gather(1, kept).exp()], 1)
-    return [
-        DraftTree((root, *map(int, row[0])), (-1, *map(int, row[1])), (1.0, *row[2]), source)
-        for root, row in zip(roots, packed.tolist(), strict=True)
-    ]
+def _followed(pools: Sequence[_Pool], depth: int, budget: DraftBudget) -> int:
+    """How many nodes of each frontier another level follows: none where it cannot change a tree or does not pay."""
+    if all(pool.settled() for pool in pools):
+        return 0
+    if budget.pace is None:
+        return len(pools[0].frontier)
+    return budget.pace.deeper(
+        depth, [pool.best() for pool in pools], [pool.ahead() for pool in pools], budget.depth - depth
+    )
 
 
 class Scratch:
     """Where a growing tree's nodes stand behind the committed tokens of `rows` in a draft's arena, and what they see.
 
-    The level that runs i-th takes the scratch slots [i · k, (i + 1) · k) and the position length + i.
+    The level that runs i-th takes the scratch slots behind those of the level before it, and the position length + i.
+    `width` is the most nodes that a level has.
     """
 
     def __init__(self, arena: KVArena, rows: Sequence[int], levels: int, width: int, device: torch.device) -> None:
@@ -128,17 +166,18 @@ class Scratch:
         self._slots = starts + torch.arange(width, device=device)
         committed = torch.arange(self.view, device=device) < starts
         self._mask = committed[:, None].expand(-1, width, -1)
-        self._width = width
-        self._levels = 0
+        self._levels = self._taken = 0
 
     def level(self, picked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Positions [R, k], slots [R, k] and mask [R, 1, k, view] of the next level, whose nodes follow the nodes
         `picked` [R, k] of the last."""
-        positions, slots = self._positions + self._levels, self._slots + self._levels * self._width
+        count = picked.shape[1]
+        positions, slots = self._positions[:, :count] + self._levels, self._slots[:, :count] + self._taken
         # A node sees what its parent saw, and itself.
         self._mask = self._mask.gather(1, picked[..., None].expand(-1, -1, self.view))
         self._mask.scatter_(2, slots[..., None], True)
         self._levels += 1
+        self._taken += count
         return positions, slots, self._mask[:, None]
 
 

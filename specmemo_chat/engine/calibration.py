@@ -14,6 +14,7 @@ from specmemo_chat import __version__
 from specmemo_chat.device.probe import cpu_name
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
 from specmemo_chat.engine.engine import Engine
+from specmemo_chat.memory.contract import NODE_BUCKETS
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation import cost_file
 from specmemo_chat.speculation.cost_file import Key
@@ -128,7 +129,8 @@ def _cases(engine: Engine) -> Iterator[tuple[int, int, list[float]]]:
     plan, controller = engine.plan, engine.controller
     nodes = controller.buckets[-1]
     short, long = 1, min(engine.arena.capacity - nodes, plan.context_tokens)
-    single = sizes(1, controller.buckets)
+    # Sizes between two of these are read off them until they are seen.
+    single = [size for size in sizes(1, controller.buckets) if size in NODE_BUCKETS]
     yield 1, short, single
     if plan.rows > 1:
         few = [size for size in sizes(plan.rows, controller.buckets) if size in (1.0, 1.5, 2.0, 4.0, 8.0, 16.0)]
@@ -162,19 +164,22 @@ class _Stopwatch:
         self._costs = costs
         self._clock = clock
         self._mark = 0.0
-        self._source, self._rows = "", 1
+        self._source, self._count = "", 1
         self.counts = False
 
     def begin(self, source: str, rows: int) -> bool:
-        self._source, self._rows, self._mark = source, rows, self._clock()
+        self._source, self._count, self._mark = source, rows, self._clock()
         return True
 
-    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> bool:
+    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         now = self._clock()
         if self.counts:
-            self._costs.observe(self._source, self._rows, "begin" if depth == 1 else "level", now - self._mark)
+            self._costs.observe(self._source, self._count, "begin" if depth == 1 else "level", now - self._mark)
+        # One node a row and all of them in turns: a level's time depends on how many it follows.
+        followed = 1 if depth % 2 else len(frontiers[0])
+        self._count = len(frontiers) * followed
         self._mark = now
-        return True
+        return followed
 
 
 def _measure_levels(engine: Engine, ends: float, clock: Callable[[], float]) -> None:

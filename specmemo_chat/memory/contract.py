@@ -9,8 +9,16 @@ from typing import Any, Literal
 Dtype = Literal["bf16", "fp16", "fp32", "int8", "nf4"]
 
 NODE_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
+# On a CPU no graph is captured for a shape, and every node costs time.
+_BETWEEN = (3, 6, 10, 12, 20, 24, 48)
 
 BYTES_PER_VALUE: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
+
+
+def buckets_of(nodes: int, device: str) -> tuple[int, ...]:
+    """The node counts that a step may have on the torch device `device`, up to `nodes`."""
+    every = sorted(NODE_BUCKETS + _BETWEEN) if device == "cpu" else NODE_BUCKETS
+    return tuple(bucket for bucket in every if bucket <= nodes)
 
 
 @dataclass(frozen=True)

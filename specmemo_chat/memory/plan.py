@@ -12,7 +12,7 @@ from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import PlanError
 from specmemo_chat.memory.concessions import concessions, fitted, other_precisions, runs
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype, Plan
+from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan, buckets_of
 from specmemo_chat.memory.footprint import Shape, footprint, total
 from specmemo_chat.memory.inverse import largest_context
 from specmemo_chat.memory.measured import runtime_key
@@ -134,7 +134,7 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, ca
         tp=shape.tp,
         rows=shape.rows,
         growth_tokens=shape.growth,
-        node_buckets=tuple(bucket for bucket in NODE_BUCKETS if bucket <= shape.nodes),
+        node_buckets=buckets_of(shape.nodes, device.torch_name),
         tree_depth=profile.tree_depth,
         tree_width=profile.tree_width,
         prefill_chunk=shape.chunk,

@@ -22,17 +22,16 @@ from specmemo_chat.models.packing import Packing
 FUSABLE = ("llama", "mistral", "qwen2", "qwen3")
 
 
-# Products in fp32, as measured on two AVX2 cores (docs/architecture.md). torch's own, which are MKL's, cost the least to
-# call, and for a row or two they read a small matrix the fastest. oneDNN's take down to a quarter of their time for
-# several rows of a large matrix, from a packed one or, a little slower, from one as it is.
-_FEW_ROWS = 2
-_ONEDNN_BYTES = 1 << 20
-_PACKED_BYTES = 4 << 20
-# The rows that weights are packed for. Packed for one, the default, they take twice the time for several, and for one
-# they are no faster.
+# Products in fp32, measured on two AVX2 cores (docs/architecture.md). torch's own, which are MKL's, cost the least to
+# call: small matrices are multiplied by them. For several rows of a matrix from this size on oneDNN's take down to a
+# quarter of their time, from a packed one or, a little slower, from one as it is.
+_LARGE_BYTES = 4 << 20
+# The rows that large matrices are packed for. Packed for one, the default, they take twice the time for several, and
+# for one they are no faster.
 _PACKED_ROWS = 32
-# Up to this size torch's products are faster where the inputs of an output do not lie beside each other.
-_SMALL_BYTES = 32 << 20
+# Rows of a small matrix that lie a multiple of so many bytes apart compete for the same places of the cache; so many
+# more values between them end that.
+_PAGE_BYTES, _PADDING = 4096, 16
 
 
 class FusedLinear(nn.Module):
@@ -44,22 +43,19 @@ class FusedLinear(nn.Module):
         self.out_features, self.in_features = weight.shape
         self._right = weight.detach().t()
         self._bias = bias
-        onednn = torch.backends.mkldnn.is_available() and weight.nbytes > _ONEDNN_BYTES
-        # How many rows torch's own product is taken for (None: any).
-        self._rows = (_FEW_ROWS if weight.nbytes <= _SMALL_BYTES else 0) if onednn else None
+        self._large = _is_large(weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The product, with the bias where there is one."""
+        if self._large:
+            return _multiplied(x, self.weight, self._bias)
         flat = x.reshape(-1, self.in_features)
-        if self._rows is not None and flat.shape[0] > self._rows:
-            out = _multiplied(flat, self.weight, self._bias)
-        else:
-            out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
+        out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
         return out.view(*x.shape[:-1], self.out_features)
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` [T, out] and the product of `x` [T, in], summed."""
-        if self._rows is not None and x.shape[0] > self._rows:
+        if self._large:
             return residual + self.forward(x)
         if self._bias is not None:
             residual = residual + self._bias
@@ -141,9 +137,10 @@ class FusedAttention(nn.Module):
         self.scaling: float = attention.scaling
         self._heads = attention.q_proj.out_features // self.head_dim
         self._kv_heads = attention.k_proj.out_features // self.head_dim
-        pairs = _pairs(self.head_dim) if attention.q_proj.weight.dtype == torch.float32 else None
+        pairs = paired(self.head_dim) if attention.q_proj.weight.dtype == torch.float32 else None
         self._complex = pairs is not None
-        self.qkv = _merged(attention, ("q_proj", "k_proj", "v_proj"), _qkv_order(self, pairs))
+        order = None if pairs is None else paired_outputs(self._heads + self._kv_heads, self._kv_heads, self.head_dim)
+        self.qkv = _merged(attention, ("q_proj", "k_proj", "v_proj"), order)
         self.o_proj = _merged(attention, ("o_proj",))
         normed = hasattr(attention, "q_norm")
         self.q_norm = _norm(attention.q_norm, pairs) if normed else None
@@ -168,8 +165,7 @@ class FusedAttention(nn.Module):
         if self.q_norm is not None and self.k_norm is not None:
             turned = torch.cat((self.q_norm(turned[:, :, :heads]), self.k_norm(turned[:, :, heads:])), 2)
         if self._complex:
-            paired = torch.view_as_complex(turned.unflatten(-1, (-1, 2)))
-            turned = torch.view_as_real(paired * position_embeddings).flatten(-2).transpose(1, 2)
+            turned = turned_pairs(turned, position_embeddings).transpose(1, 2)
         else:
             turned = _rotated(turned.transpose(1, 2), *position_embeddings)
         query, key = turned[:, :heads], turned[:, heads:]
@@ -277,12 +273,18 @@ def linear_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
     """The fastest module known for a linear layer on the CPU: `weight` [out, in], `bias` [out]. It takes the
     weight's place: the caller keeps none."""
     if weight.dtype == torch.float32:
-        if weight.nbytes >= _PACKED_BYTES and torch.backends.mkldnn.is_available():
+        if _is_large(weight):
             return PackedLinear(weight, bias)
         return FusedLinear(nn.Parameter(_ordered(weight), requires_grad=False), bias)
     if weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return PackedLinear(weight, bias)
     return PlainLinear(weight, bias)
+
+
+def _is_large(weight: torch.Tensor) -> bool:
+    """Whether a matrix is one for oneDNN."""
+    available = bool(torch.backends.mkldnn.is_available())  # type: ignore[no-untyped-call]
+    return available and weight.nbytes >= _LARGE_BYTES
 
 
 def _multiplied(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None) -> torch.Tensor:
@@ -292,23 +294,34 @@ def _multiplied(x: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None
 
 
 def _ordered(weight: torch.Tensor) -> torch.Tensor:
-    """The same matrix [out, in], laid out as its product is fastest."""
+    """The same matrix [out, in], laid out as its product is fastest: of a small wide one the inputs of an output do not
+    lie beside each other."""
     outputs, inputs = weight.shape
-    return weight.t().contiguous().t() if outputs > inputs and weight.nbytes <= _SMALL_BYTES else weight
+    if outputs <= inputs or weight.nbytes >= _LARGE_BYTES:
+        return weight
+    padding = 0 if outputs * weight.element_size() % _PAGE_BYTES else _PADDING
+    ordered = weight.new_empty((inputs, outputs + padding))[:, :outputs]
+    return ordered.copy_(weight.t()).t()
 
 
-def _pairs(head_dim: int) -> torch.Tensor:
+def paired(head_dim: int) -> torch.Tensor:
     """The order of a head's dimensions in which each stands beside the one that it is rotated with."""
     return torch.arange(head_dim).view(2, -1).t().flatten()
 
 
-def _qkv_order(attention: FusedAttention, pairs: torch.Tensor | None) -> torch.Tensor | None:
-    """The order of the outputs of a merged QKV in which the queries' and keys' dimensions stand in pairs."""
-    if pairs is None:
-        return None
-    width, turned = attention.head_dim, attention._heads + attention._kv_heads
-    rotated = (torch.arange(turned)[:, None] * width + pairs).flatten()
-    return torch.cat((rotated, torch.arange(turned * width, (turned + attention._kv_heads) * width)))
+def paired_outputs(turned: int, kept: int, head_dim: int) -> torch.Tensor:
+    """The order of the outputs of a merged QKV in which the dimensions of its first `turned` heads, queries and keys,
+    stand in pairs; those of the `kept` heads of values stay as they are."""
+    rotated = (torch.arange(turned)[:, None] * head_dim + paired(head_dim)).flatten()
+    return torch.cat((rotated, torch.arange(turned * head_dim, (turned + kept) * head_dim)))
+
+
+def turned_pairs(states: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
+    """Rotary position embedding of `states` [.., d] whose dimensions stand in pairs, by `turns` [.., d / 2], complex
+    numbers."""
+    pairs = torch.view_as_complex(states.view(*states.shape[:-1], -1, 2))
+    result: torch.Tensor = torch.view_as_real(pairs * turns).flatten(-2)
+    return result
 
 
 def _norm(norm: Any, order: torch.Tensor | None = None) -> nn.Module:

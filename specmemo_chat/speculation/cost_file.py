@@ -15,7 +15,8 @@ from pathlib import Path
 
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
-_SCHEMA = 1
+# 2: a drafter's levels by nodes, no longer by rows.
+_SCHEMA = 2
 
 Key = dict[str, str]
 

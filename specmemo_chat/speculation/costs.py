@@ -185,8 +185,8 @@ def _guess(nodes: float) -> float:
 
 
 class DraftCosts:
-    """Seconds that a drafter's network takes: to begin a tree (with what it must catch up on), and for each further
-    level. By drafter and row count; without the drift of `StepCosts`."""
+    """Seconds that a drafter's network takes: to begin a tree (with what it must catch up on), by row count, and for
+    each further level, by the nodes of all rows that it follows. Without the drift of `StepCosts`."""
 
     def __init__(self) -> None:
         self._times: dict[tuple[str, int, str], _Time] = {}
@@ -195,15 +195,15 @@ class DraftCosts:
         """Seconds before the first level's candidates are known; 0 before any was measured."""
         return self._seconds(source, rows, "begin")
 
-    def level(self, source: str, rows: int) -> float:
-        """Seconds of every level after the first; 0 before any was measured."""
-        return self._seconds(source, rows, "level")
+    def level(self, source: str, nodes: int) -> float:
+        """Seconds of a level after the first that follows so many nodes; 0 before any was measured."""
+        return self._seconds(source, nodes, "level")
 
-    def observe(self, source: str, rows: int, part: str, seconds: float) -> None:
-        """Fold in one measurement of `part`, begin or level."""
+    def observe(self, source: str, count: int, part: str, seconds: float) -> None:
+        """Fold in one measurement of `part`: begin with `count` rows, or level with `count` nodes."""
         if seconds <= 0.0:
             return
-        key = (source, group(rows), part)
+        key = (source, group(count), part)
         known = self._times.get(key)
         if known is None:
             self._times[key] = _Time([seconds])
@@ -211,22 +211,22 @@ class DraftCosts:
             known.refine(seconds)
 
     def entries(self) -> list[tuple[str, int, str, float, int]]:
-        """(drafter, rows, part, seconds, measurements) of everything known."""
+        """(drafter, rows or nodes, part, seconds, measurements) of everything known."""
         return [(*key, time.seconds, time.count) for key, time in sorted(self._times.items())]
 
     def restore(self, entries: Iterable[tuple[str, int, str, float, int]]) -> None:
         """Take over what `entries` gave. Raises ValueError for what no measurement gives."""
         times = {}
-        for source, rows, part, seconds, count in entries:
-            whole = all(isinstance(number, int) and number > 0 for number in (rows, count))
+        for source, size, part, seconds, count in entries:
+            whole = all(isinstance(number, int) and number > 0 for number in (size, count))
             if not whole or not isinstance(source, str) or part not in ("begin", "level") or not _positive(seconds):
-                raise ValueError(f"no measurement: {(source, rows, part, seconds, count)}")
-            times[source, rows, part] = _Time([seconds] * min(count, _RESTORED), count)
+                raise ValueError(f"no measurement: {(source, size, part, seconds, count)}")
+            times[source, size, part] = _Time([seconds] * min(count, _RESTORED), count)
         self._times = times
 
-    def _seconds(self, source: str, rows: int, part: str) -> float:
+    def _seconds(self, source: str, size: int, part: str) -> float:
         found = [
-            (abs(math.log2(key[1] / group(rows))), time.seconds)
+            (abs(math.log2(key[1] / group(size))), time.seconds)
             for key, time in self._times.items()
             if key[0] == source and key[2] == part
         ]

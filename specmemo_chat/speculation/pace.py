@@ -1,8 +1,9 @@
-"""Level by level: whether a drafter that runs a network is asked at all, and whether for another level.
+"""Level by level: whether a drafter that runs a network is asked at all, and for which nodes of another level.
 
 A drafter's level costs as much as several nodes of the verify step, so a tree is not grown first and cut afterwards.
 Values are counted in tokens of one row; times in plain steps; `price` is what a plain step's time is worth: the running
-tokens per plain step, 1 or more. Another level is drafted while it is expected to bring more than its time is worth.
+tokens per plain step, 1 or more. Another level is drafted while it is expected to bring more than its time is worth,
+and it follows the nodes whose children are expected to be worth their part of the verify step.
 """
 
 from __future__ import annotations
@@ -11,12 +12,14 @@ import time
 from collections.abc import Callable, Sequence
 
 from specmemo_chat.speculation.acceptance import DepthRates
-from specmemo_chat.speculation.costs import DraftCosts, StepCosts
+from specmemo_chat.speculation.costs import DraftCosts, StepCosts, group
 
-# While plain decoding wins, one step in this many still tries the draft: the text may have changed.
-PROBE_EVERY = 32
-# How fast the mean advantage of drafting follows, and how many trees it needs before it is believed.
-_OUTLOOK_RATE, _OUTLOOK_FIRST = 0.1, 8
+# While plain decoding wins, one step in this many still tries the draft: the text may have changed. At first one in
+# _PROBE_FIRST, and half as often after every one that did not pay.
+PROBE_EVERY, _PROBE_FIRST = 32, 4
+# How fast the mean advantage of drafting follows, and how many trees it needs before it is believed. Trees differ by
+# several tokens: a mean of few of them would often be below zero where drafting pays.
+_OUTLOOK_RATE, _OUTLOOK_FIRST = 0.03, 8
 
 
 class Prober:
@@ -25,7 +28,7 @@ class Prober:
 
     def __init__(self) -> None:
         self._waited = 0
-        self._interval = PROBE_EVERY
+        self._interval = self._patience = _PROBE_FIRST
 
     def due(self) -> bool:
         """Count one plain step; True where it should be a probe instead."""
@@ -37,11 +40,13 @@ class Prober:
 
     def result(self, paid: bool) -> None:
         """Whether what the probe's draft brought was worth its time."""
-        self._interval = 1 if paid else PROBE_EVERY
+        if not paid:
+            self._patience = min(2 * self._patience, PROBE_EVERY)
+        self._interval = 1 if paid else self._patience
 
     def reset(self) -> None:
         """Drafting pays again."""
-        self._waited, self._interval = 0, PROBE_EVERY
+        self._waited, self._interval, self._patience = 0, _PROBE_FIRST, _PROBE_FIRST
 
 
 # Nodes per row (roots included) that several rows may have on average: packed together, they need no buckets.
@@ -100,7 +105,8 @@ class LevelPace:
         self._prober = Prober()
         self._rows, self._context, self._price = 1, 1, 1.0
         self._source = ""
-        self._drafting = 0
+        # What the running part's time depends on: rows where it begins, nodes in a level.
+        self._count = 0
         self._mark = 0.0
         self._part = ""
         # Whether this step's draft is a probe: its tree is verified even if it does not promise to pay.
@@ -123,24 +129,22 @@ class LevelPace:
             if not self._prober.due():
                 return False
             self.probing = True
-        self._source, self._drafting = source, rows
+        self._source, self._count = source, rows
         self._mark, self._part = self._clock(), "begin"
         return True
 
     def deeper(
         self, depth: int, pools: Sequence[Sequence[float]], frontiers: Sequence[Sequence[float]], left: int
-    ) -> bool:
-        """Whether to run another level below `depth` (from 1 on), of `left` that the plan allows.
-
-        For each row: `pools` are the path probabilities of the best nodes so far, the likeliest first, `frontiers`
-        those of the nodes that the next level would follow.
-        """
+    ) -> int:
+        """`Pace.deeper`: how many of each row's frontier to follow by a level below `depth`; 0: none."""
         self._measure()
+        rows = len(frontiers)
+        followed = max(map(len, frontiers), default=1)
         plain = self._costs.plain(self._rows, self._context)
-        level = self._drafts.level(self._source, self._drafting)
-        going = not plain or not level or self._pays(depth, pools, frontiers, left, level / plain)
-        self._mark, self._part = self._clock(), "level" if going else ""
-        return going
+        if plain and self._drafts.level(self._source, rows * followed):
+            followed = self._worthwhile(depth, pools, frontiers, left, plain)
+        self._count, self._mark, self._part = rows * followed, self._clock(), "level" if followed else ""
+        return followed
 
     def end(self) -> None:
         """The drafter has returned its trees."""
@@ -165,26 +169,33 @@ class LevelPace:
     def _measure(self) -> None:
         if self._part:
             self._drafts.observe(
-                self._source, self._drafting, self._part, (self._clock() - self._mark) / self._costs.drift
+                self._source, self._count, self._part, (self._clock() - self._mark) / self._costs.drift
             )
 
-    def _pays(
+    def _worthwhile(
         self,
         depth: int,
         pools: Sequence[Sequence[float]],
         frontiers: Sequence[Sequence[float]],
         left: int,
-        level: float,
-    ) -> bool:
-        """Whether one of the next levels would pay for itself and those before it; `level` is the time of one."""
+        plain: float,
+    ) -> int:
+        """How many nodes of each row the next level should follow, `plain` being a plain step's time; 0 where none of
+        the next levels would pay for itself and those before it."""
         # As if the drafting rows were all: the time of a step per row is much the same.
         rows = len(pools)
         offered = sizes(self._rows, [bucket for bucket in self._buckets if bucket <= self._largest])
         relatives = self._costs.relatives(self._rows, offered, self._context)
         rates = self._rates(self._source)
         grown = sorted((reach for pool in pools for reach in pool), reverse=True)
-        ahead = [reach for frontier in frontiers for reach in frontier]
-        stay, _ = best_size(grown, rows, offered, relatives, self._price)
+        stay, place = best_size(grown, rows, offered, relatives, self._price)
+        # A node's children must promise what another node costs the verify step.
+        least = self._price * _slope(offered, relatives, place) / max(rates.follows(depth + 1), 1e-9)
+        wanted = max(sum(reach >= least for reach in frontier) for frontier in frontiers)
+        # Powers of two: their times repeat.
+        followed = min(group(max(1, wanted)), max(map(len, frontiers)))
+        level = self._drafts.level(self._source, rows * followed) / plain
+        ahead = [reach for frontier in frontiers for reach in frontier[:followed]]
         for further in range(1, left + 1):
             # Nothing is known yet of the next level's candidates: each node is followed as often as it was of late.
             follows = rates.follows(depth + further)
@@ -192,5 +203,13 @@ class LevelPace:
             grown = sorted(grown + ahead, reverse=True)
             go, _ = best_size(grown, rows, offered, relatives, self._price)
             if go - self._price * level * further > stay:
-                return True
-        return False
+                return followed
+        return 0
+
+
+def _slope(offered: Sequence[float], relatives: Sequence[float], place: int) -> float:
+    """Plain steps that another node of a row costs a step of the size at `place`."""
+    if len(offered) < 2:
+        return 0.0
+    above = min(place + 1, len(offered) - 1)
+    return (relatives[above] - relatives[above - 1]) / (offered[above] - offered[above - 1])

@@ -50,8 +50,8 @@ class MoodyPace(LevelPace):
     def begin(self, source: str, rows: int) -> bool:
         return super().begin(source, rows) and self.dice.random() < 0.7
 
-    def deeper(self, *_: Any) -> bool:
-        return self.dice.random() < 0.6
+    def deeper(self, depth: int, pools: Any, frontiers: Any, left: int) -> int:
+        return self.dice.randint(1, len(frontiers[0])) if self.dice.random() < 0.6 else 0
 
 
 def texts(engine: Engine, given: list[list[int]], settings: GenerationSettings) -> list[list[int]]:

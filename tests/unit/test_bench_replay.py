@@ -132,9 +132,9 @@ class _Refusing:
         self.sources.append(source)
         return self.levels > 0
 
-    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> bool:
+    def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         self.seen.append(pools[0][0])
-        return depth < self.levels
+        return 4 if depth < self.levels else 0
 
 
 @pytest.mark.parametrize("levels", [0, 1, 3])

@@ -83,6 +83,16 @@ def test_large_fp32_weights_are_packed_and_small_ones_are_not() -> None:
     assert isinstance(linear_of(torch.zeros(1024, 1000), None), FusedLinear)
 
 
+@pytest.mark.parametrize("outputs", [1024, 1000])
+def test_small_wide_weights_are_laid_out_anew_and_say_the_same(outputs: int) -> None:
+    weight, x = torch.randn(outputs, 64), torch.randn(3, 64)
+    layer = linear_of(weight, None)
+    assert torch.equal(layer.weight, weight)
+    # Rows of a page are moved apart.
+    assert layer.weight.stride() == (1, 1040 if outputs == 1024 else 1000)
+    torch.testing.assert_close(layer(x), x @ weight.t())
+
+
 def test_greedy_text_is_that_of_generate() -> None:
     for model_type in FUSABLE:
         model: Any = random_model(model_type)
@@ -108,8 +118,8 @@ def test_tied_output_weights_are_not_copied(dtype: torch.dtype) -> None:
 
 def test_a_product_is_added_onto_the_residual() -> None:
     torch.manual_seed(1)
-    # The last two are multiplied by oneDNN where there are more than two rows.
-    for outputs, inputs in ((96, 64), (64, 96), (64, 64), (2048, 136), (136, 2048)):
+    # The last two are multiplied by oneDNN.
+    for outputs, inputs in ((96, 64), (64, 96), (64, 64), (2048, 520), (520, 2048)):
         for bias in (None, torch.randn(outputs)):
             weight = torch.randn(outputs, inputs) / inputs**0.5
             for ordered in (weight, weight.t().contiguous().t()):
