@@ -32,8 +32,8 @@ class Window:
     """Where one forward writes in an arena, and what it sees of it.
 
     `slots` [R, N], or [1, T] for a packed forward, and `places` [R, 1] or [1, T] (None: one row, `first`) say where
-    the new tokens go. Seen are the first `view` slots of `count` rows from the place `first` on, or of the places
-    `seen` [R] where those are not neighbours.
+    the new tokens go; `start` is the first slot of one row's on a CPU, where asking costs nothing. Seen are the first
+    `view` slots of `count` rows from the place `first` on, or of the places `seen` [R] where those are not neighbours.
     """
 
     slots: torch.Tensor
@@ -42,6 +42,7 @@ class Window:
     count: int
     seen: torch.Tensor | None
     view: int
+    start: int | None = None
 
 
 class KVArena:
@@ -206,8 +207,8 @@ class KVArena:
         return min(round_up(longest, self._view_step), self.largest_capacity)
 
     def window(self, rows: Sequence[int], slots: torch.Tensor, view: int, counts: Sequence[int] = ()) -> Window:
-        """A forward over `rows` that writes to `slots` [R, N]; with `counts`, a packed one that writes `counts[i]`
-        tokens of row i after each other, `slots` [1, T]."""
+        """A forward over `rows` that writes to `slots` [R, N], which are neighbours where there is one row; with
+        `counts`, a packed one that writes `counts[i]` tokens of row i after each other, `slots` [1, T]."""
         places = [self.place(row) for row in rows]
         first, count = places[0], len(places)
         seen = None
@@ -219,7 +220,8 @@ class KVArena:
             index = torch.tensor([owners], device=self._device)
         elif count > 1:
             index = torch.tensor(places, device=self._device)[:, None]
-        return Window(slots, index, first, count, seen, view)
+        start = int(slots[0, 0]) if index is None and self._device.type == "cpu" else None
+        return Window(slots, index, first, count, seen, view, start)
 
     def store(
         self, layer: int, window: Window, keys: torch.Tensor, values: torch.Tensor
@@ -229,6 +231,13 @@ class KVArena:
         rows are neighbours."""
         all_keys, all_values = self._keys[layer], self._values[layer]
         first, view = window.first, window.view
+        if window.start is not None:
+            # The fewest calls: beside a small model's products they are what a step is made of.
+            row_keys, row_values = all_keys[first : first + 1], all_values[first : first + 1]
+            end = window.start + keys.shape[2]
+            row_keys[:, :, window.start : end] = keys
+            row_values[:, :, window.start : end] = values
+            return row_keys[:, :, :view], row_values[:, :, :view]
         if window.places is None:
             at = window.slots[0]
             all_keys[first].index_copy_(1, at, keys[0])

@@ -3,7 +3,7 @@
 A decoding step of a small model is overhead, one of a large model is reading weights. So the projections of one input
 become one product (QKV, gate and up), a product is added onto the residual as it is made, the norm is four calls,
 queries and keys are rotated together as complex numbers, and large weights are put once into the order that oneDNN
-multiplies in, instead of at every step. The model around the layers stays transformers' own.
+multiplies in, instead of at every step. What transformers has around the layers stays; `direct` goes without it.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from torch.nn import functional
 from specmemo_chat.models.attention import folded_attention
 from specmemo_chat.models.packing import Packing
 
+_FIXED_ROPES = ("default", "linear", "llama3", "yarn")
 # Families whose attention, MLP and norm are those of Llama, with bias or query and key norms where they exist.
 FUSABLE = ("llama", "mistral", "qwen2", "qwen3")
 
@@ -49,6 +50,8 @@ class FusedLinear(nn.Module):
         """The product, with the bias where there is one."""
         if self._large:
             return _multiplied(x, self.weight, self._bias)
+        if x.dim() == 2:
+            return x.mm(self._right) if self._bias is None else torch.addmm(self._bias, x, self._right)
         flat = x.reshape(-1, self.in_features)
         out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
         return out.view(*x.shape[:-1], self.out_features)
@@ -114,10 +117,17 @@ class ComplexRotary(nn.Module):
 
     def __init__(self, rotary: nn.Module) -> None:
         super().__init__()
-        self._rotary = rotary
+        self._rotary: Any = rotary
+        # Frequencies that follow the length of the text are transformers' affair.
+        self._fixed = getattr(rotary, "rope_type", "") in _FIXED_ROPES
 
     def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
         """The turns of `position_ids` [R, nodes]."""
+        if self._fixed:
+            angles = position_ids[..., None, None] * self._rotary.inv_freq
+            turns = torch.complex(angles.cos(), angles.sin())
+            scaling = self._rotary.attention_scaling
+            return turns if scaling == 1.0 else turns * scaling
         cos, sin = self._rotary(x, position_ids)
         half = cos.shape[-1] // 2
         return torch.complex(cos[..., :half], sin[..., :half])[:, :, None]
@@ -182,7 +192,8 @@ class FusedMLP(nn.Module):
 
     def __init__(self, mlp: Any) -> None:
         super().__init__()
-        self._act_fn = functional.silu if isinstance(mlp.act_fn, nn.SiLU) else mlp.act_fn
+        silu = type(mlp.act_fn).__name__ in ("SiLU", "SiLUActivation")
+        self._act_fn = functional.silu if silu else mlp.act_fn
         self.gate_up = _merged(mlp, ("gate_proj", "up_proj"))
         self.down_proj = _merged(mlp, ("down_proj",))
 
