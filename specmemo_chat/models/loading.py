@@ -51,7 +51,7 @@ def load_target(
         )
     plan: dict[str, str] = {}
     try:
-        if known and (share.world > 1 or device != "cpu"):
+        if known:
             model, plan = stream_model(
                 _model_class(model_type, False, {}), folder, _DTYPES[dtype], torch.device(device), share
             )

@@ -2,7 +2,7 @@
 
 The model is built without memory (on torch's meta device), cut down to the share, and filled from the files: neither
 the host nor the device ever holds more than the share and one tensor. transformers' own loading needs accelerate for
-every device but the CPU.
+every device but the CPU, and prepares itself for the checkpoints of every model that it knows.
 """
 
 from __future__ import annotations
@@ -13,11 +13,15 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from specmemo_chat.errors import ModelError
 from specmemo_chat.models import attention
 from specmemo_chat.models.checkpoint import Checkpoint, Part
 from specmemo_chat.models.parallel import BY_INPUT, Share, resolved_plan, shrink
+
+# What modules fill new parameters with: nothing that stays.
+_FIRST_VALUES = frozenset({"normal_", "uniform_", "zero_", "fill_"})
 
 
 def stream_model(
@@ -41,11 +45,28 @@ def stream_model(
 
 
 def empty_model(model_class: Any, config: Any, dtype: torch.dtype) -> Any:
-    """A model of the shape of `config`, without memory."""
-    with torch.device("meta"), warnings.catch_warnings():
+    """A model of the shape of `config`, its parameters without memory."""
+    with _WithoutParameters(), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         model = model_class._from_config(config, dtype=dtype, attn_implementation=attention.NAME)
     return model.requires_grad_(False)
+
+
+class _WithoutParameters(TorchFunctionMode):
+    """Puts on the meta device what modules make for their parameters. Small buffers are computed where they are: on the
+    meta device torch would import a computer algebra system for them."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func is torch.empty:
+            return func(*args, **{**kwargs, "device": "meta"})
+        if getattr(func, "__name__", "") in _FIRST_VALUES:
+            filled = args[0] if args else kwargs["tensor"]
+            if filled.is_meta:
+                return filled
+        return func(*args, **kwargs)
 
 
 def _added_once(plan: dict[str, str]) -> frozenset[str]:
@@ -56,9 +77,10 @@ def _added_once(plan: dict[str, str]) -> frozenset[str]:
 def _fill_buffers(model: Any, device: torch.device) -> None:
     """Buffers (rotary frequencies, scales) are in no file: the model computes them."""
     for module in model.modules():
-        empty = [name for name, buffer in module.named_buffers(recurse=False) if buffer.is_meta]
-        for name in empty:
-            module._buffers[name] = torch.empty_like(module._buffers[name], device=device)
+        empty = False
+        for name, buffer in list(module.named_buffers(recurse=False)):
+            empty |= buffer.is_meta
+            module._buffers[name] = torch.empty_like(buffer, device=device) if buffer.is_meta else buffer.to(device)
         if empty:
             model._init_weights(module)
 
