@@ -1,44 +1,63 @@
-"""The forward of a fused model as its layers need it, without what transformers puts around them: handling of configs
-and outputs, hooks and masks, which takes a tenth of a small model's step."""
+"""The forward of a model with fused layers, without what transformers puts around them: handling of configs, outputs
+and masks, which takes a tenth of a small model's step."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 
-from specmemo_chat.models.fused import FusedLayer
-from specmemo_chat.models.packing import Packing
+
+class Logits(NamedTuple):
+    """What is left of transformers' output: `logits` [R, n, vocab]."""
+
+    logits: torch.Tensor
 
 
-def is_direct(model: Any) -> bool:
-    """Whether `model`, a causal LM, has only fused layers."""
-    layers = getattr(getattr(model, "model", None), "layers", ())
-    return bool(layers) and all(isinstance(layer, FusedLayer) for layer in layers)
+class _Direct:
+    """Comes before the class of a causal LM whose layers are fused. Model, layers and norm are called as modules:
+    hooks run."""
+
+    def forward(
+        self,
+        input_ids: torch.Tensor | None = None,
+        attention_mask: Any = None,
+        position_ids: torch.Tensor | None = None,
+        past_key_values: Any = None,
+        logits_to_keep: int | torch.Tensor = 0,
+        packing: Any = None,
+        **named: Any,
+    ) -> Any:
+        """Logits for calls that bring the positions and a whole mask, or one for each type of layer; any other call is
+        transformers'."""
+        model: Any = self
+        masks = attention_mask if isinstance(attention_mask, dict) else None
+        whole = masks is not None or (attention_mask is not None and attention_mask.dim() == 4)
+        if input_ids is None or position_ids is None or not whole:
+            inherited: Any = super()
+            return inherited.forward(
+                input_ids=input_ids,
+                attention_mask=attention_mask,
+                position_ids=position_ids,
+                past_key_values=past_key_values,
+                logits_to_keep=logits_to_keep,
+                **named,
+            )
+        body = model.model
+        hidden = body.embed_tokens(input_ids)
+        turns = body.rotary_emb(hidden, position_ids)
+        for index, layer in enumerate(body.layers):
+            mask = attention_mask if masks is None else masks[model.config.layer_types[index]]
+            hidden = layer(hidden, mask, past_key_values, turns, packing)
+        hidden = body.norm(hidden)
+        if isinstance(logits_to_keep, torch.Tensor):
+            hidden = hidden[:, logits_to_keep]
+        elif logits_to_keep:
+            hidden = hidden[:, -logits_to_keep:]
+        return Logits(model.lm_head(hidden))
 
 
-def direct_forward(
-    model: Any,
-    tokens: torch.Tensor,
-    masks: Any,
-    positions: torch.Tensor,
-    cache: Any,
-    kept: int | torch.Tensor,
-    packing: Packing | None,
-) -> torch.Tensor:
-    """Logits [R, n, vocab] for `tokens` [R, N] at `positions` [R, N]; `masks` and `kept` (`logits_to_keep`) as
-    transformers' own forward takes them. Layers and norm are called as modules: hooks on them run."""
-    body = model.model
-    hidden = body.embed_tokens(tokens)
-    turns = body.rotary_emb(hidden, positions)
-    by_type = isinstance(masks, dict)
-    for index, layer in enumerate(body.layers):
-        mask = masks[model.config.layer_types[index]] if by_type else masks
-        hidden = layer(hidden, mask, cache, turns, packing)
-    hidden = body.norm(hidden)
-    if isinstance(kept, torch.Tensor):
-        hidden = hidden[:, kept]
-    elif kept:
-        hidden = hidden[:, -kept:]
-    logits: torch.Tensor = model.lm_head(hidden)
-    return logits
+def run_directly(model: Any) -> None:
+    """Give `model`, a causal LM whose layers are fused, that forward."""
+    own = type(model)
+    model.__class__ = type(own.__name__, (_Direct, own), {"__module__": own.__module__})

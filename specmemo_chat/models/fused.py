@@ -3,7 +3,7 @@
 A decoding step of a small model is overhead, one of a large model is reading weights. So the projections of one input
 become one product (QKV, gate and up), a product is added onto the residual as it is made, the norm is four calls,
 queries and keys are rotated together as complex numbers, and large weights are put once into the order that oneDNN
-multiplies in, instead of at every step. What transformers has around the layers stays; `direct` goes without it.
+multiplies in, instead of at every step. `direct` runs the model without what transformers has around the layers.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn import functional
 
 from specmemo_chat.models.attention import folded_attention
+from specmemo_chat.models.direct import run_directly
 from specmemo_chat.models.packing import Packing
 
 _FIXED_ROPES = ("default", "linear", "llama3", "yarn")
@@ -262,6 +263,7 @@ def fuse(model: Any) -> None:
             # One matrix for both, in the order of the product; an embedding is a few rows of it.
             embedding.weight = nn.Parameter(_ordered(embedding.weight.detach()), requires_grad=False)
             model.lm_head = FusedLinear(embedding.weight, _detached(model.lm_head.bias))
+    run_directly(model)
 
 
 def _merged(owner: Any, names: tuple[str, ...], order: torch.Tensor | None = None) -> Any:

@@ -10,7 +10,6 @@ import torch
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.models.attention import folded_mask, parted_mask
 from specmemo_chat.models.cache import ArenaCache
-from specmemo_chat.models.direct import direct_forward, is_direct
 from specmemo_chat.models.masks import within_window
 from specmemo_chat.models.packing import Packing
 
@@ -38,7 +37,6 @@ class Target:
         # Mistral has one mask for all layers and no layer types.
         self._all_slide = not types and self._window > 0 and getattr(config, "use_sliding_window", True)
         self._cache: ArenaCache | None = None
-        self._direct = is_direct(model)
 
     def new_arena(
         self,
@@ -92,20 +90,16 @@ class Target:
         if cache is None or cache.arena is not arena:
             cache = self._cache = ArenaCache(arena)
         cache.aim(rows, window)
+        # Only where it is needed: the kwarg reaches the attention function through every module between.
+        named = {} if packing is None else {"packing": packing}
         with torch.inference_mode():
-            masks = self._masks(mask, positions, slots, view, packing)
-            kept = torch.tensor(logits, device=tokens.device) if isinstance(logits, list) else logits or 0
-            if self._direct:
-                return direct_forward(self.model, tokens, masks, positions, cache, kept, packing)
-            # Only where it is needed: the kwarg reaches the attention function through every module between.
-            named = {} if packing is None else {"packing": packing}
             out = self.model(
                 input_ids=tokens,
-                attention_mask=masks,
+                attention_mask=self._masks(mask, positions, slots, view, packing),
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=kept,
+                logits_to_keep=torch.tensor(logits, device=tokens.device) if isinstance(logits, list) else logits or 0,
                 **named,
             )
         result: torch.Tensor = out.logits

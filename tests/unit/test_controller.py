@@ -12,7 +12,7 @@ from specmemo_chat.drafters.base import DraftBudget
 from specmemo_chat.speculation.acceptance import AcceptanceCurve, DepthRates
 from specmemo_chat.speculation.controller import PROBE_EVERY, Controller
 from specmemo_chat.speculation.costs import StepCosts
-from specmemo_chat.speculation.pace import best_size, sizes
+from specmemo_chat.speculation.pace import Prober, best_size, sizes
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
 BUCKETS = (1, 2, 4, 8, 16, 32)
@@ -367,6 +367,45 @@ def test_dear_levels_make_shallow_trees_and_useless_ones_none() -> None:
     assert cheap.levels / cheap.asked > dear.levels / dear.asked + 1
     assert useless.asked <= 1000 // PROBE_EVERY + 1
     assert useless.asked >= 1000 // PROBE_EVERY - 1
+
+
+def followed(frontier: list[float], *, wide_s: float) -> int:
+    """How many nodes of `frontier` a level follows, where one of them takes 1 ms and four of them `wide_s`."""
+    controller = Controller(BUCKETS)
+    for nodes, seconds in COSTS.items():
+        controller.costs.learn(1, nodes, 256, [seconds])
+    controller.drafts.observe("eagle", 1, "level", 0.001)
+    controller.drafts.observe("eagle", 4, "level", wide_s)
+    controller.aim(1, 256)
+    assert controller.pace.begin("eagle", 1)
+    return controller.pace.deeper(1, [frontier], [frontier], 6)
+
+
+def test_a_level_follows_what_is_likely_enough() -> None:
+    assert followed([0.97, 0.01, 0.01, 0.005], wide_s=0.001) == 1
+    assert followed([0.4, 0.3, 0.2, 0.09], wide_s=0.001) == 4
+    # Nothing follows a level that takes longer than all it could bring.
+    assert followed([0.4, 0.3, 0.2, 0.09], wide_s=0.5) == 0
+
+
+def test_a_failed_probe_is_repeated_soon_at_first() -> None:
+    prober = Prober()
+
+    def waited() -> int:
+        return next(steps for steps in range(1, 100) if prober.due())
+
+    waits = []
+    for _ in range(6):
+        waits.append(waited())
+        prober.result(False)
+    assert waits == [4, 8, 16, 32, 32, 32]
+    # One that paid is followed by another at once; luck does not make the others more frequent.
+    prober.result(True)
+    assert waited() == 1
+    prober.result(False)
+    assert waited() == 32
+    prober.reset()
+    assert waited() == 4
 
 
 def test_costs_are_read_off_their_neighbours() -> None:

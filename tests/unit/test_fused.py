@@ -153,3 +153,43 @@ def test_the_norm_is_that_of_the_definition() -> None:
 )
 def test_what_is_fused(model_type: str, dtype: str, device: str, wanted: bool) -> None:
     assert fusable(model_type, dtype, device) is wanted
+
+
+@pytest.mark.parametrize(
+    "rope",
+    [
+        {"rope_type": "linear", "factor": 2.0},
+        {"rope_type": "dynamic", "factor": 2.0},
+        {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64},
+        {
+            "rope_type": "llama3",
+            "factor": 8.0,
+            "low_freq_factor": 1.0,
+            "high_freq_factor": 4.0,
+            "original_max_position_embeddings": 64,
+        },
+    ],
+    ids=lambda rope: rope["rope_type"],
+)
+def test_every_kind_of_rotary_embedding_is_kept(rope: dict[str, Any]) -> None:
+    model = random_model("llama", rope_parameters={"rope_theta": 10000.0, **rope})
+    fused = copy.deepcopy(model)
+    fuse(fused)
+    prompt = prompts(1, seed=6)[0]
+    torch.testing.assert_close(scores(target_of(fused), prompt), scores(target_of(model), prompt), atol=2e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model_type", FUSABLE)
+def test_hooks_on_layers_and_norm_see_the_same_states(model_type: str) -> None:
+    model = random_model(model_type)
+    fused = copy.deepcopy(model)
+    fuse(fused)
+    found = []
+    for each in (model, fused):
+        target = target_of(each)
+        runner = Runner(target, target.new_arena(1, 128, 32, 8), (0, 1, target.layers))
+        runner.prefill(0, prompts(1, seed=7)[0])
+        states = runner.take_features()
+        assert states is not None
+        found.append(states)
+    torch.testing.assert_close(found[1], found[0], atol=2e-4, rtol=1e-5)

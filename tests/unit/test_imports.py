@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+
+from tests.models import random_model
 
 
 def run(code: str) -> str:
@@ -43,4 +46,17 @@ def test_a_module_that_was_there_before_stays() -> None:
         "try: import elsewhere\n"
         "except ModuleNotFoundError: pass\n"
         "else: raise AssertionError('still there')\n"
+    )
+
+
+def test_loading_a_model_needs_no_computer_algebra(tmp_path: Path) -> None:
+    """torch imports sympy, half a second of it, where a module is built on its meta device as a whole."""
+    random_model("llama").save_pretrained(tmp_path)
+    run(
+        "import sys\n"
+        "from specmemo_chat.models.imports import without\n"
+        "with without():\n"
+        "    from specmemo_chat.models.loading import load_target\n"
+        f"    load_target({str(tmp_path)!r}, dtype='fp32', device='cpu')\n"
+        "assert 'sympy' not in sys.modules\n"
     )

@@ -94,3 +94,49 @@ def test_levels_that_cannot_enter_the_tree_are_not_run() -> None:
     tree = grow([1], logits, expand, DraftBudget(3, 8, 2), "t")[0]
     assert calls == 0
     assert set(tree.tokens[1:]) == {0, 1}
+
+
+class _Narrow:
+    """A pace that lets every level follow so many nodes."""
+
+    def __init__(self, *followed: int) -> None:
+        self.followed = followed
+        self.frontiers: list[list[float]] = []
+
+    def begin(self, source: str, rows: int) -> bool:
+        return True
+
+    def deeper(self, depth: int, pools: list[list[float]], frontiers: list[list[float]], left: int) -> int:
+        assert all(pool == sorted(pool, reverse=True) for pool in pools)
+        self.frontiers.extend(frontiers)
+        return self.followed[depth - 1] if depth <= len(self.followed) else 0
+
+
+def test_a_level_follows_as_many_nodes_as_its_pace_says() -> None:
+    draft = Markov(2, 6, seed=5)
+    counts: list[int] = []
+
+    def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+        assert tokens.shape == picked.shape
+        counts.append(tokens.shape[1])
+        return draft.expand(tokens, picked)
+
+    pace = _Narrow(1, 3, 2)
+    first = torch.stack([draft.logits(row, ()) for row in range(2)])
+    trees = grow([9, 9], first, expand, DraftBudget(24, 8, 3, pace), "test")
+    assert counts == [1, 3, 2]
+    assert all(front == sorted(front, reverse=True) and len(front) == 3 for front in pace.frontiers)
+    for row, tree in enumerate(trees):
+        tree.check()
+        # 3 children of the root, and 3 of each node that was followed.
+        assert len(tree) == 1 + 3 * (1 + 1 + 3 + 2)
+        for node in range(1, len(tree)):
+            path = tuple(tree.tokens[at] for at in tree.path(node)[1:])
+            share = draft.logits(row, path[:-1]).softmax(0)[path[-1]].item()
+            assert tree.probabilities[node] == pytest.approx(share, rel=1e-4)
+
+
+def test_logits_that_are_no_numbers_make_no_torn_tree() -> None:
+    nan = float("nan")
+    trees = grow([1], torch.full((1, 5), nan), lambda *_: torch.full((1, 2, 5), nan), DraftBudget(8, 3, 2), "test")
+    trees[0].check()
