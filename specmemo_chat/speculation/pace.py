@@ -20,6 +20,8 @@ PROBE_EVERY, _PROBE_FIRST = 32, 4
 # How fast the mean advantage of drafting follows, and how many trees it needs before it is believed. Trees differ by
 # several tokens: a mean of few of them would often be below zero where drafting pays.
 _OUTLOOK_RATE, _OUTLOOK_FIRST = 0.03, 8
+# How many levels may pay together where the next one alone does not.
+_LOOKAHEAD = 3
 
 
 class Prober:
@@ -104,6 +106,8 @@ class LevelPace:
         self._outlooks: dict[str, tuple[float, int]] = {}
         self._prober = Prober()
         self._rows, self._context, self._price = 1, 1, 1.0
+        # The sizes of this step and their times, once they are asked for.
+        self._offered: tuple[list[float], list[float]] | None = None
         self._source = ""
         # What the running part's time depends on: rows where it begins, nodes in a level.
         self._count = 0
@@ -116,6 +120,7 @@ class LevelPace:
         """A step of `rows` rows and at most `largest` nodes begins."""
         self._rows, self._context, self._price, self._largest = rows, context, price, largest
         self._source, self._part, self.probing = "", "", False
+        self._offered = None
 
     @property
     def source(self) -> str:
@@ -184,19 +189,21 @@ class LevelPace:
         the next levels would pay for itself and those before it."""
         # As if the drafting rows were all: the time of a step per row is much the same.
         rows = len(pools)
-        offered = sizes(self._rows, [bucket for bucket in self._buckets if bucket <= self._largest])
-        relatives = self._costs.relatives(self._rows, offered, self._context)
+        if self._offered is None:
+            found = sizes(self._rows, [bucket for bucket in self._buckets if bucket <= self._largest])
+            self._offered = found, self._costs.relatives(self._rows, found, self._context)
+        offered, relatives = self._offered
         rates = self._rates(self._source)
         grown = sorted((reach for pool in pools for reach in pool), reverse=True)
         stay, place = best_size(grown, rows, offered, relatives, self._price)
         # A node's children must promise what another node costs the verify step.
         least = self._price * _slope(offered, relatives, place) / max(rates.follows(depth + 1), 1e-9)
-        wanted = max(sum(reach >= least for reach in frontier) for frontier in frontiers)
-        # Powers of two: their times repeat.
-        followed = min(group(max(1, wanted)), max(map(len, frontiers)))
+        wanted = sum(reach >= least for frontier in frontiers for reach in frontier)
+        # All rows follow as many; powers of two, because their times repeat.
+        followed = min(group(max(1, -(-wanted // rows))), max(map(len, frontiers)))
         level = self._drafts.level(self._source, rows * followed) / plain
         ahead = [reach for frontier in frontiers for reach in frontier[:followed]]
-        for further in range(1, left + 1):
+        for further in range(1, min(left, _LOOKAHEAD) + 1):
             # Nothing is known yet of the next level's candidates: each node is followed as often as it was of late.
             follows = rates.follows(depth + further)
             ahead = [reach * follows for reach in ahead]
