@@ -29,6 +29,7 @@ from specmemo_chat.bench.subject import Dialogue, Subject
 from specmemo_chat.bench.talks import Talk, find_talks
 from specmemo_chat.catalog.aliases import bundled_folder, load_catalog
 from specmemo_chat.engine import sequence as engine_sequence
+from specmemo_chat.engine.calibration import CALIBRATION_S
 from specmemo_chat.engine.calibration import measure as calibrate
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
@@ -42,7 +43,6 @@ from specmemo_chat.settings import GenerationSettings
 # Tokens of a block, of each row.
 BLOCK = 20
 # Of each stream that speculates, before anything is compared.
-CALIBRATION_S = 10.0
 SIZES = {"1.1b": "tinyllama-1.1b-chat", "7b": "llama-2-7b-chat"}
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 

@@ -13,14 +13,18 @@ from specmemo_chat.bench.schedule import rounds
 from specmemo_chat.bench.subject import Report, Subject
 from specmemo_chat.bench.talks import Talk
 from specmemo_chat.bench.tracker import generation_memory
-from specmemo_chat.memory.contract import NODE_BUCKETS
+from specmemo_chat.engine.calibration import CALIBRATION_S
+from specmemo_chat.engine.calibration import measure as calibrate
+from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
 
 
 def make_method(name: str, job: Job, subject: Subject) -> Method:
     """The method of CONTRACT.md called `name`; `control` is plain decoding once more."""
     if name in (*ENGINE_METHODS, CONTROL):
         plan = job.plans[PLAIN if name == CONTROL else name]
-        return EngineMethod(name, subject.target, subject.drafter(plan), plan, adaptive=name == "adaptive")
+        if name == "adaptive":
+            return _adaptive(plan, subject)
+        return EngineMethod(name, subject.target, subject.drafter(plan), plan, adaptive=False)
     return GenerateMethod(
         name,
         subject.twin,
@@ -30,6 +34,13 @@ def make_method(name: str, job: Job, subject: Subject) -> Method:
         script=subject.script,
         context_tokens=job.plans[PLAIN].context_tokens,
     )
+
+
+def _adaptive(plan: Plan, subject: Subject) -> EngineMethod:
+    """The controller, which knows the times of steps as a chat does after loading."""
+    method = EngineMethod("adaptive", subject.target, subject.drafter(plan), plan, adaptive=True)
+    calibrate(method.engine, CALIBRATION_S)
+    return method
 
 
 def compare(job: Job, subject: Subject, report: Report) -> tuple[dict[str, Any], Record]:
@@ -111,7 +122,7 @@ def sweep(job: Job, subject: Subject, report: Report) -> tuple[dict[str, Any], R
         own = replace(plan, node_buckets=tuple(size for size in sizes if size <= nodes))
         drafter = subject.drafter(own) if nodes > 1 else None
         methods.append(EngineMethod(name, subject.target, drafter, own, adaptive=False))
-    methods.append(EngineMethod("adaptive", subject.target, subject.drafter(plan), plan, adaptive=True))
+    methods.append(_adaptive(plan, subject))
     record = contest(
         subject, methods, job.talks, job.settings, job.pairs, report,
         context_tokens=plan.context_tokens, seed=job.settings.seed + 1,

@@ -23,7 +23,7 @@ from specmemo_chat.speculation.pace import sizes
 from specmemo_chat.speculation.tree import DraftTree
 
 # Of what loading took, measuring may take this part; a bundled model loads in a second and a half.
-_SHARE, _LEAST_S, _MOST_S = 0.1, 0.1, 1.0
+_SHARE, _LEAST_S, CALIBRATION_S = 0.1, 0.1, 1.0
 _ROUNDS = 3
 _PROMPT_TOKENS = 16
 
@@ -43,7 +43,7 @@ class CostRecord:
         controller = self._engine.controller
         if cost_file.restore(self._folder, self._key, controller.costs, controller.drafts):
             return "cache"
-        measure(self._engine, budget_s=min(_MOST_S, max(_LEAST_S, _SHARE * load_s)))
+        measure(self._engine, budget_s=min(CALIBRATION_S, max(_LEAST_S, _SHARE * load_s)))
         if not controller.costs.entries():
             return "none"
         cost_file.save(self._folder, self._key, controller.costs, controller.drafts)
