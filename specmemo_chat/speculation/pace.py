@@ -16,10 +16,10 @@ from specmemo_chat.speculation.costs import DraftCosts, StepCosts, group
 
 # While plain decoding wins, one step in this many still tries the draft: the text may have changed. At first one in
 # _PROBE_FIRST, and half as often after every one that did not pay.
-PROBE_EVERY, _PROBE_FIRST = 32, 4
+PROBE_EVERY, _PROBE_FIRST = 32, 8
 # How fast the mean advantage of drafting follows, and how many trees it needs before it is believed. Trees differ by
 # several tokens: a mean of few of them would often be below zero where drafting pays.
-_OUTLOOK_RATE, _OUTLOOK_FIRST = 0.03, 8
+_OUTLOOK_RATE, _OUTLOOK_FIRST = 0.06, 8
 # How many levels may pay together where the next one alone does not.
 _LOOKAHEAD = 3
 

@@ -398,14 +398,14 @@ def test_a_failed_probe_is_repeated_soon_at_first() -> None:
     for _ in range(6):
         waits.append(waited())
         prober.result(False)
-    assert waits == [4, 8, 16, 32, 32, 32]
+    assert waits == [8, 16, 32, 32, 32, 32]
     # One that paid is followed by another at once; luck does not make the others more frequent.
     prober.result(True)
     assert waited() == 1
     prober.result(False)
     assert waited() == 32
     prober.reset()
-    assert waited() == 4
+    assert waited() == 8
 
 
 def test_costs_are_read_off_their_neighbours() -> None:
