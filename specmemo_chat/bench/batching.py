@@ -42,7 +42,6 @@ from specmemo_chat.settings import GenerationSettings
 
 # Tokens of a block, of each row.
 BLOCK = 20
-# Of each stream that speculates, before anything is compared.
 SIZES = {"1.1b": "tinyllama-1.1b-chat", "7b": "llama-2-7b-chat"}
 CLOCKS: dict[str, Callable[[], float]] = {"wall": time.perf_counter, "cpu": time.process_time}
 

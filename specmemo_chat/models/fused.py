@@ -19,6 +19,7 @@ from specmemo_chat.models.attention import folded_attention
 from specmemo_chat.models.direct import run_directly
 from specmemo_chat.models.packing import Packing
 
+# Rotary embeddings whose frequencies do not follow the length of the text.
 _FIXED_ROPES = ("default", "linear", "llama3", "yarn")
 # Families whose attention, MLP and norm are those of Llama, with bias or query and key norms where they exist.
 FUSABLE = ("llama", "mistral", "qwen2", "qwen3")
@@ -119,7 +120,6 @@ class ComplexRotary(nn.Module):
     def __init__(self, rotary: nn.Module) -> None:
         super().__init__()
         self._rotary: Any = rotary
-        # Frequencies that follow the length of the text are transformers' affair.
         self._fixed = getattr(rotary, "rope_type", "") in _FIXED_ROPES
 
     def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
