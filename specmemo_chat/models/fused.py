@@ -52,11 +52,9 @@ class FusedLinear(nn.Module):
         """The product, with the bias where there is one."""
         if self._large:
             return _multiplied(x, self.weight, self._bias)
-        if x.dim() == 2:
-            return x.mm(self._right) if self._bias is None else torch.addmm(self._bias, x, self._right)
-        flat = x.reshape(-1, self.in_features)
+        flat = x if x.dim() == 2 else x.reshape(-1, self.in_features)
         out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
-        return out.view(*x.shape[:-1], self.out_features)
+        return out if x.dim() == 2 else out.view(*x.shape[:-1], self.out_features)
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` [T, out] and the product of `x` [T, in], summed."""
