@@ -26,8 +26,10 @@ _MARGIN = 0.02
 _DRAFT_RATE = 0.1
 # One speculative step in so many takes another size, the one whose time was not measured for longest.
 _REFRESH_EVERY = 64
-# Where its time was a surprise (by more than this factor), it is measured again after so many steps.
+# Where its time was a surprise (by more than this factor), it is measured again after so many steps; so is a plain step
+# that was measured less often than this: all depends on it.
 _SURPRISE, _REFRESH_SOON = 1.2, 8
+_WELL_KNOWN = 6
 # One in so many takes the next larger size, unless it seems to lose more tokens than this.
 _EXPLORE_EVERY, _EXPLORE_LOSS = 16, 0.25
 
@@ -59,7 +61,9 @@ class Controller:
         self._prober = Prober()
         self._probing = False
         self._refresh_in = _REFRESH_EVERY
+        # The size that this step takes to be measured again; and whether the next one is to be a plain one for that.
         self._refreshing = 0.0
+        self._plain_next = False
         self._steps = 0
         self._history = _History()
 
@@ -76,7 +80,9 @@ class Controller:
         """A step of `rows` rows begins; the longest has `context` tokens."""
         self._rows, self._context = rows, max(1, context)
         self._step_draft = 0.0
-        self.pace.aim(rows, self._context, self.price, self._largest)
+        self._refreshing = 1.0 if self._plain_next else 0.0
+        self._plain_next = False
+        self.pace.aim(rows, self._context, self.price, 1 if self._refreshing else self._largest)
 
     def drafted(self, seconds: float) -> None:
         """The drafter took `seconds` for the trees of one step."""
@@ -94,7 +100,9 @@ class Controller:
         """The trees cut to the size that promises the most: one decision for all rows, of which the likeliest nodes
         stay, whosever they are."""
         rows = len(trees)
-        self._probing, self._refreshing = False, 0.0
+        self._probing = False
+        if self._refreshing:
+            return _cut(trees, (), 0, 1)
         if not self.pace.source and all(len(tree) == 1 for tree in trees):
             return list(trees)
         buckets = [bucket for bucket in self.buckets if bucket <= self._largest]
@@ -164,7 +172,7 @@ class Controller:
             "seconds": {
                 f"{nodes:g}": round(self.costs.seconds(self._rows, nodes, self._context), 6)
                 for nodes in sizes(self._rows, self.buckets)
-                if nodes in history.steps or self.costs.known(self._rows, nodes, self._context)
+                if nodes in history.steps or self.costs.count(self._rows, nodes, self._context)
             },
             "tokens": history.tokens,
             "depths": depths,
@@ -202,10 +210,15 @@ class Controller:
         larger = place + 1 if place + 1 < len(offered) and rows * (offered[place] - 1) < len(gains) else place
         self._steps += 1
         self._refresh_in -= 1
-        if self._refresh_in <= 0:
+        unknown = self.costs.count(rows, 1) < _WELL_KNOWN
+        if self._refresh_in <= (_REFRESH_EVERY - _REFRESH_SOON if unknown else 0):
             self._refresh_in = _REFRESH_EVERY
             near = {0, place - 1, larger} - {place}
             oldest = max(near, key=lambda other: self.costs.age(rows, offered[other], self._context))
+            if oldest == 0 or unknown:
+                # Not this step, whose draft is made: the next one, without a draft.
+                self._plain_next = True
+                return place
             self._refreshing = offered[oldest]
             return oldest
         if self._steps % _EXPLORE_EVERY == 0 and larger > place:

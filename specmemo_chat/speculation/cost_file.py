@@ -15,8 +15,8 @@ from pathlib import Path
 
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
-# 2: a drafter's levels by nodes, no longer by rows.
-_SCHEMA = 2
+# 2: a drafter's levels by nodes, no longer by rows. 3: steps of several rows by the nodes of all.
+_SCHEMA = 3
 
 Key = dict[str, str]
 

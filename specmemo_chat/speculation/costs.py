@@ -19,6 +19,9 @@ _WINDOW = 31
 _RESTORED = 9
 # How fast the drift follows, and by which factor one measurement may differ from what was expected.
 _DRIFT_RATE, _OUTLIER = 0.2, 1.25
+# How often a size must have been measured before its times say something about the machine: till then they say
+# something about the size.
+_WELL_KNOWN = 8
 # Before anything is measured: a step is bound by reading the weights, so more nodes cost little.
 _GUESS_PER_NODE = 0.04
 
@@ -52,128 +55,152 @@ class _Time:
 class StepCosts:
     """Seconds of a verify step of `rows` rows with `nodes` nodes each on average.
 
-    Sizes that were not measured are read off their neighbours: fewer and more nodes, else the nearest context and row
-    count.
+    One row's steps are kept by their nodes, those of several, which are packed, by the nodes of all rows together: how
+    they are shared out changes little. What was not measured is read off its neighbours: fewer and more nodes, else
+    the nearest context, else the other kind of step.
     """
 
     def __init__(self) -> None:
         self.drift = 1.0
-        self._curves: dict[tuple[int, int], dict[float, _Time]] = {}
-        self._ages: dict[tuple[int, float, int], int] = {}
+        # By (whether there are several rows, group of the context): by the nodes of all rows.
+        self._curves: dict[tuple[bool, int], dict[float, _Time]] = {}
+        self._ages: dict[tuple[bool, int, float], int] = {}
+        # What `_curve` made of all this: a step asks for it many times.
+        self._made: dict[tuple[bool, int], dict[float, float]] = {}
         # How many observations there were.
         self.observed = 0
 
     def seconds(self, rows: int, nodes: float, context: int) -> float:
         """The expected time of a step now; 0 before anything was measured."""
-        curve = self._curve(rows, context)
-        return self.drift * _read(curve, nodes) if curve else 0.0
+        return self.drift * self._steady(rows, nodes, context)
 
     def plain(self, rows: int, context: int) -> float:
         """The time of a plain step without drift; 0 before anything was measured."""
-        curve = self._curve(rows, context)
-        return _read(curve, 1) if curve else 0.0
+        return self._steady(rows, 1, context)
 
     def relatives(self, rows: int, sizes: Sequence[float], context: int) -> list[float]:
         """For each of `sizes` (ascending, first 1) its time as a multiple of a plain step's with the same rows and
         context."""
         curve = self._curve(rows, context)
-        if not curve:
-            return [_guess(nodes) / _guess(1) for nodes in sizes]
-        times = [_read(curve, nodes) for nodes in sizes]
+        times = [_read(curve, rows * nodes) if curve else _guess(nodes) for nodes in sizes]
         # A step with fewer nodes takes no longer: where it seems to, it is the one whose measurement is older.
         for place in range(len(times) - 1, 0, -1):
             times[place - 1] = min(times[place - 1], times[place])
         return [seconds / times[0] for seconds in times]
 
-    def known(self, rows: int, nodes: float, context: int) -> bool:
-        """Whether this very size was measured."""
-        return nodes in self._curves.get((group(rows), group(context)), {})
+    def count(self, rows: int, nodes: float, context: int | None = None) -> int:
+        """How often this very size was measured: in this context, or (None) in the one where it was most often."""
+        kinds = [kind for kind in self._curves if kind[0] == (rows > 1)] if context is None else [_kind(rows, context)]
+        curves = [self._curves.get(kind, {}) for kind in kinds]
+        return max((curve[rows * nodes].count for curve in curves if rows * nodes in curve), default=0)
 
     def age(self, rows: int, nodes: float, context: int) -> int:
         """How many observations ago this size was seen last (all of them where it never was)."""
-        return self.observed - self._ages.get((group(rows), nodes, group(context)), 0)
+        return self.observed - self._ages.get((*_kind(rows, context), rows * nodes), 0)
 
     def learn(self, rows: int, nodes: float, context: int, samples: Sequence[float]) -> None:
         """Measurements of one size made on purpose, one after the other: their median is its time."""
-        curve = self._curves.setdefault((group(rows), group(context)), {})
-        curve[nodes] = _Time([seconds / self.drift for seconds in samples])
+        curve = self._curves.setdefault(_kind(rows, context), {})
+        curve[rows * nodes] = _Time([seconds / self.drift for seconds in samples])
+        self._made.clear()
 
     def observe(self, rows: int, nodes: float, context: int, seconds: float) -> None:
         """Fold in the time of one step."""
         if seconds <= 0.0:
             return
         self.observed += 1
-        self._ages[group(rows), nodes, group(context)] = self.observed
-        curve = self._curves.setdefault((group(rows), group(context)), {})
-        known = curve.get(nodes)
+        self._made.clear()
+        kind, size = _kind(rows, context), rows * nodes
+        self._ages[(*kind, size)] = self.observed
+        curve = self._curves.setdefault(kind, {})
+        known = curve.get(size)
         if known is None:
-            curve[nodes] = _Time([seconds / self.drift])
+            curve[size] = _Time([seconds / self.drift])
             return
-        if known.count > 1:
+        if known.count >= _WELL_KNOWN:
             change = max(1 / _OUTLIER, min(_OUTLIER, seconds / (known.seconds * self.drift)))
             self.drift *= change**_DRIFT_RATE
         known.refine(seconds / self.drift)
 
     def doubt(self, rows: int, nodes: float, context: int) -> None:
         """A measurement differed much from what is known of this size: believe the next ones sooner."""
-        known = self._curves.get((group(rows), group(context)), {}).get(nodes)
+        known = self._curves.get(_kind(rows, context), {}).get(rows * nodes)
         if known is not None:
             known.doubt()
+            self._made.clear()
 
-    def entries(self) -> list[tuple[int, float, int, float, int]]:
-        """(rows, nodes, context, seconds, measurements) of everything known, without drift."""
+    def entries(self) -> list[tuple[bool, float, int, float, int]]:
+        """(several rows, nodes of all, context, seconds, measurements) of everything known, without drift."""
         return [
-            (rows, nodes, context, time.seconds, time.count)
-            for (rows, context), curve in sorted(self._curves.items())
+            (several, nodes, context, time.seconds, time.count)
+            for (several, context), curve in sorted(self._curves.items())
             for nodes, time in sorted(curve.items())
         ]
 
-    def restore(self, entries: Iterable[tuple[int, float, int, float, int]]) -> None:
+    def restore(self, entries: Iterable[tuple[bool, float, int, float, int]]) -> None:
         """Take over what `entries` gave. Raises ValueError for numbers that no measurement gives."""
-        curves: dict[tuple[int, int], dict[float, _Time]] = {}
-        for rows, nodes, context, seconds, count in entries:
-            whole = all(isinstance(number, int) and number > 0 for number in (rows, context, count))
-            if not whole or not _positive(nodes) or nodes < 1 or not _positive(seconds):
-                raise ValueError(f"no measurement: {(rows, nodes, context, seconds, count)}")
-            curves.setdefault((rows, context), {})[nodes] = _Time([seconds] * min(count, _RESTORED), count)
+        curves: dict[tuple[bool, int], dict[float, _Time]] = {}
+        for several, nodes, context, seconds, count in entries:
+            whole = all(isinstance(number, int) and number > 0 for number in (context, count))
+            if not isinstance(several, bool) or not whole or not _positive(nodes) or not _positive(seconds):
+                raise ValueError(f"no measurement: {(several, nodes, context, seconds, count)}")
+            curves.setdefault((several, context), {})[nodes] = _Time([seconds] * min(count, _RESTORED), count)
         self._curves = curves
+        self._made.clear()
 
-    def _curve(self, rows: int, context: int) -> dict[float, _Time]:
-        """The times by nodes for these rows and this context; those of the nearest ones where too little is known."""
-        wanted = (group(rows), group(context))
-        own = self._curves.get(wanted, {})
-        if len(own) >= 2:
-            return own
-        others = [(key, curve) for key, curve in self._curves.items() if key != wanted and len(curve) >= 2]
-        if not others:
-            return own
-        # Another row count changes a step more than another context does.
-        _, nearest = min(
-            others,
-            key=lambda item: (
-                2 * abs(math.log2(item[0][0] / wanted[0])) + abs(math.log2(item[0][1] / wanted[1])),
-                item[0],
-            ),
-        )
-        if not own:
-            return nearest
-        ((nodes, time),) = own.items()
-        scale = time.seconds / _read(nearest, nodes)
-        return {size: _Time([scale * other.seconds]) for size, other in nearest.items()}
+    def _steady(self, rows: int, nodes: float, context: int) -> float:
+        curve = self._curve(rows, context)
+        return _read(curve, rows * nodes) if curve else 0.0
+
+    def _curve(self, rows: int, context: int) -> dict[float, float]:
+        """Seconds by nodes for this kind of step, as far as they were measured; beyond that those of the nearest other
+        kinds, in proportion."""
+        wanted = _kind(rows, context)
+        if wanted not in self._made:
+            # One row or several changes a step more than another context does.
+            kinds = sorted(
+                self._curves,
+                key=lambda kind: (2 * (kind[0] != wanted[0]) + abs(math.log2(kind[1] / wanted[1])), kind),
+            )
+            curve: dict[float, float] = {}
+            for kind in kinds:
+                curve = _extended(curve, {nodes: time.seconds for nodes, time in self._curves[kind].items()})
+            self._made[wanted] = curve
+        return self._made[wanted]
 
 
-def _read(curve: dict[float, _Time], nodes: float) -> float:
+def _kind(rows: int, context: int) -> tuple[bool, int]:
+    return rows > 1, group(context)
+
+
+def _extended(curve: dict[float, float], other: dict[float, float]) -> dict[float, float]:
+    """`curve`, and beyond its ends what `other` says, in proportion."""
+    if not curve:
+        return other
+    least, most = min(curve), max(curve)
+    if least <= min(other) and max(other) <= most:
+        return curve
+    below, above = (curve[end] / _read(other, end) for end in (least, most))
+    beyond = {
+        nodes: seconds * (below if nodes < least else above)
+        for nodes, seconds in other.items()
+        if not least <= nodes <= most
+    }
+    return curve | beyond
+
+
+def _read(curve: dict[float, float], nodes: float) -> float:
     """The time for `nodes` on a curve with one point or more: exact, between its neighbours, or beyond the last."""
     exact = curve.get(nodes)
     if exact is not None:
-        return exact.seconds
+        return exact
     below = max((size for size in curve if size < nodes), default=0.0)
     above = min((size for size in curve if size > nodes), default=0.0)
     if below and above:
         share = (nodes - below) / (above - below)
-        return curve[below].seconds + share * (curve[above].seconds - curve[below].seconds)
+        return curve[below] + share * (curve[above] - curve[below])
     nearest = below or above
-    return curve[nearest].seconds * _guess(nodes) / _guess(nearest)
+    return curve[nearest] * _guess(nodes) / _guess(nearest)
 
 
 def _positive(value: object) -> bool:
@@ -225,6 +252,9 @@ class DraftCosts:
         self._times = times
 
     def _seconds(self, source: str, size: int, part: str) -> float:
+        exact = self._times.get((source, group(size), part))
+        if exact is not None:
+            return exact.seconds
         found = [
             (abs(math.log2(key[1] / group(size))), time.seconds)
             for key, time in self._times.items()

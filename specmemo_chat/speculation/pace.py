@@ -105,7 +105,7 @@ class LevelPace:
         self._clock = clock
         self._outlooks: dict[str, tuple[float, int]] = {}
         self._prober = Prober()
-        self._rows, self._context, self._price = 1, 1, 1.0
+        self._rows, self._context, self._price, self._largest = 1, 1, 1.0, buckets[-1]
         # The sizes of this step and their times, once they are asked for.
         self._offered: tuple[list[float], list[float]] | None = None
         self._source = ""
@@ -129,6 +129,8 @@ class LevelPace:
 
     def begin(self, source: str, rows: int) -> bool:
         """Whether `source` should draft for `rows` rows in this step."""
+        if self._largest == 1:
+            return False
         advantage, count = self._outlooks.get(source, (0.0, 0))
         if count >= _OUTLOOK_FIRST and advantage <= 0.0:
             if not self._prober.due():

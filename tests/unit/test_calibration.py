@@ -36,7 +36,7 @@ def test_times_are_measured_once_and_then_taken_from_the_file(llama: Any, tmp_pa
     first = engine_of(llama, NgramDrafter())
     assert record_of(first, tmp_path)[0] == "measured"
     known = first.controller.costs
-    assert all(known.known(1, nodes, 32) for nodes in first.controller.buckets)
+    assert all(known.count(1, nodes, 32) for nodes in first.controller.buckets)
     assert first.arena.lengths == [0]
     assert first.controller.report()["steps"] == {}
     second = engine_of(llama, NgramDrafter())
@@ -139,7 +139,7 @@ def test_a_level_of_the_drafter_is_measured(llama: Any, tmp_path: Path) -> None:
 def test_rows_are_measured_for_batches(llama: Any) -> None:
     engine = engine_of(llama, rows=3)
     measure(engine, 60.0)
-    assert engine.controller.costs.known(3, 1.5, 32)
+    assert engine.controller.costs.count(3, 1.5, 32)
     assert engine.arena.lengths == [0, 0, 0]
 
 

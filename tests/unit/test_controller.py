@@ -436,3 +436,21 @@ def test_the_report_says_where_the_time_went() -> None:
     assert report["time"]["verify"] > report["time"]["draft"]
     assert report["speedup"] == pytest.approx(world.tokens * COSTS[1] / world.seconds, rel=0.1)
     assert report["price"] > 2
+
+
+def test_a_size_that_was_not_seen_in_this_context_keeps_its_proportion() -> None:
+    costs = StepCosts()
+    for nodes, seconds in ((1, 0.004), (2, 0.006), (8, 0.016), (16, 0.030)):
+        costs.learn(5, nodes, 1, [seconds])
+    # Measured in a longer context are two larger sizes only, and slower.
+    costs.learn(5, 2, 256, [0.009])
+    costs.learn(5, 8, 256, [0.024])
+    assert costs.plain(5, 256) == pytest.approx(0.006)
+    assert costs.seconds(5, 16, 256) == pytest.approx(0.045)
+    assert costs.relatives(5, (1.0, 2.0, 8.0, 16.0), 256) == pytest.approx([1.0, 1.5, 4.0, 7.5])
+    # What counts of several rows is how many nodes they have together.
+    assert costs.plain(10, 256) == pytest.approx(0.009)
+    # One row's steps are others, but rather those than a guess.
+    assert costs.seconds(1, 10, 256) == pytest.approx(0.009)
+    costs.learn(1, 1, 256, [0.002])
+    assert costs.plain(1, 256) == 0.002
