@@ -47,6 +47,12 @@ class ModelSpec:
         embeddings = self.vocab * self.hidden * (1 if self.tied_embeddings else 2)
         return self.layers * layer + embeddings + self.hidden
 
+    @property
+    def layer_values(self) -> int:
+        """Weights in the matrices of one layer."""
+        attention = 2 * (self.heads + self.kv_heads) * self.head_dim
+        return self.hidden * (attention + 3 * self.intermediate)
+
     def kv_bytes_per_token(self, bytes_per_value: int, tp: int = 1) -> int:
         """Bytes of keys and values that one committed token takes on one of `tp` workers."""
         return 2 * self.layers * (self.kv_heads // tp) * self.head_dim * bytes_per_value

@@ -24,7 +24,7 @@ from specmemo_chat.memory.acceptance import first_choice
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.plan import refusal, solve
-from specmemo_chat.memory.wishes import auto_dtype
+from specmemo_chat.memory.wishes import auto_dtype, in_own_precision
 
 SIZES = {"1.1b": "tinyllama-1.1b-chat", "7b": "llama-2-7b-chat"}
 # What the fits of memory/acceptance.py are fitted to.
@@ -68,14 +68,14 @@ def shape_case(name: str, acceptance: str | None, choice: ModelChoice, screen: S
     PlanError where it does not fit."""
     wishes = setup.check_flags(choice)
     check_name(choice.device)
-    config, head_config = _configs(name)
     profiles = setup.own_profiles()
     selection = select(probe(), choice.device, 1, model=name)
     if selection.note:
         screen.note(selection.note)
     device = selection.first
     profile, reason = setup.choose_profile(choice.profile, device, profiles)
-    dtype = wishes.dtype or auto_dtype(device)
+    config, head_config = _configs(name)
+    dtype = wishes.dtype or auto_dtype(device, spec_from_config(name, name, config))
     if dtype not in BYTES_PER_VALUE:
         raise UsageError(
             f"--shape: random weights are not made in {dtype}", f"give --dtype {', '.join(BYTES_PER_VALUE)}"
@@ -94,8 +94,8 @@ def replayed_case(
     spec = spec_from_config(name, f"random weights of the shape {name}", config)
     head = parse(head_config)
     values, source = acceptance_of(acceptance or head.kind)
-    dtype: Dtype = place.wishes.dtype or auto_dtype(place.device)
-    shape = head_shape(head, HEAD, dtype)
+    dtype: Dtype = place.wishes.dtype or auto_dtype(place.device, spec)
+    shape = in_own_precision(head_shape(head, HEAD, dtype), place.device)
     random = RandomShape(name, dict(config), dict(head_config), values, source)
     # A head that was named stays: nothing else is replayed.
     place = replace(place, wishes=replace(place.wishes, dtype=dtype, draft=HEAD, head=shape))

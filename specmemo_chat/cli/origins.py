@@ -61,7 +61,8 @@ def _row(name: str, value: Any, source: str, device: DeviceInfo, profile: Profil
         return Row(name, device.torch_name, device.torch_name, "probe")
     if name == "dtype" and chosen == "auto":
         dtype = auto_dtype(device)
-        return Row(name, dtype, dtype, "probe")
+        small = device.kind == "cpu" and dtype != "fp32"
+        return Row(name, dtype, f"{dtype} (fp32 for the smallest models)" if small else dtype, "probe")
     if name == "max_memory":
         cap = parse_size(chosen) if chosen else profile.cap_for(device)
         return Row(name, cap, format_size(cap), source if chosen else f"profile {profile.name}")

@@ -20,7 +20,7 @@ from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.memory.measured import Measurements, runtime_key
 from specmemo_chat.memory.plan import Outcome, refusal, solve
-from specmemo_chat.memory.wishes import Wishes, auto_dtype, compute_dtype
+from specmemo_chat.memory.wishes import Wishes, auto_dtype, compute_dtype, in_own_precision
 from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
 from specmemo_chat.sizes import parse_size
 
@@ -117,9 +117,9 @@ def with_draft(choice: ModelChoice, place: Situation, source: ModelSource, spec:
         return place
     from specmemo_chat.cli.plan_draft import find_draft
 
-    dtype = compute_dtype(place.wishes.dtype or auto_dtype(place.device), place.device)
+    dtype = compute_dtype(place.wishes.dtype or auto_dtype(place.device, spec), place.device)
     head = find_draft(name, spec, dtype, offline=place.offline)
-    return replace(place, wishes=replace(place.wishes, head=head))
+    return replace(place, wishes=replace(place.wishes, head=in_own_precision(head, place.device)))
 
 
 def local_folder(source: ModelSource) -> Path | None:

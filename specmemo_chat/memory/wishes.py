@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
@@ -11,6 +11,10 @@ from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, runtime_bytes
 from specmemo_chat.profiles import Profile
+
+# A model whose layers have at most so many weights runs in fp32 on a CPU: what a product of small matrices costs is the
+# call, and oneDNN's, which multiply bf16, cost two to three times MKL's (measured: docs/architecture.md).
+_SMALL_LAYER = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -65,7 +69,7 @@ def shares_out(spec: ModelSpec, workers: int) -> bool:
 
 def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None) -> Shape:
     """The shape that is aimed at. `measured_runtime`: bytes that this device was measured to take, None: assumed."""
-    dtype = wishes.dtype or auto_dtype(device)
+    dtype = wishes.dtype or auto_dtype(device, spec)
     context = wishes.context or min(profile.context, spec.max_context)
     return Shape(
         spec=spec,
@@ -90,13 +94,21 @@ def nodes_of_a_row(nodes: int, rows: int) -> int:
     return nodes if rows == 1 else min(nodes, max(8, 2 * nodes // rows))
 
 
-def auto_dtype(device: DeviceInfo) -> Dtype:
-    """CUDA: bf16 from compute capability 8.0 on, below it fp16. ROCm bf16, MPS fp16. CPU bf16 where it is native."""
+def auto_dtype(device: DeviceInfo, spec: ModelSpec | None = None) -> Dtype:
+    """CUDA: bf16 from compute capability 8.0 on, below it fp16. ROCm bf16, MPS fp16. CPU bf16 where it is native, but
+    fp32 for models with the smallest layers."""
     if device.kind == "cuda":
         return "bf16" if (device.compute_capability or (0, 0)) >= (8, 0) else "fp16"
     if device.kind == "cpu":
-        return "bf16" if device.native_bf16 else "fp32"
+        return "fp32" if not device.native_bf16 or (spec is not None and spec.layer_values <= _SMALL_LAYER) else "bf16"
     return "bf16" if device.kind == "rocm" else "fp16"
+
+
+def in_own_precision(draft: DraftShape, device: DeviceInfo) -> DraftShape:
+    """The draft in fp32 where it is small and runs on a CPU, whatever the target's precision is."""
+    if device.kind == "cpu" and draft.spec.layer_values <= _SMALL_LAYER:
+        return replace(draft, dtype="fp32")
+    return draft
 
 
 def compute_dtype(dtype: Dtype, device: DeviceInfo) -> Dtype:

@@ -21,7 +21,7 @@ from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, total
 from specmemo_chat.memory.inverse import SMALLEST_CONTEXT, largest_chunk, largest_context, largest_tree
 from specmemo_chat.memory.plan import Outcome, make_plan, refusal, solve
-from specmemo_chat.memory.wishes import Wishes, auto_dtype, start
+from specmemo_chat.memory.wishes import Wishes, auto_dtype, in_own_precision, start
 from specmemo_chat.profiles import Profile, load_profiles
 from specmemo_chat.sizes import GIB, MIB, parse_size
 
@@ -303,6 +303,24 @@ def test_without_bitsandbytes_no_quantised_fix_is_named(monkeypatch: pytest.Monk
 def test_automatic_precision(device: DeviceInfo, dtype: str) -> None:
     assert auto_dtype(device) == dtype
     assert solve(LLAMA, replace(device, usable_bytes=64 * GIB, total_bytes=64 * GIB), TITAN).plan.dtype == dtype
+
+
+def test_small_models_and_drafts_run_in_fp32_on_a_cpu() -> None:
+    cpu = replace(gpu(64 * GIB), kind="cpu", compute_capability=None, native_bf16=True)
+    small = replace(LLAMA, hidden=256, heads=4, kv_heads=2, head_dim=64, intermediate=736)
+    assert (auto_dtype(cpu, small), auto_dtype(cpu, LLAMA)) == ("fp32", "bf16")
+    assert auto_dtype(gpu(capability=(8, 0)), small) == "bf16"
+    assert make_plan(small, cpu, TITAN).dtype == "fp32"
+    # The user's word counts.
+    assert solve(small, cpu, TITAN, Wishes(dtype="bf16")).plan.dtype == "bf16"
+    # Where it does not fit, bf16 is a concession like others.
+    tight = replace(TITAN, precisions=("bf16",))
+    enough = solve(small, cpu, tight, Wishes(dtype="bf16", context=64, draft="none")).plan.total_bytes
+    assert solve(small, cpu, tight, Wishes(context=64, max_memory=enough)).plan.dtype == "bf16"
+    head = DraftShape("eagle3", small, "bf16", vocab=1280, target_hidden=256, feature_count=3)
+    assert in_own_precision(head, cpu).dtype == "fp32"
+    assert in_own_precision(head, gpu()).dtype == "bf16"
+    assert in_own_precision(replace(head, spec=LLAMA), cpu).dtype == "bf16"
 
 
 def test_an_allowed_precision_is_taken_last_and_said() -> None:
