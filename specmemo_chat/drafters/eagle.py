@@ -8,6 +8,7 @@ adds to the head's keys and values is scratch and is never kept.
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 
@@ -19,6 +20,7 @@ from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.drafts import WAITING_TOKENS
+from specmemo_chat.models.packing import SHORT
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree, Verdict, draft_scratch
 
@@ -41,6 +43,9 @@ class EagleDrafter:
         self.name: str = config.kind
         self.feature_layers = config.feature_layers(target.layers)
         self.head = head
+        self._ends = target.eos_ids
+        # The target's tokens for the head's, on the host: a few are looked up at a time.
+        self._target_ids = array("q", head.target_ids.tolist())
         self.arena = KVArena(
             1,
             plan.rows,
@@ -54,6 +59,7 @@ class EagleDrafter:
             allocate_at_load=plan.allocate_at_load,
             slots=plan.draft_slots(draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width)),
         )
+        self._most = plan.prefill_chunk + WAITING_TOKENS
         self._rows: dict[int, _Row] = {}
 
     def known(self, row: int) -> int:
@@ -97,17 +103,22 @@ class EagleDrafter:
         with torch.inference_mode():
             states = torch.stack(last)[:, None]
             first = head.logits(states)[:, 0]
-            scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device)
+            scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device, head.dtype)
+            turns = head.turns(scratch.positions)
 
-            def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+            def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
                 nonlocal states
                 # A draft has no features of its own nodes: it goes on from its own output at the parent.
-                above = states.gather(1, picked[..., None].expand(-1, -1, states.shape[-1]))
-                positions, slots, mask = scratch.level(picked)
-                states = head(tokens, above, positions, arena, numbers, slots, mask, scratch.view)
+                if straight:
+                    above = states[:, : tokens.shape[1]]
+                else:
+                    above = states.gather(1, picked[..., None].expand(-1, -1, states.shape[-1]))
+                level = scratch.level(picked, straight)
+                states = head(tokens, above, turns[:, level.number : level.number + 1], arena, level.window, level.mask)
                 return head.logits(states)
 
-            return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name, head.target_ids)
+            roots = [row.tokens[-1] for row in rows]
+            return grow(roots, first, expand, budget, self.name, self._target_ids, self._ends)
 
     def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
         """Nothing to learn: what was accepted comes with its features."""
@@ -133,35 +144,33 @@ class EagleDrafter:
     def _catch_up(self, rows: Rows[int]) -> None:
         """Run the waiting features of `rows` through the head, in one forward, and commit them."""
         head, arena = self.head, self.arena
+        # Those with few tokens first: like lengths are attended together.
+        rows = sorted(rows, key=lambda row: (len(self._rows[row].tokens) > SHORT, arena.place(row)))
         texts = [self._rows[row].tokens for row in rows]
         with torch.inference_mode():
-            appended = Appended(arena, rows, [len(text) for text in texts], head.device)
-            tokens = appended.padded(texts, head.device)
+            appended = Appended(arena, rows, texts, head.device, self._most if head.shapes_repeat else 0)
+            given = [part for row in rows for part in self._rows[row].states]
+            # A prefill chunk's features come in one piece: it is not copied.
+            packing = appended.packing
+            if packing is not None:
+                given.extend([given[-1][-1:]] * packing.padding)
+            features = given[0] if len(given) == 1 else torch.cat(given)
             out = head(
-                tokens,
-                head.states(self._features(rows, appended.columns)),
-                appended.positions,
+                appended.tokens,
+                head.states(features[None]),
+                head.turns(appended.positions),
                 arena,
-                rows,
-                appended.slots,
+                arena.window(
+                    rows,
+                    appended.slots,
+                    appended.view,
+                    packing.stored if packing is not None else (),
+                    start=arena.lengths[rows[0]],
+                ),
                 appended.mask,
-                appended.view,
+                packing,
             )
-            for index, row in enumerate(rows):
-                arena.extend(row, len(texts[index]))
+            for row, text, end in zip(rows, texts, appended.ends, strict=True):
+                arena.extend(row, len(text))
                 # A copy: the view would keep the states of the whole forward.
-                self._rows[row] = _Row(last=out[index, -1].clone())
-
-    def _features(self, rows: Rows[int], columns: int) -> torch.Tensor:
-        """The waiting features of `rows` [R, columns, width], padded in front."""
-        given = [self._rows[row].states for row in rows]
-        if len(given) == 1:
-            # A prefill chunk's come in one piece: it is not copied.
-            return (given[0][0] if len(given[0]) == 1 else torch.cat(given[0]))[None]
-        features = given[0][0].new_zeros((len(rows), columns, given[0][0].shape[-1]))
-        for index, states in enumerate(given):
-            at = columns - sum(part.shape[0] for part in states)
-            for part in states:
-                features[index, at : at + part.shape[0]] = part
-                at += part.shape[0]
-        return features
+                self._rows[row] = _Row(last=out[0, end].clone())

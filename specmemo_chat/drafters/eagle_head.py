@@ -8,7 +8,8 @@ several features of the target; the layer's attention reads embedding and state 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +20,10 @@ from torch.nn import functional
 from specmemo_chat.drafters.eagle_config import HeadConfig, Rope
 from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
-from specmemo_chat.kv.arena import KVArena
-from specmemo_chat.models.attention import folded_attention
-from specmemo_chat.models.fused import FusedNorm, PlainLinear, linear_of, paired, paired_outputs, turned_pairs
+from specmemo_chat.kv.arena import KVArena, Window
+from specmemo_chat.models.attention import folded, folded_attention, parted_mask
+from specmemo_chat.models.fused import FusedNorm, PlainLinear, linear_of, paired, paired_outputs, prepares, turned_pairs
+from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -82,11 +84,11 @@ class EagleHead(nn.Module):
         attention = layer + "self_attn."
         heads, kv_heads, head_dim = config.heads, config.kv_heads, config.head_dim
         # As in the target's fused layers: dimensions in pairs are rotated by few calls.
-        self._complex = self.device.type == "cpu" and self.dtype == torch.float32
-        order = paired_outputs(heads + kv_heads, kv_heads, head_dim) if self._complex else None
+        self._fused = self.device.type == "cpu"
+        order = paired_outputs(heads + kv_heads, kv_heads, head_dim) if self._fused else None
         self.qkv = _merged(tensors, [attention + f"{name}_proj" for name in "qkv"], order)
         for name in (attention + "q_norm.weight", attention + "k_norm.weight"):
-            if self._complex and name in tensors:
+            if self._fused and name in tensors:
                 tensors[name] = tensors[name][paired(head_dim)]
         self.out = _merged(tensors, [attention + "o_proj"])
         self.gate_up = _merged(tensors, [layer + "mlp.gate_proj", layer + "mlp.up_proj"])
@@ -101,6 +103,11 @@ class EagleHead(nn.Module):
         self._frequencies = frequencies(config.rope, config.head_dim).to(self.device)
         self._activation = _ACTIVATIONS[config.activation]
 
+    @cached_property
+    def shapes_repeat(self) -> bool:
+        """Whether forwards should have few different numbers of tokens."""
+        return any(prepares(module) for module in self.modules())
+
     def states(self, features: torch.Tensor) -> torch.Tensor:
         """The target's features [R, N, feature_count · target_hidden] as states of the head [R, N, hidden]."""
         config = self.config
@@ -108,41 +115,50 @@ class EagleHead(nn.Module):
         if config.kind == "eagle":
             return features
         if config.norm_before_fc:
-            features = self._norm("input_norm", features)
+            features = self._norms["input_norm"](features)
         elif config.fc_norm:
             parts = features.chunk(config.feature_count, -1)
-            features = torch.cat([self._norm(f"fc_norm.{index}", part) for index, part in enumerate(parts)], -1)
+            features = torch.cat([self._norms[f"fc_norm.{index}"](part) for index, part in enumerate(parts)], -1)
         mixed: torch.Tensor = self.fc(features)
         return mixed
+
+    def turns(self, positions: torch.Tensor) -> torch.Tensor:
+        """What positions [R, N] turn queries and keys by, [R, N, 1, head_dim / 2]: angles, on a CPU complex numbers."""
+        angles = positions[..., None, None] * self._frequencies
+        return torch.complex(angles.cos(), angles.sin()) if self._fused else angles
 
     def forward(
         self,
         tokens: torch.Tensor,
         states: torch.Tensor,
-        positions: torch.Tensor,
+        turns: torch.Tensor,
         arena: KVArena,
-        rows: Sequence[int],
-        slots: torch.Tensor,
+        window: Window,
         mask: torch.Tensor,
-        view: int,
+        packing: Packing | None = None,
     ) -> torch.Tensor:
-        """One forward over pairs of `tokens` [R, N] and `states` [R, N, hidden] at `positions` [R, N], written to
-        `slots` [R, N] of `rows` in `arena`. `mask` is bool [R, 1, N, view].
+        """One forward over pairs of `tokens` [R, N] and `states` [R, N, hidden], written to the `window` of `arena`.
+        `turns` are those of their positions, or of the one position of each row; `mask` [R, 1, N, view] is bool or what
+        is added to scores. With `packing`, R and N are 1 and T, but in the mask, which is bool.
 
         Returns the next states [R, N, hidden]: what the recurrence feeds back, and what `logits` reads.
         """
         config = self.config
+        rows, nodes, width = states.shape
+        embedded = self._embed(tokens).view(rows * nodes, -1)
+        states = states.reshape(rows * nodes, width)
         if config.kind == "eagle":
-            hidden = self.fc(torch.cat((self._embed(tokens), states), -1))
-            residual = inputs = hidden
+            residual = inputs = self.fc.forward(torch.cat((embedded, states), -1))
         else:
-            normed = self._norm(self._layer + "hidden_norm", states)
+            normed = self._norms[self._layer + "hidden_norm"](states)
             residual = normed if config.norm_before_residual else states
-            inputs = torch.cat((self._norm(self._layer + "input_layernorm", self._embed(tokens)), normed), -1)
-        hidden = residual + self._attend(inputs, positions, arena, rows, slots, mask, view)
-        gate, up = self.gate_up(self._norm(self._layer + "post_attention_layernorm", hidden)).chunk(2, -1)
-        hidden = hidden + self.down(self._activation(gate) * up)
-        return self._norm("norm", hidden) if config.norm_output else hidden
+            inputs = torch.cat((self._norms[self._layer + "input_layernorm"](embedded), normed), -1)
+        hidden = self._attend(residual, inputs, (rows, nodes), turns, arena, window, mask, packing)
+        gate, up = self.gate_up.forward(self._norms[self._layer + "post_attention_layernorm"](hidden)).chunk(2, -1)
+        hidden = self.down.onto(hidden, self._activation(gate) * up)
+        if config.norm_output:
+            hidden = self._norms["norm"](hidden)
+        return hidden.view(rows, nodes, -1)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Logits [.., draft_vocab] over the head's own vocabulary, for states [.., hidden] of `forward`."""
@@ -151,53 +167,60 @@ class EagleHead(nn.Module):
             shared: torch.Tensor = lm_head(states.to(self._target.dtype))
             return shared
         if not self.config.norm_output:
-            states = self._norm("norm", states)
-        own: torch.Tensor = self.lm_head(states)
+            states = self._norms["norm"](states)
+        own: torch.Tensor = self.lm_head.forward(states)
         return own
+
+    @cached_property
+    def _embed_as_target(self) -> Callable[[torch.Tensor], torch.Tensor]:
+        """The call of the target's embedding, which is no module of the head's own."""
+        called: Callable[[torch.Tensor], torch.Tensor] = self._target.model.get_input_embeddings().__call__
+        return called
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
         if self._embedding is not None:
             return functional.embedding(tokens, self._embedding)
-        embedded: torch.Tensor = self._target.model.get_input_embeddings()(tokens)
-        return embedded.to(self.dtype)
-
-    def _norm(self, name: str, values: torch.Tensor) -> torch.Tensor:
-        return self._norms[name](values)
+        return self._embed_as_target(tokens).to(self.dtype)
 
     def _normer(self, weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         eps = self.config.eps
-        if weight.device.type == "cpu" and weight.dtype == torch.float32:
+        if self._fused:
             return FusedNorm(weight, eps).forward
         return lambda values: functional.rms_norm(values, weight.shape, weight, eps)
 
     def _attend(
         self,
+        residual: torch.Tensor,
         inputs: torch.Tensor,
-        positions: torch.Tensor,
+        shape: tuple[int, int],
+        turns: torch.Tensor,
         arena: KVArena,
-        rows: Sequence[int],
-        slots: torch.Tensor,
+        window: Window,
         mask: torch.Tensor,
-        view: int,
+        packing: Packing | None,
     ) -> torch.Tensor:
+        """`residual` [R · N, hidden] and the attention's output for `inputs`, summed."""
         config = self.config
         heads, kv_heads = config.heads, config.kv_heads
-        projected = self.qkv(inputs).view(*inputs.shape[:2], heads + 2 * kv_heads, config.head_dim)
+        projected = self.qkv.forward(inputs).view(*shape, heads + 2 * kv_heads, config.head_dim)
         turning, value = projected[:, :, : heads + kv_heads], projected[:, :, heads + kv_heads :]
         if self._layer + "self_attn.q_norm" in self._norms:
-            query = self._norm(self._layer + "self_attn.q_norm", turning[:, :, :heads])
-            key = self._norm(self._layer + "self_attn.k_norm", turning[:, :, heads:])
+            query = self._norms[self._layer + "self_attn.q_norm"](turning[:, :, :heads])
+            key = self._norms[self._layer + "self_attn.k_norm"](turning[:, :, heads:])
             turning = torch.cat((query, key), 2)
-        angles = positions[..., None, None] * self._frequencies
-        if self._complex:
-            turned = turned_pairs(turning, torch.complex(angles.cos(), angles.sin())).transpose(1, 2)
+        if self._fused:
+            turned = turned_pairs(turning, turns).transpose(1, 2)
         else:
-            turned = _rotate(turning, angles.cos().to(self.dtype), angles.sin().to(self.dtype)).transpose(1, 2)
+            turned = _rotate(turning, turns.cos().to(self.dtype), turns.sin().to(self.dtype)).transpose(1, 2)
         query, key = turned[:, :heads], turned[:, heads:]
-        keys, values = arena.write(0, rows, slots, key, value.transpose(1, 2), view)
-        attended, _ = folded_attention(self, query, keys, values, mask)
-        out: torch.Tensor = self.out(attended.flatten(2))
-        return out
+        keys, values = arena.store(0, window, key, value.transpose(1, 2))
+        if packing is not None and packing.parts:
+            mask = parted_mask(mask, heads // kv_heads, self.dtype, packing)
+        elif mask.dtype != torch.bool and shape[1] > 1:
+            mask = folded(mask, heads // kv_heads)
+        attended, _ = folded_attention(self, query, keys, values, mask, packing=packing)
+        summed: torch.Tensor = self.out.onto(residual, attended.reshape(shape[0] * shape[1], -1))
+        return summed
 
 
 def frequencies(rope: Rope, head_dim: int) -> torch.Tensor:
@@ -220,7 +243,7 @@ def _rotate(values: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> t
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
 
 
-def _merged(tensors: dict[str, torch.Tensor], names: list[str], order: torch.Tensor | None = None) -> nn.Module:
+def _merged(tensors: dict[str, torch.Tensor], names: list[str], order: torch.Tensor | None = None) -> Any:
     """One linear layer that computes those called `names` beside each other, its outputs in `order`. Takes their
     weights out of `tensors`, so that they are not held twice."""
     weights = [tensors.pop(f"{name}.weight") for name in names]
@@ -234,5 +257,5 @@ def _merged(tensors: dict[str, torch.Tensor], names: list[str], order: torch.Ten
     del weights
     if order is not None:
         weight, bias = weight[order], None if bias is None else bias[order]
-    make: Callable[..., nn.Module] = linear_of if weight.device.type == "cpu" else PlainLinear
+    make: Callable[..., Any] = linear_of if weight.device.type == "cpu" else PlainLinear
     return make(weight, bias)

@@ -8,23 +8,26 @@ by that product and the best `nodes` stay. Shared by all drafters that run a net
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import torch
 
 from specmemo_chat.drafters.base import DraftBudget
-from specmemo_chat.kv.arena import KVArena
-from specmemo_chat.models.masks import chunk_mask
+from specmemo_chat.kv.arena import KVArena, Window
+from specmemo_chat.models.masks import Chunk, tree_mask
+from specmemo_chat.models.packing import Packing, rounded
 from specmemo_chat.speculation.tree import DraftTree
 
 
 class Expand(Protocol):
     """Runs one level of the draft."""
 
-    def __call__(self, tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+    def __call__(self, tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
         """Logits [R, k, vocab] after the nodes `tokens` [R, k], which follow the nodes `picked` [R, k] of the level
-        before (of the first level: the root, 0)."""
+        before (of the first level: the root, 0). `straight`: these are the first k of them, in their order."""
         ...
 
 
@@ -34,20 +37,21 @@ def grow(
     expand: Expand,
     budget: DraftBudget,
     source: str,
-    target_ids: torch.Tensor | None = None,
+    target_ids: Sequence[int] | None = None,
+    ends: Collection[int] = (),
 ) -> list[DraftTree]:
     """One tree for each of R rows; `logits` [R, vocab] are the draft's after the roots.
 
-    `target_ids` [vocab] are the target's tokens for the draft's (None: the same). Every tree has at most
-    `budget.nodes` nodes, `budget.depth` levels and `budget.width` children of one node. `expand` is called for at most
-    depth - 1 levels with k <= min(width, nodes - 1): while the budget's pace finds that another one pays, and for as
-    many nodes.
+    `target_ids` are the target's tokens for the draft's (None: the same), `ends` those that nothing follows. Every tree
+    has at most `budget.nodes` nodes, `budget.depth` levels and `budget.width` children of one node. `expand` is called
+    for at most depth - 1 levels with k <= min(width, nodes - 1): while the budget's pace finds that another one pays,
+    and for as many nodes.
     """
     limit = budget.nodes - 1
     width = min(budget.width, limit, logits.shape[-1])
     if width < 1 or budget.depth < 1:
         return [DraftTree.root_only(root) for root in roots]
-    pools = [_Pool(limit, width) for _ in roots]
+    pools = [_Pool(limit, width, ends) for _ in roots]
     for pool, tokens, shares in zip(pools, *_likeliest(logits[:, None], width, target_ids), strict=True):
         pool.add(tokens, shares)
     for depth in range(1, budget.depth):
@@ -55,34 +59,40 @@ def grow(
         if not followed:
             break
         # One transfer to the device, and one back: the nodes of a level are few, and lists cost less than tensors.
-        given = torch.tensor([pool.follow(followed) for pool in pools], device=logits.device)
-        found = _likeliest(expand(given[:, 0], given[:, 1]), width, target_ids)
+        nodes = [pool.follow(followed) for pool in pools]
+        given = torch.tensor(nodes, device=logits.device)
+        straight = all(picked == list(range(followed)) for _, picked in nodes)
+        found = _likeliest(expand(given[:, 0], given[:, 1], straight), width, target_ids)
         for pool, tokens, shares in zip(pools, *found, strict=True):
             pool.add(tokens, shares)
     return [pool.tree(root, source) for pool, root in zip(pools, roots, strict=True)]
 
 
 def _likeliest(
-    logits: torch.Tensor, width: int, target_ids: torch.Tensor | None
+    logits: torch.Tensor, width: int, target_ids: Sequence[int] | None
 ) -> tuple[list[list[list[int]]], list[list[list[float]]]]:
     """The `width` likeliest tokens and their log-probabilities, both [R, k, width], for logits [R, k, vocab]."""
     best, tokens = logits.float().log_softmax(-1).topk(width)
-    return (tokens if target_ids is None else target_ids[tokens]).tolist(), best.tolist()
+    found = tokens.tolist()
+    if target_ids is not None:
+        found = [[[target_ids[token] for token in node] for node in row] for row in found]
+    return found, best.tolist()
 
 
 class _Pool:
     """The nodes that one row's draft has seen, in the order in which they came: a parent stands before its children.
 
     `totals` are the logarithms of the path probabilities, `frontier` the nodes that the next level can follow, the
-    likeliest first.
+    likeliest first; behind them those that end the text, which are followed only beside another row's.
     """
 
-    def __init__(self, limit: int, width: int) -> None:
+    def __init__(self, limit: int, width: int, ends: Collection[int]) -> None:
         self.tokens: list[int] = []
         self.totals: list[float] = []
         self.frontier: list[int] = []
         self._limit = limit
         self._width = width
+        self._ends = ends
         self._edges: list[float] = []
         self._parents: list[int] = []
         # Of each node the place of its parent in the level that ran it.
@@ -102,8 +112,10 @@ class _Pool:
                 self._edges.append(kept)
                 self._parents.append(parent)
                 self._columns.append(column)
-        new = sorted(range(first, len(self.tokens)), key=lambda node: -self.totals[node])
-        self.frontier = new[: self._width]
+        new = range(first, len(self.tokens))
+        self.frontier = sorted(new, key=lambda node: (self.tokens[node] in self._ends, -self.totals[node]))[
+            : self._width
+        ]
 
     def follow(self, count: int) -> tuple[list[int], list[int]]:
         """The first `count` nodes of the frontier run now: their tokens, and the places of their parents in the level
@@ -116,11 +128,13 @@ class _Pool:
         return [math.exp(total) for total in sorted(self.totals, reverse=True)[: self._limit]]
 
     def ahead(self) -> list[float]:
-        """Those of the frontier."""
-        return [math.exp(self.totals[node]) for node in self.frontier]
+        """Those of the frontier; 0 for a node that nothing follows."""
+        return [0.0 if self.tokens[node] in self._ends else math.exp(self.totals[node]) for node in self.frontier]
 
     def settled(self) -> bool:
         """Whether nothing below the frontier can enter the best nodes."""
+        if self.tokens[self.frontier[0]] in self._ends:
+            return True
         if len(self.totals) < self._limit:
             return False
         least = sorted(self.totals, reverse=True)[self._limit - 1]
@@ -154,61 +168,100 @@ class Scratch:
     """Where a growing tree's nodes stand behind the committed tokens of `rows` in a draft's arena, and what they see.
 
     The level that runs i-th takes the scratch slots behind those of the level before it, and the position length + i.
-    `width` is the most nodes that a level has.
+    `width` is the most nodes that a level has. Masks are truth values, or in another `dtype` what is added to scores.
     """
 
-    def __init__(self, arena: KVArena, rows: Sequence[int], levels: int, width: int, device: torch.device) -> None:
-        longest = max(arena.lengths[row] for row in rows)
-        arena.reserve(longest + levels * width)
+    def __init__(
+        self,
+        arena: KVArena,
+        rows: Sequence[int],
+        levels: int,
+        width: int,
+        device: torch.device,
+        dtype: torch.dtype = torch.bool,
+    ) -> None:
+        lengths = [arena.lengths[row] for row in rows]
+        arena.reserve(max(lengths) + levels * width)
         self.view = min(arena.view_length(rows, levels * width), arena.capacity)
-        starts = torch.tensor([arena.lengths[row] for row in rows], device=device)[:, None]
-        self._positions = starts.expand(-1, width)
+        self._arena, self._rows = arena, rows
+        starts = torch.tensor(lengths, device=device)[:, None]
+        # Of every level [R, levels].
+        self.positions = starts + torch.arange(levels, device=device)
         self._slots = starts + torch.arange(width, device=device)
-        committed = torch.arange(self.view, device=device) < starts
-        self._mask = committed[:, None].expand(-1, width, -1)
+        self._first = lengths[0]
+        committed = (torch.arange(self.view, device=device) < starts)[:, None]
+        self._visible: float = True
+        if dtype != torch.bool:
+            committed = torch.zeros(committed.shape, dtype=dtype, device=device).masked_fill_(
+                committed.logical_not_(), -math.inf
+            )
+            self._visible = 0.0
+        self._mask = committed.expand(-1, width, -1)
         self._levels = self._taken = 0
 
-    def level(self, picked: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-        """Positions [R, k], slots [R, k] and mask [R, 1, k, view] of the next level, whose nodes follow the nodes
-        `picked` [R, k] of the last."""
-        count = picked.shape[1]
-        positions, slots = self._positions[:, :count] + self._levels, self._slots[:, :count] + self._taken
+    def level(self, picked: torch.Tensor, straight: bool) -> Level:
+        """The next level, whose nodes follow the nodes `picked` [R, k] of the last; `straight` as in `Expand`."""
+        count, number = picked.shape[1], self._levels
+        slots = self._slots[:, :count]
+        if self._taken:
+            slots = slots + self._taken
         # A node sees what its parent saw, and itself.
-        self._mask = self._mask.gather(1, picked[..., None].expand(-1, -1, self.view))
-        self._mask.scatter_(2, slots[..., None], True)
+        if not straight:
+            self._mask = self._mask.gather(1, picked[..., None].expand(-1, -1, self.view))
+        elif number:
+            self._mask = self._mask[:, :count]
+        else:
+            self._mask = self._mask[:, :count].clone()
+        self._mask.scatter_(2, slots[..., None], self._visible)
+        window = self._arena.window(self._rows, slots, self.view, start=self._first + self._taken)
         self._levels += 1
         self._taken += count
-        return positions, slots, self._mask[:, None]
+        return Level(
+            number, self.positions[:, number : number + 1].expand(-1, count), slots, self._mask[:, None], window
+        )
+
+
+@dataclass(frozen=True)
+class Level:
+    """One level of a growing tree: its `number`, positions [R, k], slots [R, k], mask [R, 1, k, view] and where it
+    writes."""
+
+    number: int
+    positions: torch.Tensor
+    slots: torch.Tensor
+    mask: torch.Tensor
+    window: Window
 
 
 class Appended:
-    """Where the next tokens of several rows stand: `counts[i]` of them behind the committed ones of row i.
+    """Where the next tokens of several rows stand: `texts[i]` behind the committed ones of row i, of which each has one
+    at least.
 
-    The last tokens stand beside each other in the last column; shorter rows are padded in front, into one slot of their
-    scratch that they see alone.
+    Several rows are packed: `tokens`, `positions` and `slots` are [1, T], row i's last token is the `ends[i]`-th;
+    `mask` is bool [R, 1, longest, view].
     """
 
-    def __init__(self, arena: KVArena, rows: Sequence[int], counts: Sequence[int], device: torch.device) -> None:
-        self.columns = max(counts)
+    def __init__(
+        self, arena: KVArena, rows: Sequence[int], texts: Sequence[Sequence[int]], device: torch.device, most: int = 0
+    ) -> None:
+        """Packed forwards are padded, but not beyond `most` tokens."""
+        counts = [len(text) for text in texts]
         lengths = [arena.lengths[row] for row in rows]
-        ends = [length + count for length, count in zip(lengths, counts, strict=True)]
-        arena.reserve(max(ends) + 1)
-        self.view = min(arena.view_length(rows, max(ends) + 1 - max(lengths)), arena.capacity)
-        if len(rows) == 1:
-            self.slots = self.positions = torch.arange(lengths[0], ends[0], device=device)[None]
-            self.mask = chunk_mask(lengths[0], self.columns, self.view, device)
-            return
-        starts = torch.tensor(lengths, device=device)[:, None]
-        beyond = torch.tensor(ends, device=device)[:, None]
-        own = torch.arange(self.columns, device=device) + beyond - self.columns
-        padding = own < starts
-        self.slots = torch.where(padding, beyond, own)
-        self.positions = torch.where(padding, 0, own)
-        seen = torch.arange(self.view, device=device)
-        causal = seen <= self.slots[..., None]
-        alone = seen == self.slots[..., None]
-        self.mask = torch.where(padding[..., None], alone, causal)[:, None]
-
-    def padded(self, texts: Sequence[Sequence[int]], device: torch.device) -> torch.Tensor:
-        """The rows' tokens [R, columns], padded in front."""
-        return torch.tensor([[0] * (self.columns - len(text)) + list(text) for text in texts], device=device)
+        longest = max(map(sum, zip(lengths, counts, strict=True)))
+        arena.reserve(longest)
+        self.view = min(arena.view_length(rows, longest - max(lengths)), arena.capacity)
+        self.ends = [end - 1 for end in accumulate(counts)]
+        spare = rounded(sum(counts), most) - sum(counts) if len(rows) > 1 else 0
+        self.packing = Packing.of(counts, device, spare) if len(rows) > 1 else None
+        tokens = [token for text in texts for token in text]
+        self.tokens = torch.tensor([tokens + tokens[-1:] * spare], device=device)
+        if self.packing is None:
+            self.positions = torch.arange(lengths[0], longest, device=device)[None]
+            self.mask = (torch.arange(self.view, device=device) <= self.positions[..., None])[:, None]
+        else:
+            stands = [at for length, count in zip(lengths, counts, strict=True) for at in range(length, length + count)]
+            self.positions = torch.tensor([stands + stands[-1:] * spare], device=device)
+            chunks = [Chunk(tuple(text), True) for text in texts]
+            self.mask = tree_mask(chunks, lengths, self.packing.longest, self.view, device)
+        # What is committed stands where it is in the text.
+        self.slots = self.positions

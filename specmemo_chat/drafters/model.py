@@ -26,6 +26,7 @@ class ModelDrafter:
 
     def __init__(self, draft: Target, target: Target, plan: Plan) -> None:
         self.draft = draft
+        self._ends = target.eos_ids
         # Either model may have rows in its embedding that no token has.
         self._vocab = min(draft.vocab_size, target.vocab_size)
         self._chunk = plan.prefill_chunk
@@ -49,12 +50,14 @@ class ModelDrafter:
         first = self._read(rows)[:, : self._vocab]
         scratch = Scratch(self.arena, numbers, budget.depth - 1, min(width, self._vocab), self.draft.device)
 
-        def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
-            positions, slots, mask = scratch.level(picked)
-            logits = self.draft.forward(self.arena, numbers, tokens, positions, slots, mask, scratch.view)
+        def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+            level = scratch.level(picked, straight)
+            logits = self.draft.forward(
+                self.arena, numbers, tokens, level.positions, level.slots, level.mask, scratch.view
+            )
             return logits[..., : self._vocab]
 
-        return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name)
+        return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name, ends=self._ends)
 
     def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
         """Nothing to learn: the next proposal reads the tokens themselves."""
@@ -78,12 +81,20 @@ class ModelDrafter:
         return self._run([row.row for row in rows], [row.tokens[self.arena.lengths[row.row] :] for row in rows])
 
     def _run(self, rows: Rows[int], texts: Rows[list[int]]) -> torch.Tensor:
-        appended = Appended(self.arena, rows, [len(text) for text in texts], self.draft.device)
+        appended = Appended(self.arena, rows, texts, self.draft.device, self._chunk if self.draft.shapes_repeat else 0)
         # A token that only the target knows cannot be embedded: another one in its place costs at worst a guess.
-        tokens = appended.padded(texts, self.draft.device).clamp(max=self.draft.vocab_size - 1)
+        tokens = appended.tokens.clamp(max=self.draft.vocab_size - 1)
         logits = self.draft.forward(
-            self.arena, rows, tokens, appended.positions, appended.slots, appended.mask, appended.view, logits=1
+            self.arena,
+            rows,
+            tokens,
+            appended.positions,
+            appended.slots,
+            appended.mask,
+            appended.view,
+            logits=appended.ends,
+            packing=appended.packing,
         )
         for row, text in zip(rows, texts, strict=True):
             self.arena.extend(row, len(text))
-        return logits[:, -1]
+        return logits[0]

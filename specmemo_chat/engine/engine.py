@@ -56,7 +56,12 @@ class Engine:
             slots=plan.kv_slots,
         )
         self._reader = drafter if isinstance(drafter, FeatureDrafter) and drafter.feature_layers else None
-        self.runner = Runner(target, self.arena, self._reader.feature_layers if self._reader is not None else ())
+        self.runner = Runner(
+            target,
+            self.arena,
+            self._reader.feature_layers if self._reader is not None else (),
+            most=max(plan.prefill_chunk, plan.rows * plan.tree_nodes),
+        )
         self.controller = controller or Controller(plan.node_buckets, adaptive=adaptive)
         self._suspended = False
         self._note = ""

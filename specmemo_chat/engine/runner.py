@@ -11,7 +11,7 @@ import torch
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.masks import Chunk, chunk_mask, tree_mask
-from specmemo_chat.models.packing import Packing
+from specmemo_chat.models.packing import Packing, rounded
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree
 
@@ -29,11 +29,13 @@ class Scores:
 
 
 class Runner:
-    """The target and its arena. `feature_layers`: which hidden states a drafter wants."""
+    """The target and its arena. `feature_layers`: which hidden states a drafter wants. A packed forward is not padded
+    beyond `most` tokens."""
 
-    def __init__(self, target: Target, arena: KVArena, feature_layers: Rows[int] = ()) -> None:
+    def __init__(self, target: Target, arena: KVArena, feature_layers: Rows[int] = (), most: int = 0) -> None:
         self.target = target
         self.arena = arena
+        self._most = most
         self._features: torch.Tensor | None = None
         self._tap = FeatureTap(target.model, feature_layers) if feature_layers else None
 
@@ -67,8 +69,11 @@ class Runner:
             arena.place(row)
         lengths = [arena.lengths[row] for row in rows]
         counts = [len(tree) for tree in trees]
-        packing = Packing.of(counts, device) if len(rows) > 1 else None
-        padding = max(0, nodes - counts[0]) if packing is None else 0
+        packing, padding = None, max(0, nodes - counts[0])
+        if len(rows) > 1:
+            total = sum(counts)
+            spare = rounded(total, self._most) - total if self.target.shapes_repeat else 0
+            packing, padding = Packing.of(counts, device, spare), 0
         longest = packing.longest if packing is not None else counts[0] + padding
         view = arena.view(max(map(sum, zip(lengths, counts, strict=True))) + padding)
         tokens: list[int] = []
@@ -85,6 +90,9 @@ class Runner:
             tokens.extend(tokens[:1] * padding)
             positions.extend(positions[:1] * padding)
             slots.extend(range(slots[-1] + 1, slots[-1] + 1 + padding))
+        if packing is not None and packing.padding:
+            for values in (tokens, positions, slots):
+                values.extend(values[-1:] * packing.padding)
         # One transfer for all three.
         given = torch.tensor([tokens, positions, slots], device=device)[:, None]
         mask = tree_mask(trees, lengths, longest, view, device)

@@ -206,9 +206,12 @@ class KVArena:
         longest = max(self.lengths[row] for row in rows) + nodes
         return min(round_up(longest, self._view_step), self.largest_capacity)
 
-    def window(self, rows: Sequence[int], slots: torch.Tensor, view: int, counts: Sequence[int] = ()) -> Window:
-        """A forward over `rows` that writes to `slots` [R, N], which are neighbours where there is one row; with
-        `counts`, a packed one that writes `counts[i]` tokens of row i after each other, `slots` [1, T]."""
+    def window(
+        self, rows: Sequence[int], slots: torch.Tensor, view: int, counts: Sequence[int] = (), start: int | None = None
+    ) -> Window:
+        """A forward over `rows` that writes to `slots` [R, N], which are neighbours where there is one row, from
+        `start` on (None: not known); with `counts`, a packed one that writes `counts[i]` tokens of row i after each
+        other, `slots` [1, T]."""
         places = [self.place(row) for row in rows]
         first, count = places[0], len(places)
         seen = None
@@ -220,7 +223,10 @@ class KVArena:
             index = torch.tensor([owners], device=self._device)
         elif count > 1:
             index = torch.tensor(places, device=self._device)[:, None]
-        start = int(slots[0, 0]) if index is None and self._device.type == "cpu" else None
+        if index is not None or self._device.type != "cpu":
+            start = None
+        elif start is None:
+            start = int(slots[0, 0])
         return Window(slots, index, first, count, seen, view, start)
 
     def store(

@@ -28,7 +28,8 @@ def folded_attention(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """`query` [R, heads, nodes, d], `key`/`value` [R, kv_heads, view, d], `attention_mask` bool [R, 1, nodes, view], or
-    as `folded_mask` makes it. With `packing`, `query` is [1, heads, T, d] and `nodes` its longest row.
+    as `folded_mask` makes it (one for all of a row's queries is enough). With `packing`, `query` is [1, heads, T, d]
+    and `nodes` its longest row.
 
     Returns ([R, nodes, heads, d], None), packed [1, T, heads, d]. Raises ValueError without a mask: a causal default
     would be silently wrong.
@@ -39,7 +40,7 @@ def folded_attention(
     kv_heads = key.shape[1]
     group = heads // kv_heads
     if attention_mask.dtype == torch.bool:
-        attention_mask = _folded(attention_mask, group)
+        attention_mask = folded(attention_mask, group)
     elif attention_mask.dtype != query.dtype:
         attention_mask = attention_mask.to(query.dtype)
     if packing is not None and packing.parts:
@@ -98,10 +99,11 @@ def folded_mask(mask: torch.Tensor, group: int, dtype: torch.dtype) -> torch.Ten
     """A bool mask [R, 1, nodes, view] as what is added to the scores of `group` queries a key: [R, 1, group · nodes,
     view]. Made once for all layers of a forward."""
     added = torch.zeros(mask.shape, dtype=dtype, device=mask.device).masked_fill_(~mask, float("-inf"))
-    return _folded(added, group)
+    return folded(added, group)
 
 
-def _folded(mask: torch.Tensor, group: int) -> torch.Tensor:
+def folded(mask: torch.Tensor, group: int) -> torch.Tensor:
+    """A mask [R, 1, nodes, view] for `group` queries a key: [R, 1, group · nodes, view]."""
     if group == 1:
         return mask
     rows, _, nodes, view = mask.shape

@@ -1,7 +1,7 @@
 """A faster forward on the CPU: modules of a loaded model are swapped for fused equivalents with the same weights.
 
 A decoding step of a small model is overhead, one of a large model is reading weights. So the projections of one input
-become one product (QKV, gate and up), a product is added onto the residual as it is made, the norm is four calls,
+become one product (QKV, gate and up), a product is added onto the residual as it is made, the norm is a few calls,
 queries and keys are rotated together as complex numbers, and large weights are put once into the order that oneDNN
 multiplies in, instead of at every step. `direct` runs the model without what transformers has around the layers.
 """
@@ -46,11 +46,11 @@ class FusedLinear(nn.Module):
         self.out_features, self.in_features = weight.shape
         self._right = weight.detach().t()
         self._bias = bias
-        self._large = _is_large(weight)
+        self.large = _is_large(weight)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """The product, with the bias where there is one."""
-        if self._large:
+        if self.large:
             return _multiplied(x, self.weight, self._bias)
         flat = x if x.dim() == 2 else x.reshape(-1, self.in_features)
         out = flat.mm(self._right) if self._bias is None else torch.addmm(self._bias, flat, self._right)
@@ -58,7 +58,7 @@ class FusedLinear(nn.Module):
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` [T, out] and the product of `x` [T, in], summed."""
-        if self._large:
+        if self.large:
             return residual + self.forward(x)
         if self._bias is not None:
             residual = residual + self._bias
@@ -99,17 +99,23 @@ class PlainLinear(nn.Linear):
 
 
 class FusedNorm(nn.Module):
-    """RMSNorm over the last dimension, in fp32: x / sqrt(mean(x²) + eps) · weight, by the vector's own norm."""
+    """RMSNorm over the last dimension, in fp32 inside: x / sqrt(mean(x²) + eps) · weight, by the vector's own norm."""
 
     def __init__(self, weight: torch.Tensor, eps: float) -> None:
         super().__init__()
         width = weight.shape[0]
-        self._scale = weight * math.sqrt(width)
-        self._least = torch.tensor(math.sqrt(width * eps), dtype=weight.dtype)
+        self._dtype = weight.dtype
+        self._scale = weight.float() * math.sqrt(width)
+        self._least = torch.tensor(math.sqrt(width * eps))
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """[.., width] to the same."""
-        return x.div(torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._least)).mul_(self._scale)
+        if self._dtype == torch.float32:
+            return x.div(torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._least)).mul_(self._scale)
+        # A copy to begin with: sums over values of less precision take several calls for each.
+        exact = x.float()
+        exact.div_(torch.hypot(torch.linalg.vector_norm(exact, 2, -1, True), self._least)).mul_(self._scale)
+        return exact.to(self._dtype)
 
 
 class ComplexRotary(nn.Module):
@@ -123,11 +129,12 @@ class ComplexRotary(nn.Module):
     def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
         """The turns of `position_ids` [R, nodes]."""
         if self._fixed:
-            angles = position_ids[..., None, None] * self._rotary.inv_freq
+            angles = position_ids[..., None, None] * self._rotary.inv_freq.float()
             turns = torch.complex(angles.cos(), angles.sin())
             scaling = self._rotary.attention_scaling
             return turns if scaling == 1.0 else turns * scaling
-        cos, sin = self._rotary(x, position_ids)
+        # Of `x` only device and precision count.
+        cos, sin = self._rotary(x[..., :0].float(), position_ids)
         half = cos.shape[-1] // 2
         return torch.complex(cos[..., :half], sin[..., :half])[:, :, None]
 
@@ -135,8 +142,8 @@ class ComplexRotary(nn.Module):
 class FusedAttention(nn.Module):
     """Attention of one layer: one product for queries, keys and values, one rotation for queries and keys.
 
-    In fp32 the dimensions of queries and keys are put in pairs (i, i + d / 2), as which they are rotated; a product of
-    a query and a key does not depend on their order.
+    The dimensions of queries and keys are put in pairs (i, i + d / 2), as which they are rotated; a product of a query
+    and a key does not depend on their order.
     """
 
     def __init__(self, attention: Any) -> None:
@@ -146,9 +153,8 @@ class FusedAttention(nn.Module):
         self.scaling: float = attention.scaling
         self._heads = attention.q_proj.out_features // self.head_dim
         self._kv_heads = attention.k_proj.out_features // self.head_dim
-        pairs = paired(self.head_dim) if attention.q_proj.weight.dtype == torch.float32 else None
-        self._complex = pairs is not None
-        order = None if pairs is None else paired_outputs(self._heads + self._kv_heads, self._kv_heads, self.head_dim)
+        pairs = paired(self.head_dim)
+        order = paired_outputs(self._heads + self._kv_heads, self._kv_heads, self.head_dim)
         self.qkv = _merged(attention, ("q_proj", "k_proj", "v_proj"), order)
         self.o_proj = _merged(attention, ("o_proj",))
         normed = hasattr(attention, "q_norm")
@@ -160,7 +166,7 @@ class FusedAttention(nn.Module):
         residual: torch.Tensor,
         hidden: torch.Tensor,
         shape: tuple[int, int],
-        position_embeddings: Any,
+        position_embeddings: torch.Tensor,
         attention_mask: torch.Tensor | None,
         past_key_values: Any,
         packing: Packing | None,
@@ -173,10 +179,7 @@ class FusedAttention(nn.Module):
         turned = states[:, :, : heads + kv_heads]
         if self.q_norm is not None and self.k_norm is not None:
             turned = torch.cat((self.q_norm(turned[:, :, :heads]), self.k_norm(turned[:, :, heads:])), 2)
-        if self._complex:
-            turned = turned_pairs(turned, position_embeddings).transpose(1, 2)
-        else:
-            turned = _rotated(turned.transpose(1, 2), *position_embeddings)
+        turned = turned_pairs(turned, position_embeddings).transpose(1, 2)
         query, key = turned[:, :heads], turned[:, heads:]
         value = states[:, :, heads + kv_heads :].transpose(1, 2)
         if past_key_values is not None:
@@ -253,8 +256,7 @@ def fuse(model: Any) -> None:
             body.layers[index] = FusedLayer(layer)
         body.norm = _norm(body.norm)
         embedding = model.get_input_embeddings()
-        if embedding.weight.dtype == torch.float32:
-            body.rotary_emb = ComplexRotary(body.rotary_emb)
+        body.rotary_emb = ComplexRotary(body.rotary_emb)
         if model.lm_head.weight is not embedding.weight:
             model.lm_head = linear_of(model.lm_head.weight.detach(), _detached(model.lm_head.bias))
         elif embedding.weight.dtype == torch.float32:
@@ -290,6 +292,11 @@ def linear_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
     if weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported():
         return PackedLinear(weight, bias)
     return PlainLinear(weight, bias)
+
+
+def prepares(module: nn.Module) -> bool:
+    """Whether `module` is a layer whose product is prepared anew for each number of rows."""
+    return isinstance(module, PackedLinear) or (isinstance(module, FusedLinear) and module.large)
 
 
 def _is_large(weight: torch.Tensor) -> bool:
@@ -329,30 +336,19 @@ def paired_outputs(turned: int, kept: int, head_dim: int) -> torch.Tensor:
 
 def turned_pairs(states: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Rotary position embedding of `states` [.., d] whose dimensions stand in pairs, by `turns` [.., d / 2], complex
-    numbers."""
-    pairs = torch.view_as_complex(states.view(*states.shape[:-1], -1, 2))
+    numbers. Computed in fp32."""
+    pairs = torch.view_as_complex(states.float().view(*states.shape[:-1], -1, 2))
     result: torch.Tensor = torch.view_as_real(pairs * turns).flatten(-2)
-    return result
+    return result.to(states.dtype)
 
 
-def _norm(norm: Any, order: torch.Tensor | None = None) -> nn.Module:
+def _norm(norm: Any, order: torch.Tensor | None = None) -> FusedNorm:
     weight = norm.weight.detach()
-    if weight.dtype == torch.float32:
-        return FusedNorm(weight if order is None else weight[order], norm.variance_epsilon)
-    fused = nn.RMSNorm(weight.shape[0], eps=norm.variance_epsilon, device="meta")
-    fused.weight = nn.Parameter(weight, requires_grad=False)
-    return fused
+    return FusedNorm(weight if order is None else weight[order], norm.variance_epsilon)
 
 
 def _detached(tensor: torch.Tensor | None) -> torch.Tensor | None:
     return None if tensor is None else tensor.detach()
-
-
-def _rotated(states: torch.Tensor, cos: torch.Tensor, sin: torch.Tensor) -> torch.Tensor:
-    """Rotary position embedding: `states` [R, heads, nodes, d], `cos` and `sin` [R, nodes, d]."""
-    half = states.shape[-1] // 2
-    swapped = torch.cat((-states[..., half:], states[..., :half]), -1)
-    return torch.addcmul(states * cos[:, None], swapped, sin[:, None])
 
 
 def fusable(model_type: str, dtype: str, device: str) -> bool:

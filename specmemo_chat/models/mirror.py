@@ -88,9 +88,9 @@ class LeadingTarget(Target):
         packing: Packing | None = None,
     ) -> torch.Tensor:
         """See Target.forward."""
-        counts = packing.counts if packing is not None else ()
+        counts, stored, padding = ((), (), 0) if packing is None else (packing.counts, packing.stored, packing.padding)
         # What may be refused is refused before the others begin.
-        arena.window(rows, slots, view, counts)
+        arena.window(rows, slots, view, stored)
         arena.reserve(view)
         columns, packed = _packed_mask(mask.cpu())
         self._order(
@@ -102,6 +102,7 @@ class LeadingTarget(Target):
             view=view,
             logits=logits,
             counts=list(counts),
+            padding=padding,
             mask=list(mask.shape),
             columns=columns,
         )
@@ -165,7 +166,7 @@ class Follower:
         target = self._target
         tokens, positions, slots = integers.to(target.device, torch.int64).unbind(0)
         mask = _unpacked_mask(values["mask"], values["columns"], packed).to(target.device)
-        packing = Packing.of(values["counts"], target.device) if values["counts"] else None
+        packing = Packing.of(values["counts"], target.device, values["padding"]) if values["counts"] else None
         target.forward(
             self._arenas[values["arena"]],
             values["rows"],

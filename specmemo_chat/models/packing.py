@@ -14,6 +14,15 @@ import torch
 
 # Rows with more tokens than this (chunks of a prompt) are attended apart from those with fewer (draft trees).
 SHORT = 16
+# oneDNN prepares a product for each number of rows, which takes it milliseconds. So a forward's tokens are padded to
+# multiples of the second number, up to the first.
+_ROUNDED = ((16, 1), (64, 8), (256, 16), (1 << 62, 64))
+
+
+def rounded(tokens: int, most: int) -> int:
+    """How many tokens a forward over so many has where shapes must repeat; not more than `most`."""
+    step = next(step for limit, step in _ROUNDED if tokens <= limit)
+    return max(tokens, min(-(-tokens // step) * step, most))
 
 
 @dataclass(frozen=True)
@@ -22,7 +31,8 @@ class Packing:
 
     `padded` [rows · longest] are the packed indices of the padded tokens (padding repeats the row's first), `packed`
     [T] the padded indices of the packed ones; both None where every row has one token. `parts`: neighbouring rows of
-    like length, each packed by itself, where there are short and long ones: padding is for the like.
+    like length, each packed by itself, where there are short and long ones: padding is for the like. The last token
+    stands `padding` times more in the forward, where it is computed and stored again to no effect: T counts it.
     """
 
     counts: tuple[int, ...]
@@ -30,15 +40,18 @@ class Packing:
     padded: torch.Tensor | None
     packed: torch.Tensor | None
     parts: tuple[Packing, ...] = ()
+    padding: int = 0
 
     @classmethod
-    def of(cls, counts: Sequence[int], device: torch.device) -> Packing:
-        """The packing of rows with so many tokens."""
+    def of(cls, counts: Sequence[int], device: torch.device, padding: int = 0) -> Packing:
+        """The packing of rows with so many tokens; `padding` only where one has more than one."""
         longest = max(counts)
-        if longest == 1:
+        if longest == 1 and not padding:
             return cls(tuple(counts), 1, None, None)
         runs = [list(run) for _, run in groupby(counts, lambda count: count > SHORT)]
-        parts = tuple(cls.of(run, device) for run in runs) if len(runs) > 1 else ()
+        parts: tuple[Packing, ...] = ()
+        if len(runs) > 1:
+            parts = (*(cls.of(run, device) for run in runs[:-1]), cls.of(runs[-1], device, padding))
         padded: list[int] = []
         packed: list[int] = []
         start = 0
@@ -47,8 +60,14 @@ class Packing:
             padded.extend([start] * (longest - count))
             packed.extend(range(row * longest, row * longest + count))
             start += count
+        packed.extend(packed[-1:] * padding)
         indices = torch.tensor(padded + packed, device=device)
-        return cls(tuple(counts), longest, indices[: len(padded)], indices[len(padded) :], parts)
+        return cls(tuple(counts), longest, indices[: len(padded)], indices[len(padded) :], parts, padding)
+
+    @property
+    def stored(self) -> tuple[int, ...]:
+        """How many tokens of each row are stored."""
+        return (*self.counts[:-1], self.counts[-1] + self.padding)
 
     def beside(self, values: torch.Tensor) -> torch.Tensor:
         """One value a token [1, T] as [rows, longest]."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ import torch
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.models.attention import folded_mask, parted_mask
 from specmemo_chat.models.cache import ArenaCache
+from specmemo_chat.models.fused import prepares
 from specmemo_chat.models.masks import within_window
 from specmemo_chat.models.packing import Packing
 
@@ -37,6 +39,11 @@ class Target:
         # Mistral has one mask for all layers and no layer types.
         self._all_slide = not types and self._window > 0 and getattr(config, "use_sliding_window", True)
         self._cache: ArenaCache | None = None
+
+    @cached_property
+    def shapes_repeat(self) -> bool:
+        """Whether forwards should have few different numbers of tokens."""
+        return any(prepares(module) for module in self.model.modules())
 
     def new_arena(
         self,
@@ -84,7 +91,7 @@ class Target:
         vocab].
         """
         # The rows take their places first: a new row may cost the others capacity that they have no use for.
-        window = arena.window(rows, slots, view, packing.counts if packing is not None else ())
+        window = arena.window(rows, slots, view, packing.stored if packing is not None else ())
         arena.reserve(view)
         cache = self._cache
         if cache is None or cache.arena is not arena:

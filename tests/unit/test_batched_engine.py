@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -13,13 +14,14 @@ from hypothesis import strategies as st
 from specmemo_chat.drafters.base import Drafter
 from specmemo_chat.drafters.chain import ChainDrafter
 from specmemo_chat.drafters.eagle import EagleDrafter
-from specmemo_chat.drafters.eagle_head import load_head
+from specmemo_chat.drafters.eagle_head import EagleHead, load_head
 from specmemo_chat.drafters.model import ModelDrafter
 from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
 from specmemo_chat.engine.sequence import NO_ROW, Sequence
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.models.packing import rounded as round_up
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from tests.heads import write_eagle, write_eagle3
@@ -126,15 +128,21 @@ def cases(draw: st.DrawFn, rows: int) -> dict[str, Any]:
         "rows": rows,
         "adaptive": draw(st.booleans()),
         "prefill_chunk": draw(st.sampled_from([7, 96])),
+        "rounded": draw(st.booleans()),
         **(TIGHT if tight else {}),
     }
 
 
-def check_texts(target: Target, make: Make, kind: str, given: Texts, *, adaptive: bool, **plan: Any) -> None:
-    """Batched and one after the other in an engine of one row: the same texts."""
+def check_texts(
+    target: Target, make: Make, kind: str, given: Texts, *, adaptive: bool, rounded: bool, **plan: Any
+) -> None:
+    """Batched and one after the other in an engine of one row: the same texts. `rounded`: with forwards padded as they
+    are where shapes should repeat."""
     prompts, wishes = given
     batch = tiny_plan(**plan)
-    batched = answer(Engine(target, make(kind, batch), batch, adaptive=adaptive), prompts, wishes)
+    target = target_of(target.model, target.eos_ids)
+    with patch.object(Target, "shapes_repeat", rounded), patch.object(EagleHead, "shapes_repeat", rounded):
+        batched = answer(Engine(target, make(kind, batch), batch, adaptive=adaptive), prompts, wishes)
     alone = tiny_plan(context_tokens=batch.context_tokens)
     assert batched == answer(Engine(target, None, alone), prompts, wishes)
 
@@ -181,16 +189,27 @@ def test_parking_changes_no_text(target: Target, make: Make, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["none", "ngram", "eagle3"])
 @pytest.mark.parametrize("architecture", ["llama", "mistral"])
-def test_long_and_short_rows_share_a_forward(make: Make, target: Target, architecture: str, kind: str) -> None:
+@pytest.mark.parametrize("rounded", [False, True])
+def test_long_and_short_rows_share_a_forward(
+    make: Make, target: Target, architecture: str, kind: str, rounded: bool
+) -> None:
     """Prompts enter while others decode: chunks are attended apart from trees, with windows too."""
-    model = target if architecture == "llama" else target_of(random_model(architecture))
-    if model is not target and kind == "eagle3":
+    model = target_of(target.model if architecture == "llama" else random_model(architecture), END)
+    if architecture != "llama" and kind == "eagle3":
         pytest.skip("the heads are the llama's")
     prompts = [[9, 10, 11], [20 + index % 30 for index in range(45)], [12] * 3 + [13, 14] * 12, list(range(8, 30))]
     wishes = [GenerationSettings(max_new_tokens=length, temperature=0.7, seed=3) for length in (24, 6, 4, 5)]
     plan = tiny_plan(rows=3, prefill_chunk=96)
-    batched = answer(Engine(model, make(kind, plan), plan, adaptive=False), prompts, wishes)
+    with patch.object(Target, "shapes_repeat", rounded), patch.object(EagleHead, "shapes_repeat", rounded):
+        batched = answer(Engine(model, make(kind, plan), plan, adaptive=False), prompts, wishes)
     assert batched == answer(Engine(model, None, tiny_plan()), prompts, wishes)
+
+
+def test_forwards_have_few_lengths_where_shapes_repeat() -> None:
+    assert [round_up(tokens, 512) for tokens in (1, 9, 16, 17, 64, 65, 256, 257)] == [1, 9, 16, 24, 64, 80, 256, 320]
+    # Not beyond what was planned, and never less than there are.
+    assert [round_up(tokens, 300) for tokens in (290, 300, 301)] == [300, 300, 301]
+    assert len({round_up(tokens, 512) for tokens in range(1, 513)}) == 38
 
 
 def test_those_who_wait_enter_when_a_row_is_free(target: Target) -> None:

@@ -45,8 +45,9 @@ def head_logits(head: EagleHead, tokens: list[int], features: torch.Tensor, extr
     for chunk in (range(3), range(3, len(tokens)), range(len(tokens), len(tokens) + 1)):
         given = [[*tokens, extra][at] for at in chunk]
         step = states[:, chunk.start : chunk.stop] if chunk.start < len(tokens) else out[:, -1:]  # noqa: F821
-        placed = Appended(arena, [0], [len(given)], torch.device("cpu"))
-        out = head(torch.tensor([given]), step, placed.positions, arena, [0], placed.slots, placed.mask, placed.view)
+        placed = Appended(arena, [0], [given], torch.device("cpu"))
+        window = arena.window([0], placed.slots, placed.view)
+        out = head(torch.tensor([given]), step, head.turns(placed.positions), arena, window, placed.mask)
         arena.extend(0, len(given))
         logits.extend(head.logits(out)[0])
     return logits

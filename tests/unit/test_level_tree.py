@@ -26,7 +26,8 @@ class Markov:
         generator = torch.Generator().manual_seed(hash((self._seed, row, path)) % 2**31)
         return 2 * torch.randn(self.vocab, generator=generator)
 
-    def expand(self, tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+    def expand(self, tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+        assert straight == all(row == list(range(len(row))) for row in picked.tolist())
         self.paths = [
             [(*old[at], token) for token, at in zip(row_tokens, row_picked, strict=True)]
             for old, row_tokens, row_picked in zip(self.paths, tokens.tolist(), picked.tolist(), strict=True)
@@ -67,10 +68,8 @@ def test_trees_hold_the_most_confident_paths(seed: int, nodes: int, depth: int, 
 
 
 def test_the_drafts_own_vocabulary_is_translated() -> None:
-    ids = torch.tensor([5, 11, 40])
-    tree = grow([1], torch.tensor([[0.0, 2.0, 1.0]]), lambda *_: torch.zeros(1, 2, 3), DraftBudget(3, 1, 2), "t", ids)[
-        0
-    ]
+    first, ids = torch.tensor([[0.0, 2.0, 1.0]]), [5, 11, 40]
+    tree = grow([1], first, lambda *_: torch.zeros(1, 2, 3), DraftBudget(3, 1, 2), "t", ids)[0]
     assert tree.tokens == (1, 11, 40)
 
 
@@ -84,7 +83,7 @@ def test_no_budget_no_draft() -> None:
 def test_levels_that_cannot_enter_the_tree_are_not_run() -> None:
     calls = 0
 
-    def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+    def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
         nonlocal calls
         calls += 1
         return torch.zeros(1, tokens.shape[1], 6)
@@ -116,10 +115,10 @@ def test_a_level_follows_as_many_nodes_as_its_pace_says() -> None:
     draft = Markov(2, 6, seed=5)
     counts: list[int] = []
 
-    def expand(tokens: torch.Tensor, picked: torch.Tensor) -> torch.Tensor:
+    def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
         assert tokens.shape == picked.shape
         counts.append(tokens.shape[1])
-        return draft.expand(tokens, picked)
+        return draft.expand(tokens, picked, straight)
 
     pace = _Narrow(1, 3, 2)
     first = torch.stack([draft.logits(row, ()) for row in range(2)])
@@ -140,3 +139,26 @@ def test_logits_that_are_no_numbers_make_no_torn_tree() -> None:
     nan = float("nan")
     trees = grow([1], torch.full((1, 5), nan), lambda *_: torch.full((1, 2, 5), nan), DraftBudget(8, 3, 2), "test")
     trees[0].check()
+
+
+def test_nothing_follows_a_token_that_ends_the_text() -> None:
+    followed: list[list[int]] = []
+
+    def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+        followed.extend(tokens.tolist())
+        return torch.tensor([0.0, 9.0, 1.0, 0.5, 0.2]).expand(*tokens.shape, 5)
+
+    # Token 1 ends the text and is the likeliest everywhere.
+    first = torch.tensor([[0.0, 9.0, 1.0, 0.5, 0.2]])
+    tree = grow([3], first, expand, DraftBudget(16, 4, 2, _Narrow(1, 1, 1)), "test", ends={1})[0]
+    assert followed == [[2], [2], [2]]
+    assert tree.tokens.count(1) == 4
+    assert all(tree.tokens[parent] != 1 for parent in tree.parents[1:])
+    # Where every candidate ends it the tree is done.
+    followed.clear()
+    assert len(grow([3], first, expand, DraftBudget(16, 4, 1), "test", ends={1})[0]) == 2
+    assert not followed
+    # A row that could go on takes the others along.
+    both = torch.cat((first, torch.tensor([[9.0, 0.0, 1.0, 0.5, 0.2]])))
+    grow([3, 3], both, expand, DraftBudget(16, 2, 1), "test", ends={1})
+    assert followed == [[1], [0]]
