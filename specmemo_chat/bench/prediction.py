@@ -20,6 +20,7 @@ import torch
 from specmemo_chat.bench.shapes import random_head, random_model
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_config
+from specmemo_chat.device.probe import probe_cpu
 from specmemo_chat.drafters.base import Drafter
 from specmemo_chat.drafters.eagle import EagleDrafter
 from specmemo_chat.drafters.eagle_config import HeadConfig, parse
@@ -164,6 +165,7 @@ def measure(case: Case, seed: int = 1) -> Result:
         rows=case.rows,
         draft=head,
         threads=torch.get_num_threads(),
+        tiles=probe_cpu().tiles,
     )
     terms = footprint(shape)
     plan = plan_of(shape, terms)

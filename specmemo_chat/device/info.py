@@ -13,7 +13,8 @@ class DeviceInfo:
     """One device. Bytes are integers; `usable_bytes` is what a plan may spend (free memory less the reserve that
     the platform needs, a container's limit counted). `memory_bandwidth` is bytes/s, 0 where unknown.
     `threads` is how many of a CPU's processors this process may use, 0 of a GPU's.
-    `compute_capability` is (major, minor) on CUDA, else None. `native_bf16`: the device multiplies bf16 natively."""
+    `compute_capability` is (major, minor) on CUDA, else None. `native_bf16`: the device multiplies bf16 natively;
+    `tiles`: a CPU does it in tiles (AMX)."""
 
     index: int
     kind: DeviceKind
@@ -27,6 +28,7 @@ class DeviceInfo:
     memory_bandwidth: int = 0
     native_bf16: bool = False
     threads: int = 0
+    tiles: bool = False
 
     @property
     def torch_name(self) -> str:

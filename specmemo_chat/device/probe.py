@@ -73,6 +73,7 @@ def probe_cpu(container: ContainerMemory | None = None) -> DeviceInfo:
         driver=platform.release(),
         native_bf16=bool(flags & NATIVE_BF16_FLAGS),
         threads=cpu_threads(),
+        tiles="amx_bf16" in flags,
     )
 
 

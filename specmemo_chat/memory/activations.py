@@ -26,6 +26,8 @@ DRAW_BYTES = 26
 # torch's attention on a CPU works on so many keys at once, and on so many queries from so many queries on.
 _KEY_BLOCK = 512
 _QUERY_BLOCKS = ((768, 256), (192, 64), (0, 32))
+# In bf16 a processor with tiles packs keys and values for so many queries and keys or more, in blocks of so many.
+_TILES = 64
 # A node's token, its index and its uniform number, and the sums over its distribution.
 _NODE_BYTES = 64
 # The nodes of a tree, the indices of a packing: integers of 8 bytes for each token.
@@ -38,7 +40,7 @@ class Forward:
 
     `value_bytes` b; `fused`: by the fused modules; `threads`: processors that torch's attention uses, 0 on a GPU, whose
     kernels keep their scratch in registers. `features`: hidden states of the model kept for a head, values per token.
-    `apart`: the rows are no neighbours in the arena.
+    `apart`: the rows are no neighbours in the arena. `tiles`: the processor multiplies bf16 in tiles (AMX).
     """
 
     spec: ModelSpec
@@ -52,6 +54,7 @@ class Forward:
     threads: int = 0
     features: int = 0
     apart: bool = False
+    tiles: bool = False
 
     @property
     def count(self) -> int:
@@ -166,7 +169,18 @@ def _scratch(forward: Forward) -> int:
     values = 4 * (block * keys + 2 * block + block * forward.spec.head_dim)
     if forward.value_bytes < 4:
         values += block * keys * forward.value_bytes
-    return forward.threads * values + 4 * forward.count * forward.spec.heads // forward.tp
+    return forward.threads * values + 4 * forward.count * forward.spec.heads // forward.tp + _tiled(forward, queries)
+
+
+def _tiled(forward: Forward, queries: int) -> int:
+    """What torch's attention packs for tiles: all keys and values, and a block of keys a thread."""
+    if not forward.tiles or forward.value_bytes == 4 or min(queries, forward.view) < _TILES:
+        return 0
+    head_dim, heads = forward.spec.head_dim, forward.spec.kv_heads // forward.tp
+    width = head_dim + -(-head_dim // _TILES) * _TILES
+    slots = -(-forward.view // _TILES) * _TILES
+    block = forward.threads * min(_KEY_BLOCK, forward.view) * head_dim
+    return forward.value_bytes * (forward.rows * heads * slots * width + block)
 
 
 def _mlp(forward: Forward) -> int:

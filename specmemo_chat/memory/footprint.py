@@ -44,7 +44,8 @@ class Shape:
     """Everything that a footprint depends on. `compute` is the precision of activations, keys and values; it differs
     from `dtype` where the weights are quantised. `nodes` counts the root, `depth` and `width` limit the trees of a
     draft that has weights; the arenas hold
-    `full_rows` full rows (0: all); `runtime` is bytes; `threads` are those of the processor, 0 on a GPU."""
+    `full_rows` full rows (0: all); `runtime` is bytes; `threads` are those of the processor, 0 on a GPU;
+    `tiles`: it multiplies bf16 in tiles."""
 
     spec: ModelSpec
     dtype: Dtype
@@ -62,6 +63,7 @@ class Shape:
     depth: int = 8
     width: int = 8
     threads: int = 0
+    tiles: bool = False
 
     @property
     def value_bytes(self) -> int:
@@ -239,6 +241,7 @@ def _forward(shape: Shape, tokens: int, rows: int, reach: int) -> Forward:
         tp=shape.tp,
         fused=is_fused(shape.spec, shape.dtype, shape.threads),
         threads=shape.threads,
+        tiles=shape.tiles,
     )
 
 
@@ -261,6 +264,7 @@ def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> F
         view=-(-shape.draft_capacity // step) * step,
         fused=draft.kind != "model" or is_fused(draft.spec, draft.dtype, shape.threads),
         threads=shape.threads,
+        tiles=shape.tiles,
         features=reads,
     )
 

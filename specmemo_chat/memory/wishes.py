@@ -86,6 +86,7 @@ def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes,
         depth=profile.tree_depth,
         width=profile.tree_width,
         threads=device.threads if device.kind == "cpu" else 0,
+        tiles=device.tiles,
     )
 
 

@@ -337,9 +337,13 @@ def paired_outputs(turned: int, kept: int, head_dim: int) -> torch.Tensor:
 def turned_pairs(states: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     """Rotary position embedding of `states` [.., d] whose dimensions stand in pairs, by `turns` [.., d / 2], complex
     numbers. Computed in fp32."""
-    pairs = torch.view_as_complex(states.float().view(*states.shape[:-1], -1, 2))
+    exact = states.float()
+    pairs = torch.view_as_complex(exact.view(*states.shape[:-1], -1, 2))
+    if exact is not states:
+        pairs.mul_(turns)
+        return exact.to(states.dtype)
     result: torch.Tensor = torch.view_as_real(pairs * turns).flatten(-2)
-    return result.to(states.dtype)
+    return result
 
 
 def _norm(norm: Any, order: torch.Tensor | None = None) -> FusedNorm:

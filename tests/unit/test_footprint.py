@@ -10,6 +10,7 @@ import pytest
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.catalog.spec import ModelSpec
+from specmemo_chat.memory.activations import Forward, layers_peak
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import (
     TERMS,
@@ -119,6 +120,18 @@ def test_moments_that_never_come_together_are_not_added() -> None:
     moments = ("prefill_activations", "verify_activations", "logits", "growth_transient")
     assert sum(terms[moment] for moment in moments) == drawn
     assert 0 < terms["prefill_activations"] < terms["logits"] < drawn
+
+
+def test_tiles_pack_the_keys_and_values_of_one_layer() -> None:
+    small = replace(spec("llama-2-7b-chat"), hidden=256, heads=4, kv_heads=2, head_dim=80, intermediate=64)
+    plain = Forward(small, "bf16", 2, tokens=32, rows=3, view=4096, fused=True, threads=2)
+    packed = replace(plain, tiles=True)
+    # Keys in their width and values in whole blocks of 64; and a block of 512 keys for each thread.
+    assert layers_peak(packed) - layers_peak(plain) == 2 * (3 * 2 * 4096 * (80 + 128) + 2 * 512 * 80)
+    # Not for fewer queries than 64 (two heads share a key), and not in fp32.
+    assert layers_peak(replace(packed, tokens=31)) == layers_peak(replace(plain, tokens=31))
+    exact = replace(plain, dtype="fp32", value_bytes=4)
+    assert layers_peak(replace(exact, tiles=True)) == layers_peak(exact)
 
 
 def test_an_arena_that_is_whole_at_load_never_grows() -> None:

@@ -248,13 +248,18 @@ def test_the_processor_keeps_a_reserve(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize(
-    ("lines", "native"),
-    [("flags : fpu avx2 avx512f", False), ("flags : avx512_bf16", True), ("Features : asimd bf16", False)],
+    ("lines", "native", "tiles"),
+    [
+        ("flags : fpu avx2 avx512f", False, False),
+        ("flags : avx512_bf16", True, False),
+        ("flags : avx512_bf16 amx_bf16 amx_tile", True, True),
+        ("Features : asimd bf16", False, False),
+    ],
 )
-def test_native_bf16(monkeypatch: pytest.MonkeyPatch, lines: str, native: bool) -> None:
+def test_native_bf16(monkeypatch: pytest.MonkeyPatch, lines: str, native: bool, tiles: bool) -> None:
     monkeypatch.setattr(probe_module, "_cpuinfo", lambda: ["model name : A processor", lines])
     cpu = probe_cpu(None)
-    assert (cpu.name, cpu.native_bf16) == ("A processor", native)
+    assert (cpu.name, cpu.native_bf16, cpu.tiles) == ("A processor", native, tiles)
     assert cpu_threads() >= 1
 
 
