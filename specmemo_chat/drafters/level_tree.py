@@ -141,9 +141,16 @@ class _Pool:
         return self.totals[self.frontier[0]] <= least
 
     def tree(self, root: int, source: str) -> DraftTree:
-        """The best nodes."""
+        """The best nodes, the likeliest path first: where it is accepted, its keys and values need not move."""
         # Stable: of equals the earlier wins, so that no node stays without its parent.
-        kept = sorted(sorted(range(len(self.tokens)), key=lambda node: -self.totals[node])[: self._limit])
+        chosen = sorted(range(len(self.tokens)), key=lambda node: -self.totals[node])[: self._limit]
+        below: dict[int, list[int]] = {}
+        for node in reversed(chosen):
+            below.setdefault(self._parents[node], []).append(node)
+        kept, open_nodes = [], below.get(-1, [])
+        while open_nodes:
+            kept.append(open_nodes.pop())
+            open_nodes.extend(below.get(kept[-1], ()))
         places = {node: place for place, node in enumerate(kept, start=1)}
         return DraftTree(
             (root, *(self.tokens[node] for node in kept)),

@@ -162,3 +162,16 @@ def test_nothing_follows_a_token_that_ends_the_text() -> None:
     both = torch.cat((first, torch.tensor([[9.0, 0.0, 1.0, 0.5, 0.2]])))
     grow([3, 3], both, expand, DraftBudget(16, 2, 1), "test", ends={1})
     assert followed == [[1], [0]]
+
+
+def test_the_likeliest_path_comes_first() -> None:
+    draft = Markov(1, 6, seed=3)
+    tree = grow([9], draft.logits(0, ())[None], draft.expand, DraftBudget(12, 4, 3), "test")[0]
+    reach = [1.0]
+    for node in range(1, len(tree)):
+        reach.append(reach[tree.parents[node]] * tree.probabilities[node])
+    first = [0]
+    while children := [node for node in range(1, len(tree)) if tree.parents[node] == first[-1]]:
+        first.append(max(children, key=reach.__getitem__))
+    assert first == list(range(len(first)))
+    assert len(first) > 2
