@@ -256,12 +256,6 @@ class KVArena:
             return all_keys[first:end, :, :view], all_values[first:end, :, :view]
         return all_keys[window.seen, :, :view], all_values[window.seen, :, :view]
 
-    def write(
-        self, layer: int, rows: Sequence[int], slots: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, view: int
-    ) -> tuple[torch.Tensor, torch.Tensor]:
-        """`store` at `slots` [R, N] of `rows`."""
-        return self.store(layer, self.window(rows, slots, view), keys, values)
-
     def extend(self, row: int, tokens: int) -> None:
         """The next `tokens` scratch slots of `row` become committed (a prefill chunk, a plain step)."""
         self.place(row)

@@ -90,7 +90,7 @@ def arena(**changes: Any) -> KVArena:
 def test_growth_keeps_what_is_committed_and_zeroes_the_rest() -> None:
     kv = arena()
     ones = torch.ones(1, 2, 10, 4)
-    kv.write(0, (1,), torch.arange(10)[None], ones, 2 * ones, 16)
+    kv.store(0, kv.window((1,), torch.arange(10)[None], 16), ones, 2 * ones)
     kv.extend(1, 10)
     kv.reserve(70)
     kv.check_integrity()
