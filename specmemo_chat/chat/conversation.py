@@ -44,6 +44,7 @@ class Conversation:
         self._tokenizer = tokenizer
         self._row = row
         self._measure = measure
+        # What the last sequence left in the arena, and the token after it.
         self._cached: list[int] = []
         self.history = history
 
@@ -54,7 +55,7 @@ class Conversation:
     @property
     def used_tokens(self) -> int:
         """Tokens of the conversation that stand in the arena."""
-        return len(self._cached)
+        return max(0, len(self._cached) - 1)
 
     @property
     def engine(self) -> Engine:
@@ -249,7 +250,7 @@ class Conversation:
         if self.history.turns and not self._cached:
             # After -c and after a worker's death: the texts are here, their keys and values are not.
             notes.append(Note(f"the earlier turns are read anew: 0 of {len(prompt.tokens)} prompt tokens reused"))
-        if prompt.rewritten and self._cached and reused < len(self._cached):
+        if prompt.rewritten and reused < self.used_tokens:
             notes.append(
                 Note(f"the chat template rewrites earlier turns: {reused} of {len(prompt.tokens)} prompt tokens reused")
             )
@@ -280,7 +281,7 @@ class Conversation:
             yield from reply.end(self._measure())
         finally:
             reply.keep()
-            # Everything but the pending last token has keys and values; the engine rolls back what is not committed.
+            # Everything but the last of these has keys and values; the engine rolls back what is not committed.
             self._cached = self._engine.close(sequence)
 
     def _reply_of(self, turn: Turn, sequence: Sequence, started: float, before: Ids = ()) -> Reply:

@@ -69,7 +69,7 @@ class Engine:
         self._budget = DraftBudget(plan.tree_nodes, plan.tree_depth, plan.tree_width, pace)
 
     def open(self, tokens: Rows[int], settings: GenerationSettings, *, row: int = 0, keep: int = 0) -> Sequence:
-        """Start a sequence in `row`. The first `keep` tokens stand in the arena from the sequence before it.
+        """Start a sequence in `row`. The first `keep` tokens are those that `close` gave for the one before it.
 
         Raises UsageError where the prompt leaves no room for a token.
         """
@@ -96,13 +96,14 @@ class Engine:
         fresh = not sequence.new_tokens
         # Of a new text the last token is always run: its logits decide the next. Of a parked one it is the next root.
         sequence.goal = len(sequence.tokens) - (not fresh)
-        keep = min(keep, len(sequence.tokens) - 1, self.arena.lengths[row])
+        common = min(keep, len(sequence.tokens) - 1)
         if self.drafter is not None:
-            self.drafter.truncate(row, keep)
+            self.drafter.truncate(row, common)
+        keep = min(common, self.arena.lengths[row])
         if self._reader is not None:
-            # The features of the last kept token are needed once more, beside the token that follows it now; and those
-            # that an error kept from the drafter.
-            keep = min(max(0, keep - 1), self._reader.known(row))
+            # The features of the last common token are needed once more, beside the token that follows it now; and
+            # those that an error kept from the drafter.
+            keep = min(keep, max(0, common - 1), self._reader.known(row))
         self.arena.truncate(row, keep)
         sequence.row, sequence.prefilled = row, keep
         if fresh:
@@ -129,11 +130,12 @@ class Engine:
         return self.arena.fits(needs)
 
     def close(self, sequence: Sequence) -> list[int]:
-        """End `sequence`, at any moment. Returns the tokens whose keys and values stand in its row."""
+        """End `sequence`, at any moment. Returns the tokens whose keys and values stand in its row, and the one after
+        them: if a new text has that too, a draft head needs none of them again."""
         sequence.closed = True
         if sequence.row == NO_ROW:
             return []
-        return sequence.tokens[: self.arena.lengths[sequence.row]]
+        return sequence.tokens[: self.arena.lengths[sequence.row] + 1]
 
     def step(self, sequences: Rows[Sequence]) -> list[Step]:
         """One verify step for all sequences that are prefilled together, and prefill for the others: a chunk each, or,

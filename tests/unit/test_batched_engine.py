@@ -260,7 +260,8 @@ def test_a_following_turn_keeps_the_row_and_what_stands_in_it(target: Target) ->
     new = engine.make([*first.tokens, 13, 14], GenerationSettings(max_new_tokens=5))
     scheduler.follow(new, first, len(held))
     assert new.row == 0
-    assert new.statistics.reused_tokens == len(held) == len(first.tokens) - 1
+    assert held == first.tokens
+    assert new.statistics.reused_tokens == len(first.tokens) - 1
     while new.finished is None:
         scheduler.step()
     alone = answer(Engine(target_of(target.model), None, tiny_plan()), [[*first.tokens, 13, 14]], [new.settings])

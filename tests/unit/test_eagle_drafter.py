@@ -222,8 +222,10 @@ def test_a_changed_text_keeps_what_is_common(heads: dict[str, Path], kept: int) 
     if kept < len(standing) and standing[kept] == 7:
         changed[kept] = 8
     again = engine.open(changed, GREEDY, keep=len(common))
-    # One token more is computed again, for its features.
+    # One token more is computed again, for its features; none where the text only goes on.
     assert again.prefilled == max(0, len(common) - 1)
+    if kept > len(standing):
+        assert again.statistics.reused_tokens == len(sequence.tokens) - 1
     assert finish(engine, [again]) == [generate(target, changed, GREEDY)]
     check_entries(drafter, heads["eagle3"], target, again.tokens)
 
