@@ -29,7 +29,7 @@ _REFRESH_EVERY = 64
 # Where its time was a surprise (by more than this factor), it is measured again after so many steps; so is a plain step
 # that was measured less often than this: all depends on it.
 _SURPRISE, _REFRESH_SOON = 1.2, 8
-_WELL_KNOWN = 6
+_PLAIN_KNOWN = 6
 # One in so many takes the next larger size, unless it seems to lose more tokens than this.
 _EXPLORE_EVERY, _EXPLORE_LOSS = 16, 0.25
 
@@ -210,7 +210,7 @@ class Controller:
         larger = place + 1 if place + 1 < len(offered) and rows * (offered[place] - 1) < len(gains) else place
         self._steps += 1
         self._refresh_in -= 1
-        unknown = self.costs.count(rows, 1) < _WELL_KNOWN
+        unknown = self.costs.count(rows, 1) < _PLAIN_KNOWN
         if self._refresh_in <= (_REFRESH_EVERY - _REFRESH_SOON if unknown else 0):
             self._refresh_in = _REFRESH_EVERY
             near = {0, place - 1, larger} - {place}

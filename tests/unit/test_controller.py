@@ -419,3 +419,18 @@ def test_the_report_says_where_the_time_went() -> None:
     assert report["time"]["verify"] > report["time"]["draft"]
     assert report["speedup"] == pytest.approx(world.tokens * COSTS[1] / world.seconds, rel=0.1)
     assert report["price"] > 2
+
+
+def test_a_plain_step_that_is_to_be_measured_has_no_draft() -> None:
+    controller = Controller(BUCKETS)
+    pace = controller.pace
+    pace.aim(1, 256, 1.0, 1)
+    assert not pace.begin("test", 1)
+    assert pace.source == ""
+    pace.aim(1, 256, 1.0, BUCKETS[-1])
+    assert pace.begin("test", 1)
+    # Drafting wins: of many steps few are plain, and in none of them the drafter was told to begin.
+    world = World(lambda depth: 0.9, noise=0.0, draft_s=0.0005)
+    world.rate(controller, 300)
+    steps = controller.report()["steps"]
+    assert 2 <= steps["1"] < 30
