@@ -20,7 +20,6 @@ from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.drafts import WAITING_TOKENS
-from specmemo_chat.models.packing import SHORT
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree, Verdict, draft_scratch
 
@@ -106,13 +105,14 @@ class EagleDrafter:
             scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device, head.dtype)
             turns = head.turns(scratch.positions)
 
-            def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+            def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
                 nonlocal states
                 # A draft has no features of its own nodes: it goes on from its own output at the parent.
                 if straight:
                     above = states[:, : tokens.shape[1]]
                 else:
-                    above = states.gather(1, picked[..., None].expand(-1, -1, states.shape[-1]))
+                    at = torch.tensor(picked, device=head.device)
+                    above = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))
                 level = scratch.level(picked, straight)
                 states = head(tokens, above, turns[:, level.number : level.number + 1], arena, level.window, level.mask)
                 return head.logits(states)
@@ -144,33 +144,27 @@ class EagleDrafter:
     def _catch_up(self, rows: Rows[int]) -> None:
         """Run the waiting features of `rows` through the head, in one forward, and commit them."""
         head, arena = self.head, self.arena
-        # Those with few tokens first: like lengths are attended together.
-        rows = sorted(rows, key=lambda row: (len(self._rows[row].tokens) > SHORT, arena.place(row)))
+        rows = sorted(rows, key=arena.place)
         texts = [self._rows[row].tokens for row in rows]
         with torch.inference_mode():
             appended = Appended(arena, rows, texts, head.device, self._most if head.shapes_repeat else 0)
-            given = [part for row in rows for part in self._rows[row].states]
-            # A prefill chunk's features come in one piece: it is not copied.
-            packing = appended.packing
-            if packing is not None:
-                given.extend([given[-1][-1:]] * packing.padding)
-            features = given[0] if len(given) == 1 else torch.cat(given)
-            out = head(
+            states = head.states(self._waiting(rows, appended.padding)[None])
+            last = head.append(
                 appended.tokens,
-                head.states(features[None]),
+                states,
                 head.turns(appended.positions),
                 arena,
-                arena.window(
-                    rows,
-                    appended.slots,
-                    appended.view,
-                    packing.stored if packing is not None else (),
-                    start=arena.lengths[rows[0]],
-                ),
-                appended.mask,
-                packing,
+                appended.window,
+                appended.ends,
+                appended.ends_see(head.dtype),
             )
-            for row, text, end in zip(rows, texts, appended.ends, strict=True):
+            for row, text, state in zip(rows, texts, last, strict=True):
                 arena.extend(row, len(text))
-                # A copy: the view would keep the states of the whole forward.
-                self._rows[row] = _Row(last=out[0, end].clone())
+                self._rows[row] = _Row(last=state)
+
+    def _waiting(self, rows: Rows[int], padding: int) -> torch.Tensor:
+        """The features of `rows` that wait, behind each other, and the last one's `padding` times more."""
+        given = [part for row in rows for part in self._rows[row].states]
+        given.extend([given[-1][-1:]] * padding)
+        # A prefill chunk's features come in one piece: it is not copied.
+        return given[0] if len(given) == 1 else torch.cat(given)

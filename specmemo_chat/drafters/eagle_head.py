@@ -8,7 +8,7 @@ several features of the target; the layer's attention reads embedding and state 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -21,9 +21,8 @@ from specmemo_chat.drafters.eagle_config import HeadConfig, Rope
 from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena, Window
-from specmemo_chat.models.attention import folded, folded_attention, parted_mask
+from specmemo_chat.models.attention import folded, folded_attention
 from specmemo_chat.models.fused import FusedNorm, PlainLinear, linear_of, paired, paired_outputs, prepares, turned_pairs
-from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -98,9 +97,14 @@ class EagleHead(nn.Module):
         norms += [f"fc_norm.{index}.weight" for index in range(config.feature_count if config.fc_norm else 0)]
         self._norms = {name.removesuffix(".weight"): self._normer(tensors[name]) for name in norms}
         self._layer = layer
+        if config.kind == "eagle3":
+            # What the attention reads beside each other is normalised together.
+            both = [tensors[f"{layer}{name}.weight"] for name in ("input_layernorm", "hidden_norm")]
+            self._pair_norm = self._normer(torch.stack(both))
         self._embedding = tensors.get("embed_tokens.weight")
         self.lm_head = _merged(tensors, ["lm_head"]) if "lm_head.weight" in tensors else None
         self._frequencies = frequencies(config.rope, config.head_dim).to(self.device)
+        self._one = torch.ones((), device=self.device)
         self._activation = _ACTIVATIONS[config.activation]
 
     @cached_property
@@ -125,7 +129,7 @@ class EagleHead(nn.Module):
     def turns(self, positions: torch.Tensor) -> torch.Tensor:
         """What positions [R, N] turn queries and keys by, [R, N, 1, head_dim / 2]: angles, on a CPU complex numbers."""
         angles = positions[..., None, None] * self._frequencies
-        return torch.complex(angles.cos(), angles.sin()) if self._fused else angles
+        return torch.polar(self._one, angles) if self._fused else angles
 
     def forward(
         self,
@@ -135,30 +139,40 @@ class EagleHead(nn.Module):
         arena: KVArena,
         window: Window,
         mask: torch.Tensor,
-        packing: Packing | None = None,
     ) -> torch.Tensor:
         """One forward over pairs of `tokens` [R, N] and `states` [R, N, hidden], written to the `window` of `arena`.
         `turns` are those of their positions, or of the one position of each row; `mask` [R, 1, N, view] is bool or what
-        is added to scores. With `packing`, R and N are 1 and T, but in the mask, which is bool.
+        is added to scores.
 
         Returns the next states [R, N, hidden]: what the recurrence feeds back, and what `logits` reads.
         """
-        config = self.config
-        rows, nodes, width = states.shape
-        embedded = self._embed(tokens).view(rows * nodes, -1)
-        states = states.reshape(rows * nodes, width)
-        if config.kind == "eagle":
-            residual = inputs = self.fc.forward(torch.cat((embedded, states), -1))
+        rows, nodes, _ = states.shape
+        residual, query, keys, values = self._read(tokens, states, turns, arena, window)
+        return self._continue(residual, query, keys, values, mask).view(rows, nodes, -1)
+
+    def append(
+        self,
+        tokens: torch.Tensor,
+        states: torch.Tensor,
+        turns: torch.Tensor,
+        arena: KVArena,
+        window: Window,
+        ends: Sequence[int],
+        mask: torch.Tensor,
+    ) -> torch.Tensor:
+        """Pairs of a text that is committed, of several rows behind each other: `tokens` [1, T], `states` [1, T,
+        hidden], the last pair of row i at `ends[i]`. `mask` [R, 1, 1, view] is added to the scores of these.
+
+        Returns the states [R, hidden] after them. Nobody reads those of the other pairs: of these the layer makes keys
+        and values only, which takes a fraction of a forward.
+        """
+        residual, query, keys, values = self._read(tokens, states, turns, arena, window)
+        if len(ends) == 1:
+            residual, query = residual[ends[0] : ends[0] + 1], query[:, :, ends[0] : ends[0] + 1]
         else:
-            normed = self._norms[self._layer + "hidden_norm"](states)
-            residual = normed if config.norm_before_residual else states
-            inputs = torch.cat((self._norms[self._layer + "input_layernorm"](embedded), normed), -1)
-        hidden = self._attend(residual, inputs, (rows, nodes), turns, arena, window, mask, packing)
-        gate, up = self.gate_up.forward(self._norms[self._layer + "post_attention_layernorm"](hidden)).chunk(2, -1)
-        hidden = self.down.onto(hidden, self._activation(gate) * up)
-        if config.norm_output:
-            hidden = self._norms["norm"](hidden)
-        return hidden.view(rows, nodes, -1)
+            at = torch.tensor(ends, device=residual.device)
+            residual, query = residual.index_select(0, at), query[0].index_select(1, at).transpose(0, 1)[:, :, None]
+        return self._continue(residual, query, keys, values, mask)
 
     def logits(self, states: torch.Tensor) -> torch.Tensor:
         """Logits [.., draft_vocab] over the head's own vocabulary, for states [.., hidden] of `forward`."""
@@ -183,26 +197,31 @@ class EagleHead(nn.Module):
         return self._embed_as_target(tokens).to(self.dtype)
 
     def _normer(self, weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
+        """RMSNorm over the last dimension by `weight` [.., width]."""
         eps = self.config.eps
         if self._fused:
             return FusedNorm(weight, eps).forward
-        return lambda values: functional.rms_norm(values, weight.shape, weight, eps)
+        if weight.dim() == 1:
+            return lambda values: functional.rms_norm(values, weight.shape, weight, eps)
+        return lambda values: functional.rms_norm(values, weight.shape[-1:], None, eps) * weight
 
-    def _attend(
-        self,
-        residual: torch.Tensor,
-        inputs: torch.Tensor,
-        shape: tuple[int, int],
-        turns: torch.Tensor,
-        arena: KVArena,
-        window: Window,
-        mask: torch.Tensor,
-        packing: Packing | None,
-    ) -> torch.Tensor:
-        """`residual` [R · N, hidden] and the attention's output for `inputs`, summed."""
+    def _read(
+        self, tokens: torch.Tensor, states: torch.Tensor, turns: torch.Tensor, arena: KVArena, window: Window
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor]:
+        """The layer up to its attention: what that is added to [R · N, hidden], the queries [R, heads, N, d], and the
+        keys and values [R, kv_heads, view, d] that the window sees."""
         config = self.config
+        rows, nodes, width = states.shape
+        embedded = self._embed(tokens).view(rows * nodes, -1)
+        states = states.reshape(rows * nodes, width)
+        if config.kind == "eagle":
+            residual = inputs = self.fc.forward(torch.cat((embedded, states), -1))
+        else:
+            normed = self._pair_norm(torch.stack((embedded, states), 1))
+            residual = normed[:, 1] if config.norm_before_residual else states
+            inputs = normed.view(rows * nodes, -1)
         heads, kv_heads = config.heads, config.kv_heads
-        projected = self.qkv.forward(inputs).view(*shape, heads + 2 * kv_heads, config.head_dim)
+        projected = self.qkv.forward(inputs).view(rows, nodes, heads + 2 * kv_heads, config.head_dim)
         turning, value = projected[:, :, : heads + kv_heads], projected[:, :, heads + kv_heads :]
         if self._layer + "self_attn.q_norm" in self._norms:
             query = self._norms[self._layer + "self_attn.q_norm"](turning[:, :, :heads])
@@ -214,13 +233,21 @@ class EagleHead(nn.Module):
             turned = _rotate(turning, turns.cos().to(self.dtype), turns.sin().to(self.dtype)).transpose(1, 2)
         query, key = turned[:, :heads], turned[:, heads:]
         keys, values = arena.store(0, window, key, value.transpose(1, 2))
-        if packing is not None and packing.parts:
-            mask = parted_mask(mask, heads // kv_heads, self.dtype, packing)
-        elif mask.dtype != torch.bool and shape[1] > 1:
-            mask = folded(mask, heads // kv_heads)
-        attended, _ = folded_attention(self, query, keys, values, mask, packing=packing)
-        summed: torch.Tensor = self.out.onto(residual, attended.reshape(shape[0] * shape[1], -1))
-        return summed
+        return residual, query, keys, values
+
+    def _continue(
+        self, residual: torch.Tensor, query: torch.Tensor, keys: torch.Tensor, values: torch.Tensor, mask: torch.Tensor
+    ) -> torch.Tensor:
+        """The rest of the layer, from what `_read` gives: states [R · N, hidden]."""
+        if mask.dtype != torch.bool and mask.shape[2] > 1:
+            mask = folded(mask, self.config.heads // self.config.kv_heads)
+        attended, _ = folded_attention(self, query, keys, values, mask)
+        hidden: torch.Tensor = self.out.onto(residual, attended.reshape(len(residual), -1))
+        gate, up = self.gate_up.forward(self._norms[self._layer + "post_attention_layernorm"](hidden)).chunk(2, -1)
+        hidden = self.down.onto(hidden, self._activation(gate) * up)
+        if self.config.norm_output:
+            hidden = self._norms["norm"](hidden)
+        return hidden
 
 
 def frequencies(rope: Rope, head_dim: int) -> torch.Tensor:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import accumulate
 from typing import Protocol
 
@@ -17,7 +18,7 @@ import torch
 
 from specmemo_chat.drafters.base import DraftBudget
 from specmemo_chat.kv.arena import KVArena, Window
-from specmemo_chat.models.masks import Chunk, tree_mask
+from specmemo_chat.models.masks import Chunk, chunk_mask, committed_mask, tree_mask
 from specmemo_chat.models.packing import Packing, rounded
 from specmemo_chat.speculation.tree import DraftTree
 
@@ -25,7 +26,7 @@ from specmemo_chat.speculation.tree import DraftTree
 class Expand(Protocol):
     """Runs one level of the draft."""
 
-    def __call__(self, tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+    def __call__(self, tokens: torch.Tensor, picked: Sequence[Sequence[int]], straight: bool) -> torch.Tensor:
         """Logits [R, k, vocab] after the nodes `tokens` [R, k], which follow the nodes `picked` [R, k] of the level
         before (of the first level: the root, 0). `straight`: these are the first k of them, in their order."""
         ...
@@ -59,10 +60,10 @@ def grow(
         if not followed:
             break
         # One transfer to the device, and one back: the nodes of a level are few, and lists cost less than tensors.
-        nodes = [pool.follow(followed) for pool in pools]
-        given = torch.tensor(nodes, device=logits.device)
-        straight = all(picked == list(range(followed)) for _, picked in nodes)
-        found = _likeliest(expand(given[:, 0], given[:, 1], straight), width, target_ids)
+        following = [pool.follow(followed) for pool in pools]
+        tokens, picked = [nodes for nodes, _ in following], [places for _, places in following]
+        straight = all(places == list(range(followed)) for places in picked)
+        found = _likeliest(expand(torch.tensor(tokens, device=logits.device), picked, straight), width, target_ids)
         for pool, tokens, shares in zip(pools, *found, strict=True):
             pool.add(tokens, shares)
     return [pool.tree(root, source) for pool, root in zip(pools, roots, strict=True)]
@@ -187,88 +188,101 @@ class Scratch:
         device: torch.device,
         dtype: torch.dtype = torch.bool,
     ) -> None:
-        lengths = [arena.lengths[row] for row in rows]
-        arena.reserve(max(lengths) + levels * width)
+        self._lengths = [arena.lengths[row] for row in rows]
+        arena.reserve(max(self._lengths) + levels * width)
         self.view = min(arena.view_length(rows, levels * width), arena.capacity)
-        self._arena, self._rows = arena, rows
-        starts = torch.tensor(lengths, device=device)[:, None]
+        self._arena, self._rows, self._device, self._dtype = arena, rows, device, dtype
+        self._behind = torch.tensor(self._lengths, device=device)[:, None] + torch.arange(levels * width, device=device)
         # Of every level [R, levels].
-        self.positions = starts + torch.arange(levels, device=device)
-        self._slots = starts + torch.arange(width, device=device)
-        self._first = lengths[0]
-        committed = (torch.arange(self.view, device=device) < starts)[:, None]
-        self._visible: float = True
-        if dtype != torch.bool:
-            committed = torch.zeros(committed.shape, dtype=dtype, device=device).masked_fill_(
-                committed.logical_not_(), -math.inf
-            )
-            self._visible = 0.0
-        self._mask = committed.expand(-1, width, -1)
+        self.positions = self._behind[:, :levels]
+        self._mask = committed_mask(self._lengths, width, self.view, dtype).numpy()
+        self._visible = True if dtype == torch.bool else 0.0
         self._levels = self._taken = 0
 
-    def level(self, picked: torch.Tensor, straight: bool) -> Level:
+    def level(self, picked: Sequence[Sequence[int]], straight: bool) -> Level:
         """The next level, whose nodes follow the nodes `picked` [R, k] of the last; `straight` as in `Expand`."""
-        count, number = picked.shape[1], self._levels
-        slots = self._slots[:, :count]
-        if self._taken:
-            slots = slots + self._taken
+        count, number, taken = len(picked[0]), self._levels, self._taken
         # A node sees what its parent saw, and itself.
-        if not straight:
-            self._mask = self._mask.gather(1, picked[..., None].expand(-1, -1, self.view))
-        elif number:
+        if straight:
             self._mask = self._mask[:, :count]
+        elif len(picked) == 1:
+            self._mask = self._mask[:, picked[0]]
         else:
-            self._mask = self._mask[:, :count].clone()
-        self._mask.scatter_(2, slots[..., None], self._visible)
-        window = self._arena.window(self._rows, slots, self.view, start=self._first + self._taken)
+            self._mask = self._mask[[[row] for row in range(len(picked))], picked]
+        for row, length in enumerate(self._lengths):
+            for node in range(count):
+                self._mask[row, node, length + taken + node] = self._visible
         self._levels += 1
         self._taken += count
+        slots = self._behind[:, taken : taken + count]
         return Level(
-            number, self.positions[:, number : number + 1].expand(-1, count), slots, self._mask[:, None], window
+            self.positions[:, number : number + 1],
+            slots,
+            torch.from_numpy(self._mask).unsqueeze(1).to(self._device, self._dtype),
+            self._arena.window(self._rows, slots, self.view, start=self._lengths[0] + taken),
+            number,
         )
 
 
 @dataclass(frozen=True)
 class Level:
-    """One level of a growing tree: its `number`, positions [R, k], slots [R, k], mask [R, 1, k, view] and where it
-    writes."""
+    """One level of a growing tree: the position of each row [R, 1], slots [R, k], mask [R, 1, k, view], where it writes
+    and its `number`."""
 
-    number: int
     positions: torch.Tensor
     slots: torch.Tensor
     mask: torch.Tensor
     window: Window
+    number: int
 
 
 class Appended:
     """Where the next tokens of several rows stand: `texts[i]` behind the committed ones of row i, of which each has one
     at least.
 
-    Several rows are packed: `tokens`, `positions` and `slots` are [1, T], row i's last token is the `ends[i]`-th;
-    `mask` is bool [R, 1, longest, view].
+    Several rows are packed: `tokens`, `positions` and `slots` are [1, T], row i's last token is the `ends[i]`-th; the
+    last row's `padding` times more, so that packed forwards of not more than `most` tokens have few lengths.
     """
 
     def __init__(
         self, arena: KVArena, rows: Sequence[int], texts: Sequence[Sequence[int]], device: torch.device, most: int = 0
     ) -> None:
-        """Packed forwards are padded, but not beyond `most` tokens."""
-        counts = [len(text) for text in texts]
-        lengths = [arena.lengths[row] for row in rows]
-        longest = max(map(sum, zip(lengths, counts, strict=True)))
+        self._counts = [len(text) for text in texts]
+        self._lengths = [arena.lengths[row] for row in rows]
+        self._device = device
+        longest = max(map(sum, zip(self._lengths, self._counts, strict=True)))
         arena.reserve(longest)
-        self.view = min(arena.view_length(rows, longest - max(lengths)), arena.capacity)
-        self.ends = [end - 1 for end in accumulate(counts)]
-        spare = rounded(sum(counts), most) - sum(counts) if len(rows) > 1 else 0
-        self.packing = Packing.of(counts, device, spare) if len(rows) > 1 else None
-        tokens = [token for text in texts for token in text]
-        self.tokens = torch.tensor([tokens + tokens[-1:] * spare], device=device)
-        if self.packing is None:
-            self.positions = torch.arange(lengths[0], longest, device=device)[None]
-            self.mask = (torch.arange(self.view, device=device) <= self.positions[..., None])[:, None]
-        else:
-            stands = [at for length, count in zip(lengths, counts, strict=True) for at in range(length, length + count)]
-            self.positions = torch.tensor([stands + stands[-1:] * spare], device=device)
-            chunks = [Chunk(tuple(text), True) for text in texts]
-            self.mask = tree_mask(chunks, lengths, self.packing.longest, self.view, device)
+        self.view = min(arena.view_length(rows, longest - max(self._lengths)), arena.capacity)
+        self.ends = [end - 1 for end in accumulate(self._counts)]
+        total = sum(self._counts)
+        self.padding = rounded(total, most) - total if len(rows) > 1 else 0
+        tokens: list[int] = []
+        stands: list[int] = []
+        for text, length in zip(texts, self._lengths, strict=True):
+            tokens.extend(text)
+            stands.extend(range(length, length + len(text)))
+        given = torch.tensor([tokens + tokens[-1:] * self.padding, stands + stands[-1:] * self.padding], device=device)
+        self.tokens, self.positions = given[:1], given[1:]
         # What is committed stands where it is in the text.
         self.slots = self.positions
+        stored = [*self._counts[:-1], self._counts[-1] + self.padding] if len(rows) > 1 else ()
+        self.window = arena.window(rows, self.slots, self.view, stored, start=self._lengths[0])
+
+    @cached_property
+    def packing(self) -> Packing | None:
+        """Of several rows."""
+        return Packing.of(self._counts, self._device, self.padding) if len(self._counts) > 1 else None
+
+    @cached_property
+    def mask(self) -> torch.Tensor:
+        """What every token sees: bool [R, 1, longest, view]."""
+        if self.packing is None:
+            return chunk_mask(self._lengths[0], self._counts[0], self.view, self._device)
+        # Which tokens a chunk holds does not matter to what it sees.
+        chunks = [Chunk((0,) * count, True) for count in self._counts]
+        return tree_mask(chunks, self._lengths, self.packing.longest, self.view, self._device)
+
+    def ends_see(self, dtype: torch.dtype) -> torch.Tensor:
+        """What each row's last token sees, as what is added to its scores: [R, 1, 1, view]."""
+        reach = list(map(sum, zip(self._lengths, self._counts, strict=True)))
+        return committed_mask(reach, 1, self.view, dtype)[:, None].to(self._device, dtype)

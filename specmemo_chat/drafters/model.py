@@ -50,11 +50,10 @@ class ModelDrafter:
         first = self._read(rows)[:, : self._vocab]
         scratch = Scratch(self.arena, numbers, budget.depth - 1, min(width, self._vocab), self.draft.device)
 
-        def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+        def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
             level = scratch.level(picked, straight)
-            logits = self.draft.forward(
-                self.arena, numbers, tokens, level.positions, level.slots, level.mask, scratch.view
-            )
+            positions = level.positions.expand(tokens.shape)
+            logits = self.draft.forward(self.arena, numbers, tokens, positions, level.slots, level.mask, scratch.view)
             return logits[..., : self._vocab]
 
         return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name, ends=self._ends)

@@ -154,7 +154,7 @@ def _run(engine: Engine, rows: int, size: float, context: int) -> None:
         for count in shares
     ]
     with torch.inference_mode():
-        engine.runner.score(range(rows), trees, shares[0]).logits.argmax(-1).tolist()
+        engine.runner.score(range(rows), trees, shares[0]).logits.max(-1).indices.tolist()
 
 
 class _Stopwatch:

@@ -244,7 +244,7 @@ class Engine:
         try:
             self._reader.extend(
                 [
-                    FeatureRow(DraftRow(sequence.row, sequence.tokens), start, states[offset:][path])
+                    FeatureRow(DraftRow(sequence.row, sequence.tokens), start, _taken(states, offset, path))
                     for sequence, start, path, offset in zip(sequences, starts, paths, offsets, strict=True)
                 ]
             )
@@ -338,3 +338,13 @@ class Engine:
         if (limit and sequence.new_tokens >= limit) or len(sequence.tokens) >= self.plan.context_tokens:
             return "length"
         return None
+
+
+def _taken(states: torch.Tensor, offset: int, path: list[int] | slice) -> torch.Tensor:
+    """The features at `path` behind `offset`. Of a tree always a copy: a view would keep those of all its nodes."""
+    if isinstance(path, slice):
+        return states[offset:][path]
+    count = len(path)
+    if path[-1] == count - 1:
+        return states[offset : offset + count].clone()
+    return states[[offset + node for node in path]]

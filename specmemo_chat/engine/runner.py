@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Rows
-from contextlib import nullcontext
 from dataclasses import dataclass
 
 import torch
@@ -132,10 +131,9 @@ class Runner:
         """The target's forward; the drafter's features stay for `take_features`."""
         # Those of the last forward go before the new ones come: only one set is ever kept.
         self._features = None
-        with self._tap.open() if self._tap is not None else nullcontext():
-            out = self.target.forward(
-                self.arena, rows, tokens, positions, slots, mask, view, logits=logits, packing=packing
-            )
+        out = self.target.forward(
+            self.arena, rows, tokens, positions, slots, mask, view, logits=logits, packing=packing, tap=self._tap
+        )
         if self._tap is not None:
             self._features = self._tap.take()[0]
         return out

@@ -279,10 +279,16 @@ class KVArena:
             for position, node in enumerate(path)
             if position != node
         ]
-        if moved:
-            place, source, to = torch.tensor(moved, device=self._device).unbind(1)
+        if moved and len(rows) == 1:
+            place = moved[0][0]
+            source, to = torch.tensor([move[1:] for move in moved], device=self._device).t()
             for tensor in (*self._keys, *self._values):
-                tensor[place, :, to] = tensor[place, :, source]
+                own = tensor[place]
+                own.index_copy_(1, to, own.index_select(1, source))
+        elif moved:
+            places, source, to = torch.tensor(moved, device=self._device).unbind(1)
+            for tensor in (*self._keys, *self._values):
+                tensor[places, :, to] = tensor[places, :, source]
         for row, path in zip(rows, paths, strict=True):
             self.extend(row, len(path))
 

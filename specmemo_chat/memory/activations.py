@@ -79,6 +79,23 @@ def layers_peak(forward: Forward) -> int:
     return max(_masking(forward), _held(forward) + max(_attention(forward), _mlp(forward), _norm(forward)))
 
 
+def reading_peak(forward: Forward, feature_bytes: int, *, paired: bool) -> int:
+    """While a draft head (drafters/eagle_head.py) reads committed tokens, of which it makes keys and values only.
+
+    The larger of three moments. Features f·n put together in the target's precision, of `feature_bytes` a value, and in
+    the head's own, and the states n·h·b made of them. States, embeddings, the two beside each other and normalised
+    (`paired`, EAGLE-3; EAGLE: beside each other and mixed). What the layer reads, q, k and v, and the rotated ones, in
+    fp32. Beside each of the last two: the turns, 6 · head_dim bytes a token.
+    """
+    spec, n, b = forward.spec, forward.count, forward.value_bytes
+    h, f, q, kv = spec.hidden, forward.features, forward.q, forward.kv
+    exact = 4 if b < 4 else 0
+    mixed = f * feature_bytes + (f * b if b != feature_bytes else 0) + (h * b if paired else 0)
+    normed = (6 * h * b + 2 * h * exact) if paired else 5 * h * b
+    rotated = (2 + 2 * paired) * h * b + (q + 2 * kv) * b + (q + kv) * (b + exact)
+    return n * (2 * 8 + max(mixed, 6 * spec.head_dim + max(normed, rotated)))
+
+
 def logits_peak(forward: Forward, kept: int) -> int:
     """The moment at which the logits of `kept` tokens are computed: kept · V · b beside masks and last states."""
     spec, n, b = forward.spec, forward.count, forward.value_bytes

@@ -16,6 +16,7 @@ from specmemo_chat.memory.activations import (
     draw_peak,
     layers_peak,
     logits_peak,
+    reading_peak,
 )
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
 from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
@@ -205,9 +206,12 @@ def prefill_peak(shape: Shape) -> int:
     chunk = _forward(shape, shape.chunk, 1, shape.context)
     moments = [layers_peak(chunk), logits_peak(chunk, 1), _drawn(shape, 1)]
     draft = shape.draft
-    if draft is not None:
-        tokens = shape.chunk if draft.kind == "model" else shape.chunk + WAITING_TOKENS
-        moments.append(layers_peak(_draft_forward(shape, draft, tokens, 1)))
+    if draft is not None and draft.kind == "model":
+        moments.append(layers_peak(_draft_forward(shape, draft, shape.chunk, 1)))
+    elif draft is not None:
+        read = _draft_forward(shape, draft, shape.chunk + WAITING_TOKENS, 1)
+        read = replace(read, features=draft.feature_count * draft.target_hidden)
+        moments.append(reading_peak(read, shape.value_bytes, paired=draft.kind == "eagle3"))
     return max(moments)
 
 

@@ -7,6 +7,8 @@ from typing import Any, NamedTuple
 
 import torch
 
+from specmemo_chat.models.hooks import FeatureTap
+
 
 class Logits(NamedTuple):
     """What is left of transformers' output: `logits` [R, n, vocab]."""
@@ -26,10 +28,11 @@ class _Direct:
         past_key_values: Any = None,
         logits_to_keep: int | torch.Tensor = 0,
         packing: Any = None,
+        tap: FeatureTap | None = None,
         **named: Any,
     ) -> Any:
         """Logits for calls that bring the positions and a whole mask, or one for each type of layer; any other call is
-        transformers'."""
+        transformers'. `tap` is shown every hidden state, as hooks would show them to it at more cost."""
         model: Any = self
         masks = attention_mask if isinstance(attention_mask, dict) else None
         whole = masks is not None or (attention_mask is not None and attention_mask.dim() == 4)
@@ -48,13 +51,22 @@ class _Direct:
         turns = body.rotary_emb(hidden, position_ids)
         for index, layer in enumerate(body.layers):
             mask = attention_mask if masks is None else masks[model.config.layer_types[index]]
+            if tap is not None:
+                tap.see(index, hidden)
             hidden = layer(hidden, mask, past_key_values, turns, packing)
         hidden = body.norm(hidden)
+        if tap is not None:
+            tap.see(len(body.layers), hidden)
         if isinstance(logits_to_keep, torch.Tensor):
             hidden = hidden[:, logits_to_keep]
         elif logits_to_keep:
             hidden = hidden[:, -logits_to_keep:]
         return Logits(model.lm_head(hidden))
+
+
+def runs_directly(model: Any) -> bool:
+    """Whether `model` was given that forward."""
+    return isinstance(model, _Direct)
 
 
 def run_directly(model: Any) -> None:

@@ -99,11 +99,12 @@ class PlainLinear(nn.Linear):
 
 
 class FusedNorm(nn.Module):
-    """RMSNorm over the last dimension, in fp32 inside: x / sqrt(mean(x²) + eps) · weight, by the vector's own norm."""
+    """RMSNorm over the last dimension, in fp32 inside: x / sqrt(mean(x²) + eps) · weight, by the vector's own norm.
+    `weight` is [.., width]."""
 
     def __init__(self, weight: torch.Tensor, eps: float) -> None:
         super().__init__()
-        width = weight.shape[0]
+        width = weight.shape[-1]
         self._dtype = weight.dtype
         self._scale = weight.float() * math.sqrt(width)
         self._least = torch.tensor(math.sqrt(width * eps))

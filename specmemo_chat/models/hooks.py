@@ -36,19 +36,30 @@ class FeatureTap:
                 "give a head that was trained for this model, or --draft ngram",
             )
         self._indices = tuple(indices)
+        self._places = {index: place for place, index in enumerate(indices)}
         self._states: torch.Tensor | None = None
         self._missing: set[int] = set()
 
     @contextmanager
     def open(self) -> Iterator[None]:
         """Capture what the one forward inside the block computes."""
-        self._states, self._missing = None, set(range(len(self._indices)))
+        self.start()
         handles = [self._hook(place, index) for place, index in enumerate(self._indices)]
         try:
             yield
         finally:
             for handle in handles:
                 handle.remove()
+
+    def start(self) -> None:
+        """A forward begins that shows its states by `see`."""
+        self._states, self._missing = None, set(self._places)
+
+    def see(self, index: int, hidden: torch.Tensor) -> None:
+        """Hidden state `index` of that forward."""
+        place = self._places.get(index)
+        if place is not None:
+            self._store(place, hidden)
 
     def take(self) -> torch.Tensor:
         """The captured states [rows, tokens, indices · hidden]; they are not kept here.
@@ -75,4 +86,4 @@ class FeatureTap:
         if self._states is None:
             self._states = hidden.new_empty((*hidden.shape[:-1], width * len(self._indices)))
         self._states[..., place * width : (place + 1) * width] = hidden
-        self._missing.discard(place)
+        self._missing.discard(self._indices[place])

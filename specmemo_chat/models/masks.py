@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 
 from specmemo_chat.speculation.tree import DraftTree
@@ -36,28 +38,33 @@ def tree_mask(
     A node sees what is committed and its own path, a chunk's token those before it; padding sees the root, so that no
     query is masked whole.
     """
-    starts = torch.tensor(lengths)[:, None]
-    slots = torch.arange(view)
-    if nodes == 1:
-        return (slots <= starts)[:, None, None].to(device)
-    mask = (slots < starts)[:, None].repeat(1, nodes, 1)
-    seen: list[int] = []
+    mask = torch.zeros((len(trees), nodes, view), dtype=torch.bool)
+    # Filled by numpy, whose calls cost a fraction of torch's: a small model's step is made of calls.
+    cells = mask.numpy()
     for row, (tree, length) in enumerate(zip(trees, lengths, strict=True)):
-        # Flat indices into the mask: first those of the root's slot, then a step per node of the path.
-        first = row * nodes * view + length
+        own = cells[row]
         if isinstance(tree, Chunk):
-            mask[row, : len(tree)] = slots <= length + torch.arange(len(tree))[:, None]
-            seen.extend(first + node * view for node in range(len(tree), nodes))
-            continue
-        paths: list[list[int]] = []
-        for node, parent in enumerate(tree.parents):
-            path = [*paths[parent], node] if parent >= 0 else [node]
-            paths.append(path)
-            at = first + node * view
-            seen.extend([at + ancestor for ancestor in path])
-        seen.extend(first + node * view for node in range(len(tree), nodes))
-    mask.view(-1)[torch.tensor(seen, dtype=torch.long)] = True
+            own[: len(tree)] = np.arange(view) <= length + np.arange(len(tree))[:, None]
+        else:
+            for node, parent in enumerate(tree.parents):
+                if parent < 0:
+                    own[node, :length] = True
+                else:
+                    own[node] = own[parent]
+                own[node, length + node] = True
+        own[len(tree) :, : length + 1] = True
     return mask[:, None].to(device)
+
+
+def committed_mask(lengths: Sequence[int], nodes: int, view: int, dtype: torch.dtype) -> torch.Tensor:
+    """What `nodes` queries of each row see of the first `lengths[i]` slots, on the CPU: [R, nodes, view], bool, or in
+    fp32 what is added to scores."""
+    seen, hidden = (True, False) if dtype == torch.bool else (0.0, -math.inf)
+    mask = torch.full((len(lengths), nodes, view), hidden, dtype=dtype if dtype == torch.bool else torch.float32)
+    cells = mask.numpy()
+    for row, length in enumerate(lengths):
+        cells[row, :, :length] = seen
+    return mask
 
 
 def within_window(

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 
 from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.target import Target
 
@@ -86,6 +87,7 @@ class LeadingTarget(Target):
         *,
         logits: int | list[int] | None = None,
         packing: Packing | None = None,
+        tap: FeatureTap | None = None,
     ) -> torch.Tensor:
         """See Target.forward."""
         counts, stored, padding = ((), (), 0) if packing is None else (packing.counts, packing.stored, packing.padding)
@@ -107,7 +109,9 @@ class LeadingTarget(Target):
             columns=columns,
         )
         with self.together():
-            return super().forward(arena, rows, tokens, positions, slots, mask, view, logits=logits, **_named(packing))
+            return super().forward(
+                arena, rows, tokens, positions, slots, mask, view, logits=logits, packing=packing, tap=tap
+            )
 
     def lead(self, name: str, values: torch.Tensor) -> None:
         """Have the others call their embedding or output layer on `values`, unless they are in a forward already."""
@@ -176,7 +180,7 @@ class Follower:
             mask,
             values["view"],
             logits=values["logits"],
-            **_named(packing),
+            packing=packing,
         )
 
 
@@ -203,10 +207,6 @@ class _Led(nn.Module):
         with target.together(), torch.inference_mode():
             out: torch.Tensor = self.layer(values)
         return out
-
-
-def _named(packing: Packing | None) -> dict[str, Any]:
-    return {} if packing is None else {"packing": packing}
 
 
 def _record(arena: KVArena, note: Callable[[str, tuple[Any, ...]], None]) -> None:

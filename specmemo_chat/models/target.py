@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +12,9 @@ import torch
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.models.attention import folded_mask, parted_mask
 from specmemo_chat.models.cache import ArenaCache
+from specmemo_chat.models.direct import runs_directly
 from specmemo_chat.models.fused import prepares
+from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.masks import within_window
 from specmemo_chat.models.packing import Packing
 
@@ -82,13 +85,14 @@ class Target:
         *,
         logits: int | list[int] | None = None,
         packing: Packing | None = None,
+        tap: FeatureTap | None = None,
     ) -> torch.Tensor:
         """One forward over `tokens` [R, N] at `positions` [R, N], written to `slots` [R, N] of `rows`.
 
         `mask` is bool [R, 1, N, view]. Returns the logits of the last `logits` tokens (None: of all), or of the
         tokens at the indices `logits`: [R, n, vocab].
         With `packing`, tokens, positions and slots are [1, T], the mask's N is the longest row, the logits [1, T,
-        vocab].
+        vocab]. What `tap` wants of the hidden states it keeps.
         """
         # The rows take their places first: a new row may cost the others capacity that they have no use for.
         window = arena.window(rows, slots, view, packing.stored if packing is not None else ())
@@ -98,8 +102,14 @@ class Target:
             cache = self._cache = ArenaCache(arena)
         cache.aim(rows, window)
         # Only where it is needed: the kwarg reaches the attention function through every module between.
-        named = {} if packing is None else {"packing": packing}
-        with torch.inference_mode():
+        named: dict[str, Any] = {} if packing is None else {"packing": packing}
+        hooked: AbstractContextManager[None] = nullcontext()
+        if tap is not None and runs_directly(self.model):
+            tap.start()
+            named["tap"] = tap
+        elif tap is not None:
+            hooked = tap.open()
+        with torch.inference_mode(), hooked:
             out = self.model(
                 input_ids=tokens,
                 attention_mask=self._masks(mask, positions, slots, view, packing),

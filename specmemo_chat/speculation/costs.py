@@ -9,7 +9,7 @@ not seen for long stay comparable.
 from __future__ import annotations
 
 import math
-import statistics
+from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Sequence
 
@@ -22,6 +22,8 @@ _DRIFT_RATE, _OUTLIER = 0.2, 1.25
 # How often a size must have been measured before its times say something about the machine: till then they say
 # something about the size.
 _WELL_KNOWN = 8
+# A curve is made anew after so many observations, for the proportions in it; the times themselves are always the last.
+_FRESH = 16
 # Before anything is measured: a step is bound by reading the weights, so more nodes cost little.
 _GUESS_PER_NODE = 0.04
 
@@ -34,22 +36,36 @@ def group(value: int) -> int:
 class _Time:
     """The time of one size without drift, in seconds."""
 
-    __slots__ = ("_last", "count", "seconds")
+    __slots__ = ("_last", "_sorted", "count", "seconds")
 
     def __init__(self, samples: Sequence[float], count: int | None = None) -> None:
         self.count = count or len(samples)
         self._last = deque(samples, maxlen=_WINDOW)
-        self.seconds = statistics.median(samples)
+        # The same in order: a level is measured and asked for within microseconds.
+        self._sorted = sorted(self._last)
+        self.seconds = self._median()
 
     def doubt(self) -> None:
         """Let the older half of the measurements go."""
         for _ in range(len(self._last) // 2):
             self._last.popleft()
+        self._sorted = sorted(self._last)
 
     def refine(self, seconds: float) -> None:
         self.count += 1
+        if len(self._last) == _WINDOW:
+            del self._sorted[bisect_left(self._sorted, self._last[0])]
         self._last.append(seconds)
-        self.seconds = statistics.median(self._last)
+        insort(self._sorted, seconds)
+        self.seconds = self._median()
+
+    def _median(self) -> float:
+        half, odd = divmod(len(self._sorted), 2)
+        return self._sorted[half] if odd else (self._sorted[half - 1] + self._sorted[half]) / 2
+
+
+# A curve: by the nodes of a step its time, and by how much more that takes in the steps that the curve is of.
+_Curve = dict[float, tuple[_Time, float]]
 
 
 class StepCosts:
@@ -65,8 +81,9 @@ class StepCosts:
         # By (whether there are several rows, group of the context): by the nodes of all rows.
         self._curves: dict[tuple[bool, int], dict[float, _Time]] = {}
         self._ages: dict[tuple[bool, int, float], int] = {}
-        # What `_curve` made of all this: a step asks for it many times.
-        self._made: dict[tuple[bool, int], dict[float, float]] = {}
+        # What `_curve` made of all this, and how many more observations it is good for.
+        self._made: dict[tuple[bool, int], _Curve] = {}
+        self._fresh = 0
         # How many observations there were.
         self.observed = 0
 
@@ -109,13 +126,17 @@ class StepCosts:
         if seconds <= 0.0:
             return
         self.observed += 1
-        self._made.clear()
+        self._fresh -= 1
+        if self._fresh < 0:
+            self._made.clear()
+            self._fresh = _FRESH
         kind, size = _kind(rows, context), rows * nodes
         self._ages[(*kind, size)] = self.observed
         curve = self._curves.setdefault(kind, {})
         known = curve.get(size)
         if known is None:
             curve[size] = _Time([seconds / self.drift])
+            self._made.clear()
             return
         if known.count >= _WELL_KNOWN:
             change = max(1 / _OUTLIER, min(_OUTLIER, seconds / (known.seconds * self.drift)))
@@ -127,7 +148,6 @@ class StepCosts:
         known = self._curves.get(_kind(rows, context), {}).get(rows * nodes)
         if known is not None:
             known.doubt()
-            self._made.clear()
 
     def entries(self) -> list[tuple[bool, float, int, float, int]]:
         """(several rows, nodes of all, context, seconds, measurements) of everything known, without drift."""
@@ -152,55 +172,61 @@ class StepCosts:
         curve = self._curve(rows, context)
         return _read(curve, rows * nodes) if curve else 0.0
 
-    def _curve(self, rows: int, context: int) -> dict[float, float]:
-        """Seconds by nodes for this kind of step, as far as they were measured; beyond that those of the nearest other
-        kinds, in proportion."""
+    def _curve(self, rows: int, context: int) -> _Curve:
+        """The times by nodes for this kind of step, as far as they were measured; beyond that those of the nearest
+        other kinds, in proportion."""
         wanted = _kind(rows, context)
-        if wanted not in self._made:
+        curve = self._made.get(wanted)
+        if curve is None:
             # One row or several changes a step more than another context does.
             kinds = sorted(
                 self._curves,
                 key=lambda kind: (2 * (kind[0] != wanted[0]) + abs(math.log2(kind[1] / wanted[1])), kind),
             )
-            curve: dict[float, float] = {}
+            curve = {}
             for kind in kinds:
-                curve = _extended(curve, {nodes: time.seconds for nodes, time in self._curves[kind].items()})
+                curve = _extended(curve, {nodes: (time, 1.0) for nodes, time in self._curves[kind].items()})
             self._made[wanted] = curve
-        return self._made[wanted]
+        return curve
 
 
 def _kind(rows: int, context: int) -> tuple[bool, int]:
     return rows > 1, group(context)
 
 
-def _extended(curve: dict[float, float], other: dict[float, float]) -> dict[float, float]:
+def _extended(curve: _Curve, other: _Curve) -> _Curve:
     """`curve`, and beyond its ends what `other` says, in proportion."""
     if not curve:
         return other
     least, most = min(curve), max(curve)
     if least <= min(other) and max(other) <= most:
         return curve
-    below, above = (curve[end] / _read(other, end) for end in (least, most))
+    below, above = (_at(curve[end]) / _read(other, end) for end in (least, most))
     beyond = {
-        nodes: seconds * (below if nodes < least else above)
-        for nodes, seconds in other.items()
+        nodes: (time, factor * (below if nodes < least else above))
+        for nodes, (time, factor) in other.items()
         if not least <= nodes <= most
     }
     return curve | beyond
 
 
-def _read(curve: dict[float, float], nodes: float) -> float:
+def _at(point: tuple[_Time, float]) -> float:
+    time, factor = point
+    return time.seconds * factor
+
+
+def _read(curve: _Curve, nodes: float) -> float:
     """The time for `nodes` on a curve with one point or more: exact, between its neighbours, or beyond the last."""
     exact = curve.get(nodes)
     if exact is not None:
-        return exact
+        return exact[0].seconds * exact[1]
     below = max((size for size in curve if size < nodes), default=0.0)
     above = min((size for size in curve if size > nodes), default=0.0)
     if below and above:
         share = (nodes - below) / (above - below)
-        return curve[below] + share * (curve[above] - curve[below])
+        return _at(curve[below]) + share * (_at(curve[above]) - _at(curve[below]))
     nearest = below or above
-    return curve[nearest] * _guess(nodes) / _guess(nearest)
+    return _at(curve[nearest]) * _guess(nodes) / _guess(nearest)
 
 
 def _positive(value: object) -> bool:

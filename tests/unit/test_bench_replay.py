@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from collections.abc import Sequence as Rows
 from typing import Any
 
@@ -103,14 +104,17 @@ def test_the_real_head_is_run_for_every_level(config: dict[str, Any], monkeypatc
     drafter = ReplayDrafter(EagleDrafter(head, target, plan), script, (0.8,))
     assert drafter.name == f"{parse(config).kind} (replayed)"
     runs = 0
-    forward = head.forward
 
-    def counted(*args: Any, **named: Any) -> torch.Tensor:
-        nonlocal runs
-        runs += 1
-        return forward(*args, **named)
+    def counted(run: Callable[..., torch.Tensor]) -> Callable[..., torch.Tensor]:
+        def call(*args: Any) -> torch.Tensor:
+            nonlocal runs
+            runs += 1
+            return run(*args)
 
-    monkeypatch.setattr(head, "forward", counted)
+        return call
+
+    for name in ("append", "forward"):
+        monkeypatch.setattr(head, name, counted(getattr(head, name)))
     engine = Engine(target, drafter, plan, adaptive=False)
     sequence = engine.open([1, 2, 3, 4], GenerationSettings(max_new_tokens=60))
     while sequence.finished is None:

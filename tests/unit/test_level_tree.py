@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Sequence
 
 import pytest
 import torch
@@ -26,11 +27,11 @@ class Markov:
         generator = torch.Generator().manual_seed(hash((self._seed, row, path)) % 2**31)
         return 2 * torch.randn(self.vocab, generator=generator)
 
-    def expand(self, tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
-        assert straight == all(row == list(range(len(row))) for row in picked.tolist())
+    def expand(self, tokens: torch.Tensor, picked: Sequence[Sequence[int]], straight: bool) -> torch.Tensor:
+        assert straight == all(row == list(range(len(row))) for row in picked)
         self.paths = [
             [(*old[at], token) for token, at in zip(row_tokens, row_picked, strict=True)]
-            for old, row_tokens, row_picked in zip(self.paths, tokens.tolist(), picked.tolist(), strict=True)
+            for old, row_tokens, row_picked in zip(self.paths, tokens.tolist(), picked, strict=True)
         ]
         return torch.stack(
             [torch.stack([self.logits(row, path) for path in paths]) for row, paths in enumerate(self.paths)]
@@ -83,7 +84,7 @@ def test_no_budget_no_draft() -> None:
 def test_levels_that_cannot_enter_the_tree_are_not_run() -> None:
     calls = 0
 
-    def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+    def expand(tokens: torch.Tensor, picked: Sequence[Sequence[int]], straight: bool) -> torch.Tensor:
         nonlocal calls
         calls += 1
         return torch.zeros(1, tokens.shape[1], 6)
@@ -115,8 +116,8 @@ def test_a_level_follows_as_many_nodes_as_its_pace_says() -> None:
     draft = Markov(2, 6, seed=5)
     counts: list[int] = []
 
-    def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
-        assert tokens.shape == picked.shape
+    def expand(tokens: torch.Tensor, picked: Sequence[Sequence[int]], straight: bool) -> torch.Tensor:
+        assert [len(row) for row in picked] == [tokens.shape[1]] * tokens.shape[0]
         counts.append(tokens.shape[1])
         return draft.expand(tokens, picked, straight)
 
@@ -144,7 +145,7 @@ def test_logits_that_are_no_numbers_make_no_torn_tree() -> None:
 def test_nothing_follows_a_token_that_ends_the_text() -> None:
     followed: list[list[int]] = []
 
-    def expand(tokens: torch.Tensor, picked: torch.Tensor, straight: bool) -> torch.Tensor:
+    def expand(tokens: torch.Tensor, picked: Sequence[Sequence[int]], straight: bool) -> torch.Tensor:
         followed.extend(tokens.tolist())
         return torch.tensor([0.0, 9.0, 1.0, 0.5, 0.2]).expand(*tokens.shape, 5)
 
