@@ -190,6 +190,10 @@ class _ReplayPace:
             (node.level for node in best_tree(acceptance, budget.nodes, budget.depth, budget.width)), default=0
         )
 
+    def enough(self, tree: DraftTree, source: str) -> bool:
+        """Nothing stands before a head that is replayed."""
+        return False
+
     def begin(self, source: str, rows: int) -> bool:
         """Pace.begin, of the replayed head."""
         pace = self._budget.pace

@@ -37,6 +37,11 @@ class FeatureRow:
 class Pace(Protocol):
     """Says whether drafting pays, before anything is run, and what of every further level (`speculation.pace`)."""
 
+    def enough(self, tree: DraftTree, source: str) -> bool:
+        """Whether `tree`, which cost next to nothing, promises as much as the network of the drafter `source` usually
+        brings beyond its time."""
+        ...
+
     def begin(self, source: str, rows: int) -> bool:
         """Whether the drafter `source` should run its network for `rows` rows in this step."""
         ...

@@ -167,6 +167,9 @@ class _Stopwatch:
         self._source, self._count = "", 1
         self.counts = False
 
+    def enough(self, tree: DraftTree, source: str) -> bool:
+        return False
+
     def begin(self, source: str, rows: int) -> bool:
         self._source, self._count, self._mark = source, rows, self._clock()
         return True

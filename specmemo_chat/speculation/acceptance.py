@@ -60,6 +60,13 @@ class AcceptanceCurve:
         belief = self._bins[place].corrected(estimate)
         return cell.corrected(belief, belief / estimate)
 
+    def reaches(self, tree: DraftTree) -> list[float]:
+        """The calibrated probability of the path to each node, the root's 1 first."""
+        reach = [1.0]
+        for parent, estimate, depth in zip(tree.parents[1:], tree.probabilities[1:], tree.depths[1:], strict=True):
+            reach.append(reach[parent] * self.edge(estimate, depth))
+        return reach
+
     def observe(self, tree: DraftTree, verdict: Verdict) -> None:
         """Count the edges below every accepted node."""
         accepted = set(verdict.path)

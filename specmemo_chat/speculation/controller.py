@@ -49,7 +49,7 @@ class Controller:
         self.costs = StepCosts()
         self.drafts = DraftCosts()
         self.adaptive = adaptive
-        self.pace = LevelPace(self.buckets, self.costs, self.drafts, self._rates_of, clock)
+        self.pace = LevelPace(self.buckets, self.costs, self.drafts, self._rates_of, self._curve_of, clock)
         self._curves: dict[str, AcceptanceCurve] = {}
         self._rates: dict[str, DepthRates] = {}
         self._largest = self.buckets[-1]
@@ -252,16 +252,12 @@ class Controller:
 
     def _ranked(self, trees: Sequence[DraftTree]) -> list[tuple[float, int, int]]:
         """(path probability, row, node) of all nodes but the roots, the likeliest first; a parent before its child."""
-        nodes = []
+        nodes: list[tuple[float, int, int]] = []
         for row, tree in enumerate(trees):
             if len(tree) == 1:
                 continue
-            curve = self._curve_of(tree.source)
-            reach = [1.0]
-            depths, parents, estimates = tree.depths, tree.parents, tree.probabilities
-            for node in range(1, len(tree)):
-                reach.append(reach[parents[node]] * curve.edge(estimates[node], depths[node]))
-                nodes.append((-reach[node], row, node))
+            reach = self._curve_of(tree.source).reaches(tree)
+            nodes.extend((-reach[node], row, node) for node in range(1, len(tree)))
         nodes.sort()
         return [(-negative, row, node) for negative, row, node in nodes]
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from specmemo_chat.speculation.acceptance import DepthRates
+from specmemo_chat.speculation.acceptance import AcceptanceCurve, DepthRates
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts, group
+from specmemo_chat.speculation.tree import DraftTree
 
 # While plain decoding wins, one step in this many still tries the draft: the text may have changed. At first one in
 # _PROBE_FIRST, and half as often after every one that did not pay.
@@ -20,6 +21,8 @@ PROBE_EVERY, _PROBE_FIRST = 32, 8
 # How fast the mean advantage of drafting follows, and how many trees it needs before it is believed. Trees differ by
 # several tokens: a mean of few of them would often be below zero where drafting pays.
 _OUTLOOK_RATE, _OUTLOOK_FIRST = 0.06, 8
+# Of the trees that seem to promise less than a network's, one in so many is taken all the same.
+_DECLINED_EVERY = 16
 # How many levels may pay together where the next one alone does not.
 _LOOKAHEAD = 3
 
@@ -96,15 +99,18 @@ class LevelPace:
         costs: StepCosts,
         drafts: DraftCosts,
         rates: Callable[[str], DepthRates],
+        curves: Callable[[str], AcceptanceCurve],
         clock: Callable[[], float] = time.perf_counter,
     ) -> None:
         self._buckets = tuple(buckets)
         self._costs = costs
         self._drafts = drafts
         self._rates = rates
+        self._curves = curves
         self._clock = clock
         self._outlooks: dict[str, tuple[float, int]] = {}
         self._prober = Prober()
+        self._declined = 0
         self._rows, self._context, self._price, self._largest = 1, 1, 1.0, buckets[-1]
         # The sizes of this step and their times, once they are asked for.
         self._offered: tuple[list[float], list[float]] | None = None
@@ -126,6 +132,19 @@ class LevelPace:
     def source(self) -> str:
         """The drafter that was told to begin in this step; empty where none was."""
         return self._source
+
+    def enough(self, tree: DraftTree, source: str) -> bool:
+        """`Pace.enough`. Now and then a tree is taken that is not: else it could never turn out better than thought."""
+        usual, count = self._outlooks.get(source, (0.0, 0))
+        if count < _OUTLOOK_FIRST or usual <= 0.0 or self._largest == 1 or not self._costs.plain(1, self._context):
+            return True
+        gains = sorted(self._curves(tree.source).reaches(tree)[1:], reverse=True)
+        # As if all rows had one like it.
+        value, _ = best_size(gains, 1, *self._sizes(), self._price)
+        if value - (1.0 - self._price) >= usual:
+            return True
+        self._declined += 1
+        return self._declined % _DECLINED_EVERY == 0
 
     def begin(self, source: str, rows: int) -> bool:
         """Whether `source` should draft for `rows` rows in this step."""
@@ -179,6 +198,13 @@ class LevelPace:
                 self._source, self._count, self._part, (self._clock() - self._mark) / self._costs.drift
             )
 
+    def _sizes(self) -> tuple[list[float], list[float]]:
+        """The sizes that this step may take, and their times in plain steps."""
+        if self._offered is None:
+            found = sizes(self._rows, [bucket for bucket in self._buckets if bucket <= self._largest])
+            self._offered = found, self._costs.relatives(self._rows, found, self._context)
+        return self._offered
+
     def _worthwhile(
         self,
         depth: int,
@@ -191,10 +217,7 @@ class LevelPace:
         the next levels would pay for itself and those before it."""
         # As if the drafting rows were all: the time of a step per row is much the same.
         rows = len(pools)
-        if self._offered is None:
-            found = sizes(self._rows, [bucket for bucket in self._buckets if bucket <= self._largest])
-            self._offered = found, self._costs.relatives(self._rows, found, self._context)
-        offered, relatives = self._offered
+        offered, relatives = self._sizes()
         rates = self._rates(self._source)
         grown = sorted((reach for pool in pools for reach in pool), reverse=True)
         stay, place = best_size(grown, rows, offered, relatives, self._price)

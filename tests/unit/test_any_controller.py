@@ -33,7 +33,7 @@ class Moody(Controller):
     def __init__(self, buckets: Sequence[int], seed: int) -> None:
         super().__init__(buckets)
         self.dice = random.Random(seed)
-        pace = MoodyPace(self.buckets, self.costs, self.drafts, self._rates_of)
+        pace = MoodyPace(self.buckets, self.costs, self.drafts, self._rates_of, self._curve_of)
         pace.dice = self.dice
         self.pace = pace
 
@@ -46,6 +46,9 @@ class Moody(Controller):
 
 class MoodyPace(LevelPace):
     dice: random.Random
+
+    def enough(self, tree: DraftTree, source: str) -> bool:
+        return self.dice.random() < 0.7
 
     def begin(self, source: str, rows: int) -> bool:
         return super().begin(source, rows) and self.dice.random() < 0.7

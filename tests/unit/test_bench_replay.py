@@ -20,6 +20,7 @@ from specmemo_chat.memory.acceptance import expected_tokens, first_choice
 from specmemo_chat.models import attention
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.speculation.tree import DraftTree
 from tests.models import tiny_plan
 
 CONFIG: dict[str, Any] = {
@@ -131,6 +132,9 @@ class _Refusing:
         self.levels = levels
         self.sources: list[str] = []
         self.seen: list[float] = []
+
+    def enough(self, tree: DraftTree, source: str) -> bool:
+        return False
 
     def begin(self, source: str, rows: int) -> bool:
         self.sources.append(source)

@@ -121,7 +121,7 @@ def test_a_chain_asks_the_network_only_where_no_long_match_is(small: Target) -> 
             return super().propose(rows, budget)
 
     chain = ChainDrafter([NgramDrafter(LONG_MATCH), Watched(small, small, tiny_plan(rows=3))])
-    rows = [DraftRow(0, [1, 2, 3, 4, 9, 1, 2, 3]), DraftRow(1, [1, 2, 3, 4, 9, 8, 2, 3]), DraftRow(2, [5])]
+    rows = [DraftRow(0, [1, 2, 3, 4, 9, 1, 2, 3]), DraftRow(1, [1, 2, 3, 4, 9, 8, 7, 3]), DraftRow(2, [5])]
     trees = chain.propose(rows, BUDGET)
     assert [tree.source for tree in trees] == ["ngram", "model", "model"]
     assert asked == [1, 2]

@@ -103,6 +103,9 @@ class _Narrow:
         self.followed = followed
         self.frontiers: list[list[float]] = []
 
+    def enough(self, tree: DraftTree, source: str) -> bool:
+        return False
+
     def begin(self, source: str, rows: int) -> bool:
         return True
 
