@@ -39,20 +39,22 @@ class RandomShape:
 @dataclass(frozen=True)
 class MemoryJob:
     """`--memory`. `plans` has `uncapped` and `capped` for the prompts, `contexts` the same for conversations of so many
-    tokens; `computed` are figures that need no run. `shape` None: the model's own weights and head."""
+    tokens; `computed` are figures that need no run. `shape` None: the model's own weights and head. `times`: what is
+    known of steps and levels, as a chat that was there before knows it."""
 
     subject: str
     plans: dict[str, Plan]
     contexts: dict[int, dict[str, Plan]]
     computed: dict[str, Any]
     shape: RandomShape | None = None
+    times: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
 class Job:
     """One benchmark. `plans` are those of the engine methods that can run, `not_run` the reasons of the others.
 
-    `compare` False leaves out the comparison of methods.
+    `compare` False leaves out the comparison of methods. `times` asks for step times alone.
     """
 
     plans: dict[str, Plan]
@@ -69,6 +71,7 @@ class Job:
     not_run: dict[str, str] = field(default_factory=dict)
     compare: bool = True
     sweep: bool = False
+    times: bool = False
     shape: RandomShape | None = None
     memory: MemoryJob | None = None
     environment: dict[str, Any] = field(default_factory=dict)

@@ -36,6 +36,10 @@ def memory_bench(job: Job, wanted: MemoryJob, subject: Subject, report: Report) 
     plans = wanted.plans
     context = min(plan.context_tokens for plan in plans.values())
     methods = [_method(name, plans, subject, context) for name in NAMES]
+    for method in methods:
+        if isinstance(method, EngineMethod) and method.name in (UNCAPPED, CAPPED) and wanted.times is not None:
+            method.engine.controller.costs.restore(wanted.times["steps"])
+            method.engine.controller.drafts.restore(wanted.times["drafts"])
     record = contest(
         subject, methods, job.talks, job.settings, job.pairs, report,
         context_tokens=context, seed=job.settings.seed + 2, reference=UNCAPPED,

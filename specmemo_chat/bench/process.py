@@ -55,7 +55,7 @@ def run(job: Job, report: Any) -> dict[str, Any]:
     from specmemo_chat.bench.compare import compare, sweep
     from specmemo_chat.bench.environment import environment
     from specmemo_chat.bench.memory import memory_bench
-    from specmemo_chat.bench.steps import longest_prompt, step_times
+    from specmemo_chat.bench.steps import engine_times, longest_prompt, step_times
     from specmemo_chat.bench.subject import Subject
 
     plan = next(iter(job.plans.values()))
@@ -88,6 +88,8 @@ def run(job: Job, report: Any) -> dict[str, Any]:
         result["interrupted"] = result["interrupted"] or record.interrupted
         return bool(result["interrupted"])
 
+    if job.times:
+        return {"times": engine_times(job.plans["adaptive"], made(job.shape, job.plans), report)}
     if job.compare or job.sweep:
         subject = made(job.shape, job.plans)
         if job.compare:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from specmemo_chat.bench.baseline_bytes import baseline_a, baseline_b, baseline_c
-from specmemo_chat.memory.footprint import Shape, footprint
+from specmemo_chat.memory.footprint import Shape, footprint, grown
 
 # The last prefill of a conversation that fills its context leaves room for MT-Bench's longest reply.
 REPLY_TOKENS = 256
@@ -21,16 +22,19 @@ def savings(taken: Mapping[str, int]) -> dict[str, float]:
     }
 
 
-def computed_bytes(uncapped: Shape, capped: Shape) -> dict[str, Any]:
-    """Generation memory of one conversation that fills the context of both shapes: the baselines by their formulas,
-    specmemo as planned (the sum of its terms at its peak)."""
-    prompt = max(1, uncapped.context - REPLY_TOKENS)
+def computed_bytes(uncapped: Shape, capped: Shape, tokens: int = 0, reply: int = REPLY_TOKENS) -> dict[str, Any]:
+    """Generation memory of one conversation of `tokens` tokens with a last reply of `reply`, or (0) of one that fills
+    the context of both shapes: the baselines by their formulas, specmemo as planned (the sum of its terms at its
+    peak), with the arena that such a conversation grows to."""
+    whole = tokens or uncapped.context
+    prompt = max(1, whole - reply)
+    usual = replace(uncapped, context=whole)
     taken = {
-        "baseline-a": baseline_a(uncapped, prompt),
-        "baseline-b": baseline_b(uncapped, prompt),
-        "baseline-c": baseline_c(uncapped, prompt),
-        "uncapped": generation_bytes(uncapped),
-        "capped": generation_bytes(capped),
+        "baseline-a": baseline_a(usual, prompt),
+        "baseline-b": baseline_b(usual, prompt),
+        "baseline-c": baseline_c(usual, prompt),
+        "uncapped": generation_bytes(grown(uncapped, tokens) if tokens else uncapped),
+        "capped": generation_bytes(grown(capped, tokens) if tokens else capped),
     }
     return {"generation_bytes": taken, "saved": savings(taken)}
 

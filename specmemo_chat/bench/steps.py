@@ -1,4 +1,4 @@
-"""The time of one step by the size of its tree."""
+"""The time of one step by the size of its tree, and of a draft's levels."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from specmemo_chat.bench.statistics import median_ratio
 from specmemo_chat.bench.subject import Report, Subject
 from specmemo_chat.bench.talks import Talk
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
+from specmemo_chat.engine.calibration import measure as calibrate
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.sequence import Sequence as Row
 from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
@@ -21,6 +22,16 @@ from specmemo_chat.speculation.tree import DraftTree, Verdict
 
 # Rounds, each with every size once.
 ROUNDS = 100
+# A controller's own measurement takes a second at most, so that a chat can begin; where a plan rests on it, more.
+TIMES_S = 30.0
+
+
+def engine_times(plan: Plan, subject: Subject, report: Report) -> dict[str, Any]:
+    """What an engine's controller measures: the entries of its `StepCosts` and `DraftCosts`."""
+    report(0, 0, "times of steps")
+    engine = Engine(subject.target, subject.drafter(plan), plan)
+    calibrate(engine, TIMES_S)
+    return {"steps": engine.controller.costs.entries(), "drafts": engine.controller.drafts.entries()}
 
 
 def step_times(plan: Plan, subject: Subject, prompt: list[int], report: Report, repeat: int = ROUNDS) -> dict[str, Any]:

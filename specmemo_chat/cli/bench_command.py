@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+
+if TYPE_CHECKING:
+    from specmemo_chat.bench.job import Job
 
 BENCH_PANEL = "What is measured"
 INTERRUPTED = 130
@@ -183,6 +186,10 @@ def bench(
 
     check_outputs(json, plot)
     wanted = BenchChoice(prompts, methods, memory, sweep, pairs, threads, assistant, shape, acceptance)
-    result = run_job(make_job(wanted, choice, sampling, screen), screen, debug=debug)
+
+    def run(job: Job) -> dict[str, Any]:
+        return run_job(job, screen, debug=debug)
+
+    result = run(make_job(wanted, choice, sampling, screen, run))
     show(result, screen, json, plot)
     sys.exit(INTERRUPTED if result["interrupted"] else 0)

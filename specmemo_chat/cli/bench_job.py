@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from specmemo_chat.bench.job import ENGINE_METHODS, LIBRARY_METHODS, METHODS, Job, MemoryJob
-from specmemo_chat.bench.talks import Talk, find_talks
+from specmemo_chat.bench.job import ENGINE_METHODS, LIBRARY_METHODS, METHODS, Job, MemoryJob, RandomShape
+from specmemo_chat.bench.talks import find_talks
 from specmemo_chat.catalog.cache import cached_model
 from specmemo_chat.catalog.resolve import resolve
 from specmemo_chat.cli.bench_memory import memory_job
@@ -21,6 +23,9 @@ from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Plan
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import format_size
+
+# Runs a job in the measuring process and gives its result.
+Run = Callable[[Job], dict[str, Any]]
 
 REPLAYED = "the text is scripted: nothing in it can be looked up or guessed by another model"
 
@@ -52,9 +57,9 @@ class _Case:
     assistant: str | None = None
 
 
-def make_job(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingChoice, screen: Screen) -> Job:
-    """The job. Checks run cheapest first. Raises UsageError for flags that make no sense, the errors of a plan and of a
-    download like `chat`."""
+def make_job(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingChoice, screen: Screen, run: Run) -> Job:
+    """The job. Checks run cheapest first. `run` runs another one, whose result this one's plans need. Raises UsageError
+    for flags that make no sense, the errors of a plan and of a download like `chat`."""
     asked = _methods(wanted.methods)
     if wanted.shape is not None and choice.model != "pocket":
         raise UsageError("--shape and --model were both given", "give one: a shape has random weights")
@@ -69,7 +74,7 @@ def make_job(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingChoice,
     case = _without_second_copy(case) if compare and set(asked) & set(LIBRARY_METHODS) else case
     if wanted.sweep and "adaptive" not in case.plans:
         raise UsageError(f"--sweep: {case.reasons['adaptive']}", "leave out --draft none")
-    return Job(
+    job = Job(
         plans=case.plans,
         methods=tuple(name for name in METHODS if name in asked and name not in case.reasons),
         settings=case.settings,
@@ -85,9 +90,9 @@ def make_job(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingChoice,
         compare=compare,
         sweep=wanted.sweep,
         shape=case.shape.random if case.shape is not None else None,
-        memory=_memory(wanted, choice, case, talks) if wanted.memory else None,
         environment=_place(case),
     )
+    return replace(job, memory=_memory(wanted, choice, case, job, run)) if wanted.memory else job
 
 
 def _methods(given: str | None) -> tuple[str, ...]:
@@ -183,7 +188,7 @@ def _without_second_copy(case: _Case) -> _Case:
     return replace(case, reasons={**dict.fromkeys(LIBRARY_METHODS, reason), **case.reasons})
 
 
-def _memory(wanted: BenchChoice, choice: ModelChoice, case: _Case, talks: tuple[Talk, ...]) -> MemoryJob:
+def _memory(wanted: BenchChoice, choice: ModelChoice, case: _Case, job: Job, run: Run) -> MemoryJob:
     plan = case.plans.get("adaptive", next(iter(case.plans.values())))
     weights, usable = plan.terms["target_weights"], case.place.device.usable_bytes
     if 2 * weights + plan.terms["runtime"] > usable:
@@ -192,4 +197,10 @@ def _memory(wanted: BenchChoice, choice: ModelChoice, case: _Case, talks: tuple[
             f"not fit {format_size(usable)}",
             "give a smaller --shape or --model",
         )
-    return memory_job(plan, case.place, case.shape, wanted.acceptance, choice)
+
+    def measure(plan: Plan, shape: RandomShape | None) -> dict[str, Any]:
+        own = replace(job, plans={"adaptive": plan}, shape=shape, compare=False, sweep=False, times=True)
+        times: dict[str, Any] = run(own)["times"]
+        return times
+
+    return memory_job(plan, case.place, case.shape, wanted.acceptance, choice, job, measure)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import statistics
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.bench.job import MemoryJob
-from specmemo_chat.bench.saving import computed_bytes
-from specmemo_chat.catalog.aliases import find_alias
+from specmemo_chat.bench.job import Job, MemoryJob, RandomShape
+from specmemo_chat.bench.saving import REPLY_TOKENS, computed_bytes
+from specmemo_chat.bench.talks import Talk
+from specmemo_chat.catalog.aliases import bundled_folder, find_alias
 from specmemo_chat.catalog.config import read_config, spec_from_folder
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import setup
@@ -23,28 +25,43 @@ from specmemo_chat.device.probe import cpu_threads
 from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.absent import described_device
-from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.contract import Dtype, Plan
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.footprint import Shape
 from specmemo_chat.memory.frontier import frontier
 from specmemo_chat.memory.plan import Outcome, refusal, solve
-from specmemo_chat.memory.throughput import DeviceSpeed, device_speed
+from specmemo_chat.memory.throughput import DeviceSpeed, StepTimes, device_speed
 from specmemo_chat.memory.wishes import Wishes, auto_dtype, start
 from specmemo_chat.profiles import Profile
+from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
+# Takes the times of steps with a plan, in the measuring process.
+Measure = Callable[[Plan, RandomShape | None], dict[str, Any]]
 CONTEXTS = (1024, 2048, 4096)
+# What a template puts around a message and its reply, about.
+TURN_TOKENS = 10
 # The paper's model and device.
 MODEL, DEVICE = "llama-2-7b-chat", "titan-rtx-24gb"
 
 
 def memory_job(
-    plan: Plan, place: Situation, shape: ShapeCase | None, acceptance: str | None, choice: ModelChoice
+    plan: Plan,
+    place: Situation,
+    shape: ShapeCase | None,
+    acceptance: str | None,
+    choice: ModelChoice,
+    job: Job,
+    measure: Measure,
 ) -> MemoryJob:
     """The job. Without a trained head the model's shape is run with random weights. `capped` is what specmemo does
-    under --max-memory, or else under the smallest budget of the frontier that is to keep 96 % of the speed.
+    under --max-memory, or else under the smallest budget of the frontier that is to keep 96 % of the speed, by the
+    step times that `measure` finds.
 
     Raises PlanError where a plan does not fit, UsageError where no speed can be expected.
     """
+    folder = Path(plan.target) if shape is None else bundled_folder()
+    reply = job.settings.max_new_tokens or REPLY_TOKENS
+    computed = _computed(conversation_tokens(job.talks, folder, reply), reply)
     trained = any(name in ("eagle", "eagle3") for name in plan.drafters) and shape is None
     if shape is None and not trained:
         config = read_config(Path(plan.target))
@@ -53,23 +70,51 @@ def memory_job(
         spec, place, name = shape.spec, shape.place, shape.random.name
     else:
         spec, name = spec_from_folder(plan.model, Path(plan.target)), plan.model
+
+    def ready(own: Plan) -> Plan:
+        if shape is not None:
+            return replace(own, drafters=(shape.kind,))
+        return replace(own, target=plan.target, draft=plan.draft)
+
+    context = choice.ctx_size or min(CONTEXTS[0], spec.max_context)
     speed = _speed(place.device, place.profile)
+    random = shape.random if shape is not None else None
+    times = measure(ready(uncapped(spec, place.device, place.profile, place.wishes, context).plan), random)
+    dtype = place.wishes.dtype or plan.dtype
+    speed = replace(speed, times=measured_times(dtype, times))
 
     def both(context: int) -> dict[str, Plan]:
         outcomes = capped_and_not(spec, place.device, place.profile, place.wishes, speed, context)
-        plans = {name: outcome.plan for name, outcome in outcomes.items()}
-        if shape is not None:
-            return {name: replace(own, drafters=(shape.kind,)) for name, own in plans.items()}
-        return {name: replace(own, target=plan.target, draft=plan.draft) for name, own in plans.items()}
+        return {name: ready(outcome.plan) for name, outcome in outcomes.items()}
 
     contexts = [size for size in CONTEXTS if size <= spec.max_context]
     return MemoryJob(
         subject=name,
-        plans=both(choice.ctx_size or min(CONTEXTS[0], spec.max_context)),
+        plans=both(context),
         contexts={size: both(size) for size in contexts},
-        computed=_computed(),
-        shape=shape.random if shape is not None else None,
+        computed=computed,
+        shape=random,
+        times=times,
     )
+
+
+def measured_times(dtype: Dtype, found: dict[str, Any]) -> StepTimes | None:
+    """What `bench.steps.engine_times` found, as the planner reads it; None where there was no time for a step."""
+    steps, drafts = StepCosts(), DraftCosts()
+    steps.restore(found["steps"])
+    drafts.restore(found["drafts"])
+    return StepTimes(dtype, steps, drafts) if found["steps"] else None
+
+
+def uncapped(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, context: int) -> Outcome:
+    """What is planned with all the memory there is."""
+    return _fitting(spec, solve(spec, device, profile, replace(wishes, context=context, max_memory=0)))
+
+
+def _fitting(spec: ModelSpec, outcome: Outcome) -> Outcome:
+    if not outcome.fits:
+        raise refusal(spec.name, outcome)
+    return outcome
 
 
 def capped_and_not(
@@ -89,11 +134,7 @@ def capped_and_not(
         if not capped.fits:
             # The frontier gave up a head that the user named and that therefore stays: the least that holds it.
             capped = under(capped.plan.total_bytes)
-    found = {"uncapped": under(0), "capped": capped}
-    for outcome in found.values():
-        if not outcome.fits:
-            raise refusal(spec.name, outcome)
-    return found
+    return {"uncapped": uncapped(spec, device, profile, wishes, context), "capped": _fitting(spec, capped)}
 
 
 def _speed(device: DeviceInfo, profile: Profile) -> DeviceSpeed:
@@ -109,8 +150,17 @@ def _speed(device: DeviceInfo, profile: Profile) -> DeviceSpeed:
     return DeviceSpeed("cpu", bandwidth, measure_compute(), "this processor as measured just now")
 
 
-def _computed() -> dict[str, Any]:
-    """Bytes of the paper's model on the paper's device, by context; nothing of it need be here."""
+def conversation_tokens(talks: Sequence[Talk], folder: Path, reply: int) -> list[int]:
+    """The length of each conversation, were every reply of `reply` tokens, by the tokenizer in `folder`."""
+    from tokenizers import Tokenizer
+
+    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    return [sum(len(tokenizer.encode(text).ids) + TURN_TOKENS + reply for text in talk.turns) for talk in talks]
+
+
+def _computed(lengths: Sequence[int], reply: int) -> dict[str, Any]:
+    """Bytes of the paper's model on the paper's device, for the conversation of the median of `lengths` with replies of
+    `reply` tokens, and by context for ones that fill it; nothing of it need be here."""
     entry = find_alias(MODEL)
     profile = setup.own_profiles()[DEVICE]
     if entry is None or profile.facts is None:
@@ -129,4 +179,11 @@ def _computed() -> dict[str, Any]:
             "cap_bytes": outcomes["capped"].plan.cap_bytes,
             "tree_nodes": {name: shape.nodes for name, shape in shapes.items()},
         }
-    return {"model": MODEL, "device": DEVICE, "dtype": dtype, "draft": entry.draft, "contexts": contexts}
+    found = {"model": MODEL, "device": DEVICE, "dtype": dtype, "draft": entry.draft, "contexts": contexts}
+    if lengths:
+        tokens = min(round(statistics.median(lengths)), CONTEXTS[-1])
+        context = next(size for size in CONTEXTS if size >= tokens)
+        outcomes = capped_and_not(entry.spec(), device, profile, wishes, speed, context)
+        own = computed_bytes(outcomes["uncapped"].shape, outcomes["capped"].shape, tokens, reply)
+        found["conversation"] = own | {"tokens": tokens, "context_tokens": context}
+    return found

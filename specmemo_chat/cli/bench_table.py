@@ -142,7 +142,10 @@ def _memory(memory: dict[str, Any]) -> Iterator[Table | str]:
     computed = memory["computed"]
     if computed:
         title = f"\ncomputed for {computed['model']} on {computed['device']} in {computed['dtype']}"
-        yield _bytes(title, computed["contexts"])
+        parts = computed["contexts"]
+        if "conversation" in computed:
+            parts = {f"{computed['conversation']['tokens']} (median)": computed["conversation"], **parts}
+        yield _bytes(title, parts)
 
 
 def _bytes(title: str, parts: dict[str, dict[str, Any]]) -> Table:

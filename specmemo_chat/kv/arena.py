@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.memory.footprint import next_capacity
 
 # On a CPU attention takes time for every slot that it is shown, and shapes need not repeat.
 _CPU_VIEW_STEP = 64
@@ -157,8 +158,7 @@ class KVArena:
                 f"{held} rows of {tokens} tokens do not fit the KV arena of {self.slots}",
                 "give a larger --ctx-size" if held == 1 else "give a larger --max-memory",
             )
-        # Geometric growth copies every token a bounded number of times, whatever the length of the conversation.
-        capacity = min(round_up(max(tokens, 2 * self.capacity), step), largest)
+        capacity = min(next_capacity(self.capacity, tokens, step), largest)
         self._reshape(min(self.rows, self.slots // capacity), capacity)
 
     def shrink(self) -> None:

@@ -172,6 +172,20 @@ def draft_weights(draft: DraftShape | None) -> int:
     return BYTES_PER_VALUE[draft.dtype] * own + 8 * draft.vocab
 
 
+def next_capacity(capacity: int, tokens: int, step: int) -> int:
+    """The slots of a row that an arena of `capacity` takes when it must hold `tokens`: a quarter more at least, so that
+    growing copies a token four times on the average, however long the conversation; and in multiples of `step`."""
+    return -(-max(tokens, capacity + capacity // 4) // step) * step
+
+
+def grown(shape: Shape, tokens: int) -> Shape:
+    """`shape` with the arena that a conversation has grown to at `tokens` tokens."""
+    capacity = shape.growth
+    while capacity < tokens + shape.nodes:
+        capacity = next_capacity(capacity, capacity + 1, shape.growth)
+    return replace(shape, context=min(shape.context, capacity - shape.nodes), allocate_at_load=False)
+
+
 def target_kv(shape: Shape) -> int:
     """2 · layers · kv_heads · head_dim · b · context · full rows, / tp."""
     return shape.spec.kv_bytes_per_token(shape.value_bytes, shape.tp) * shape.context * shape.kv_rows

@@ -24,8 +24,8 @@ KEPT = 0.96
 
 @dataclass(frozen=True)
 class Point:
-    """The best that a budget (bytes per worker) buys. `relative` compares the throughput of whole turns with that of an
-    unlimited budget; `tokens_per_second` is of decoding."""
+    """The best that a budget (bytes per worker) buys. `relative` compares with an unlimited budget: the throughput of
+    whole turns or that of decoding, whichever falls further behind; `tokens_per_second` is of decoding."""
 
     budget: int
     shape: Shape
@@ -52,14 +52,23 @@ def frontier(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, s
     for shape in _candidates(aim, device, profile, wishes):
         names = drafters(shape, wishes) if shape.nodes > 1 else ()
         expected = expect(shape, names, profile.tree_depth, profile.tree_width, speed)
-        rated.append((total(shape), -expected.turn_throughput, shape, names, expected.tokens_per_second))
-    rated.sort(key=lambda entry: entry[:2])
-    fastest = max(-negative for _, negative, *_ in rated)
+        rated.append((total(shape), expected, shape, names))
+    turns = max(rate.turn_throughput for _, rate, *_ in rated)
+    decoding = max(rate.tokens_per_second for _, rate, *_ in rated)
+    compared = [
+        Point(
+            budget,
+            shape,
+            names,
+            rate.tokens_per_second,
+            min(rate.turn_throughput / turns, rate.tokens_per_second / decoding),
+        )
+        for budget, rate, shape, names in rated
+    ]
     points: list[Point] = []
-    for budget, negative, shape, names, rate in rated:
-        relative = -negative / fastest
-        if not points or relative > points[-1].relative:
-            points.append(Point(budget, shape, names, rate, relative))
+    for point in sorted(compared, key=lambda point: (point.budget, -point.relative)):
+        if not points or point.relative > points[-1].relative:
+            points.append(point)
     return Frontier(tuple(points))
 
 

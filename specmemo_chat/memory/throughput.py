@@ -1,19 +1,20 @@
-"""Expected tokens per second of a shape on a device: a bandwidth roofline. An estimate, before anything is measured.
+"""Expected tokens per second of a shape on a device: step times that were measured there, or else a bandwidth roofline.
 
-A step reads the weights and the keys and values once and computes on them; it takes the longer of the two times. Not
-counted are the host's own time, kernel launches and, with several workers, their communication: on small models those
-dominate, and the running controller measures what is true.
+By the roofline a step reads the weights and the keys and values once and computes on them; it takes the longer of the
+two times. Not counted are the host's own time, kernel launches and, with several workers, their communication: on small
+models those dominate, and the running controller measures what is true.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.memory.acceptance import expected_tokens, levels
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS
+from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype
 from specmemo_chat.memory.footprint import Shape, draft_weights, target_weights
 from specmemo_chat.profiles import Profile
+from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
 # The part of the theoretical bandwidth and of the peak rate that matrix kernels reach. CPU: its bandwidth as measured
 # (DESIGN.md 6: bf16 linear layers at 12-22 of 31 GB/s), its rate as it is, because a matrix product measured it. The
@@ -26,14 +27,25 @@ TURN_PROMPT, TURN_REPLY = 512, 256
 
 
 @dataclass(frozen=True)
+class StepTimes:
+    """What steps of one model with weights in `dtype` took on the device, and levels of its draft."""
+
+    dtype: Dtype
+    steps: StepCosts
+    drafts: DraftCosts
+
+
+@dataclass(frozen=True)
 class DeviceSpeed:
     """`bandwidth` in bytes/s and `compute` in operations/s as the maker states them or as they were measured; a
-    `compute` of 0 is not known and then does not limit. `source` is a phrase for the user."""
+    `compute` of 0 is not known and then does not limit. `source` is a phrase for the user. `times` of the model in
+    question stand in for the roofline, which then only carries them over to other precisions."""
 
     kind: str
     bandwidth: int
     compute: int
     source: str
+    times: StepTimes | None = None
 
     def seconds(self, read: int, operations: int) -> float:
         """The time of one kernel sequence that reads so many bytes and does so many operations."""
@@ -88,9 +100,8 @@ def expect(shape: Shape, drafters: tuple[str, ...], depth: int, width: int, spee
             if 1 < nodes <= shape.nodes:
                 tokens = expected_tokens(drafter, nodes, depth, width)
                 seconds = step_seconds(shape, nodes, speed)
-                seconds += (
-                    draft_seconds(shape, levels(drafter, nodes, depth, width), speed) if drafter != "ngram" else 0
-                )
+                if drafter != "ngram":
+                    seconds += draft_seconds(shape, levels(drafter, nodes, depth, width), speed, nodes)
                 best = max(best, (shape.rows * tokens / seconds, tokens, nodes))
     rate, tokens, nodes = best
     return Expected(rate, plain, tokens, nodes, prefill_seconds(shape, TURN_PROMPT, speed), shape.rows)
@@ -98,27 +109,52 @@ def expect(shape: Shape, drafters: tuple[str, ...], depth: int, width: int, spee
 
 def step_seconds(shape: Shape, nodes: int, speed: DeviceSpeed) -> float:
     """One verify step of `nodes` nodes in every row, at half of the context."""
-    return speed.seconds(
-        _weights_read(shape) + _kv_read(shape), _operations(shape, nodes * shape.rows, shape.context // 2)
-    )
+    return _forward_seconds(shape, nodes, shape.context // 2, speed)
 
 
 def prefill_seconds(shape: Shape, tokens: int, speed: DeviceSpeed) -> float:
     """The prefill of one prompt in chunks; every chunk reads all weights anew."""
     chunks, rest = divmod(min(tokens, shape.context), shape.chunk)
     sizes = [shape.chunk] * chunks + ([rest] if rest else [])
-    read = _weights_read(shape)
-    return sum(speed.seconds(read, _operations(shape, size, tokens // 2)) for size in sizes)
+    alone = replace(shape, rows=1, full_rows=0)
+    return sum(_forward_seconds(alone, size, tokens // 2, speed, cached=0) for size in sizes)
 
 
-def draft_seconds(shape: Shape, runs: int, speed: DeviceSpeed) -> float:
-    """`runs` forwards of the draft head or model, one a level; each reads its weights and an output head."""
-    if shape.draft is None:
+def draft_seconds(shape: Shape, runs: int, speed: DeviceSpeed, nodes: int = 1) -> float:
+    """`runs` forwards of the draft head or model for trees of `nodes` nodes, one a level; each reads its weights and an
+    output head."""
+    if shape.draft is None or not runs:
         return 0.0
+    if speed.times is not None:
+        drafts = speed.times.drafts
+        # The replayed head of a benchmark is called so behind its name.
+        source = next((name for name, *_ in drafts.entries() if name.split()[0] == shape.draft.kind), None)
+        if source is not None:
+            level = drafts.level(source, max(1, shape.rows * (nodes - 1) // runs))
+            return drafts.begin(source, shape.rows) + (runs - 1) * level
     spec = shape.draft.spec
     # EAGLE's output head is the target's share; EAGLE-3's and a model's own is part of their weights.
     shared = shape.spec.vocab * spec.hidden * shape.value_bytes // shape.tp if shape.draft.kind == "eagle" else 0
     return runs * speed.seconds(draft_weights(shape.draft) + shared, 0)
+
+
+def _forward_seconds(
+    shape: Shape, tokens: int, context: int, speed: DeviceSpeed, *, cached: int | None = None
+) -> float:
+    """The target's forward over `tokens` tokens of every row. `cached`: bytes of keys and values that it reads."""
+
+    def roofline(shape: Shape, tokens: int) -> float:
+        read = _weights_read(shape) + (_kv_read(shape) if cached is None else cached)
+        return speed.seconds(read, _operations(shape, tokens * shape.rows, context))
+
+    times = speed.times
+    if times is None:
+        return roofline(shape, tokens)
+    if shape.dtype == times.dtype:
+        return times.steps.seconds(shape.rows, tokens, context)
+    own = replace(shape, dtype=times.dtype, compute=times.dtype)
+    plain = times.steps.seconds(shape.rows, 1, context) / roofline(own, 1)
+    return plain * roofline(shape, tokens)
 
 
 def _weights_read(shape: Shape) -> int:

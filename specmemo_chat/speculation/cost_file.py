@@ -44,6 +44,23 @@ def restore(folder: Path, key: Key, steps: StepCosts, drafts: DraftCosts) -> boo
     return True
 
 
+def find(folder: Path, wanted: Key) -> tuple[Key, StepCosts, DraftCosts] | None:
+    """What was last measured for a key that says what `wanted` says of fewer things; None where nothing was."""
+    files = []
+    with suppress(OSError):
+        files = sorted(folder.glob("steps-*.json"), key=lambda file: file.stat().st_mtime, reverse=True)
+    for file in files:
+        steps, drafts = StepCosts(), DraftCosts()
+        try:
+            key = json.loads(file.read_text(encoding="utf-8"))["key"]
+            same = all(key[name] == value for name, value in wanted.items())
+        except (OSError, ValueError, KeyError, TypeError):
+            continue
+        if same and restore(folder, key, steps, drafts):
+            return key, steps, drafts
+    return None
+
+
 def save(folder: Path, key: Key, steps: StepCosts, drafts: DraftCosts) -> bool:
     """Write what is known, whole or not at all. False where the folder cannot be written: it is only a cache."""
     values = {"schema": _SCHEMA, "key": key, "steps": steps.entries(), "drafts": drafts.entries()}

@@ -16,6 +16,7 @@ import pytest
 from specmemo_chat.bench.job import METHODS, Job
 from specmemo_chat.bench.saving import computed_bytes, savings
 from specmemo_chat.bench.talks import Talk
+from specmemo_chat.catalog.aliases import bundled_folder
 from specmemo_chat.cli import bench_memory
 from specmemo_chat.cli.bench_job import BenchChoice, make_job
 from specmemo_chat.cli.bench_output import check_outputs, show
@@ -25,6 +26,7 @@ from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.options import ModelChoice, SamplingChoice
 from specmemo_chat.errors import PlanError, SpecmemoError, UsageError, WorkerError
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.sizes import MIB
 from tests.models import tiny_plan
 
 
@@ -111,7 +113,15 @@ def job_for(tiny_folder: Path | None, **changes: Any) -> Job:
         "assistant": None, "shape": None, "acceptance": None,
     }  # fmt: skip
     wanted = BenchChoice(**{**fields, **changes})
-    return make_job(wanted, choice, SamplingChoice(seed=0, max_new_tokens=64), Screen(quiet=True))
+    return make_job(wanted, choice, SamplingChoice(seed=0, max_new_tokens=64), Screen(quiet=True), step_times)
+
+
+def step_times(job: Job) -> dict[str, Any]:
+    """In place of a measurement: a node takes a tenth of a plain step."""
+    assert job.times
+    assert list(job.plans) == ["adaptive"]
+    steps = [[False, nodes, 64, 0.009 + 0.001 * nodes, 3] for nodes in (1, 2, 4, 8, 16, 32, 64)]
+    return {"times": {"steps": steps, "drafts": [["eagle (replayed)", 1, "begin", 0.001, 3]]}}
 
 
 def test_what_cannot_run_is_named(tiny_folder: Path) -> None:
@@ -172,6 +182,9 @@ def test_memory_without_a_head_runs_the_models_shape(tiny_folder: Path, monkeypa
     assert memory is not None
     assert memory.shape is not None
     assert "EAGLE-2" in memory.shape.source
+    assert memory.times is not None
+    # Where a node costs that much the best tree is small.
+    assert memory.plans["capped"].tree_nodes == 16
     assert list(memory.contexts) == [1024, 2048, 4096]
     for size, plans in memory.contexts.items():
         assert plans["capped"].context_tokens == plans["uncapped"].context_tokens == size
@@ -181,17 +194,29 @@ def test_memory_without_a_head_runs_the_models_shape(tiny_folder: Path, monkeypa
 
 
 def test_the_papers_model_is_computed_without_being_here() -> None:
-    computed = bench_memory._computed()
+    computed = bench_memory._computed([200, 600, 700], 256)
     assert (computed["model"], computed["device"], computed["dtype"]) == ("llama-2-7b-chat", "titan-rtx-24gb", "fp16")
     at_1k = computed["contexts"]["1024"]["generation_bytes"]
     # By hand: 2,048 slots of 524,288 bytes, 2,108 of 16,384 for the head; 768 tokens of prompt: scores 32 · 768² · 6,
     # queries, keys and values 768 · 2 · 5 · 4,096, four residuals and the feature 5 · 768 · 8,192, the mask 768² · 2.
     by_hand = 2048 * 524_288 + 2108 * 16_384 + 32 * 768**2 * 6 + 768 * 2 * 5 * 4096 + 5 * 768 * 8192 + 768**2 * 2
     assert at_1k["baseline-a"] == pytest.approx(by_hand, rel=0.01)
-    for part in computed["contexts"].values():
+    for part in (computed["conversation"], *computed["contexts"].values()):
         taken = part["generation_bytes"]
         assert taken["baseline-a"] > taken["baseline-b"] > taken["baseline-c"] > 0
-        assert part["saved"]["baseline-a"] == round(1 - taken["capped"] / taken["baseline-a"], 4)
+        assert part["saved"]["baseline-a"] == pytest.approx(1 - taken["capped"] / taken["baseline-a"], abs=1e-4)
+    # 600 tokens and a tree of 64: an arena of 768 slots, and of as many and a level more for the head's one layer.
+    conversation = computed["conversation"]
+    assert (conversation["tokens"], conversation["context_tokens"]) == (600, 1024)
+    held = conversation["generation_bytes"]["capped"] - 768 * 524_288 - 1024 * 16_384
+    assert 0 < held < 64 * MIB
+
+
+def test_the_length_of_a_conversation_counts_both_replies() -> None:
+    talks = [Talk("1", ("hello", "hello hello")), Talk("2", ("hello",))]
+    two, one = bench_memory.conversation_tokens(talks, bundled_folder(), 100)
+    assert 200 < two < 300
+    assert 100 < one < 120
 
 
 def test_savings() -> None:
