@@ -14,7 +14,7 @@ from typing import Any
 
 from specmemo_chat.speculation.acceptance import DEPTHS, AcceptanceCurve, DepthRates
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
-from specmemo_chat.speculation.pace import PROBE_EVERY, LevelPace, Prober, best_size, sizes
+from specmemo_chat.speculation.pace import PROBE_EVERY, LevelPace, Prober, best_size, sizes, worths
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
 __all__ = ["PROBE_EVERY", "Controller"]
@@ -24,8 +24,9 @@ _PRICE_RATE = 0.02
 # What a draft must promise beyond a plain step, in tokens: times are not known better than that.
 _MARGIN = 0.02
 _DRAFT_RATE = 0.1
-# One speculative step in so many takes another size, the one whose time was not measured for longest.
-_REFRESH_EVERY = 64
+# One speculative step in so many takes another size, the one whose time was not measured for longest: a neighbour, or
+# one that would be the best if it took this part less than thought.
+_REFRESH_EVERY, _DOUBT = 32, 0.2
 # Where its time was a surprise (by more than this factor), it is measured again after so many steps; so is a plain step
 # that was measured less often than this: all depends on it.
 _SURPRISE, _REFRESH_SOON = 1.2, 8
@@ -113,14 +114,16 @@ class Controller:
         relatives = self.costs.relatives(rows, offered, self._context)
         gains = [reach for reach, _, _ in ranked]
         price = self.price
-        value, place = best_size(gains, rows, offered, relatives, price)
+        found = worths(gains, rows, offered, relatives, price)
+        value = max(found)
+        place = found.index(value)
         # A plain step brings one token for one plain step's time.
         advantage = value - (1.0 - price)
         self.pace.settle(advantage - price * self._draft_relative())
         if advantage < _MARGIN:
-            value, place = 1.0 - price, 0
+            place = 0
         if gains and len(offered) > 1:
-            place = self._explored(place, value, gains, rows, offered, relatives)
+            place = self._explored(place, found, gains, rows, offered, relatives)
         return _cut(trees, ranked, int(rows * (offered[place] - 1)), buckets[-1])
 
     def observe(
@@ -190,13 +193,14 @@ class Controller:
     def _explored(
         self,
         place: int,
-        value: float,
+        found: Sequence[float],
         gains: Sequence[float],
         rows: int,
         offered: Sequence[float],
         relatives: Sequence[float],
     ) -> int:
-        """The place of the best size, of this `value`, or of another one that is tried to learn something."""
+        """The place of the best size, `found` being what each is worth, or of another one that is tried to learn
+        something."""
         price = self.price
         if place == 0:
             if not self.pace.probing and not self._prober.due():
@@ -207,25 +211,31 @@ class Controller:
         self._prober.reset()
         self._probing = self.pace.probing
         # The next larger size, where there are nodes for it.
-        larger = place + 1 if place + 1 < len(offered) and rows * (offered[place] - 1) < len(gains) else place
+        larger = min(place + 1, len(found) - 1)
         self._steps += 1
         self._refresh_in -= 1
         unknown = self.costs.count(rows, 1) < _PLAIN_KNOWN
         if self._refresh_in <= (_REFRESH_EVERY - _REFRESH_SOON if unknown else 0):
             self._refresh_in = _REFRESH_EVERY
-            near = {0, place - 1, larger} - {place}
-            oldest = max(near, key=lambda other: self.costs.age(rows, offered[other], self._context))
+            # Beside the neighbours all that would be the best if their time were a little less than thought.
+            doubted = {
+                other
+                for other, (value, relative) in enumerate(zip(found, relatives, strict=False))
+                if value + _DOUBT * price * relative > found[place]
+            }
+            oldest = max(
+                ({0, place - 1, larger} | doubted) - {place},
+                key=lambda other: self.costs.age(rows, offered[other], self._context),
+            )
             if oldest == 0 or unknown:
                 # Not this step, whose draft is made: the next one, without a draft.
                 self._plain_next = True
                 return place
             self._refreshing = offered[oldest]
             return oldest
-        if self._steps % _EXPLORE_EVERY == 0 and larger > place:
+        if self._steps % _EXPLORE_EVERY == 0 and found[larger] > found[place] - _EXPLORE_LOSS:
             # An acceptance that seems lower than it is would never be corrected: what is not drafted is not accepted.
-            extra = int(rows * (offered[larger] - 1))
-            if (rows + sum(gains[:extra])) / rows - price * relatives[larger] > value - _EXPLORE_LOSS:
-                return larger
+            return larger
         return place
 
     def _size(self, trees: Sequence[DraftTree]) -> float:

@@ -66,27 +66,34 @@ def sizes(rows: int, buckets: Sequence[int]) -> list[float]:
     return [mean for mean in _MEANS if mean <= buckets[-1]]
 
 
-def best_size(
+def worths(
     gains: Sequence[float], rows: int, offered: Sequence[float], relatives: Sequence[float], price: float
-) -> tuple[float, int]:
-    """The size with the most tokens of a row beyond what its time is worth: (that difference, its place in `offered`).
+) -> list[float]:
+    """For each size its tokens of a row beyond what its time is worth.
 
     `gains` are the path probabilities of all rows' nodes from the likeliest on, without the roots; `relatives` the
     times of the sizes `offered` (nodes per row, ascending) in plain steps. Sizes beyond the first that holds all nodes
-    are not considered.
+    are left out.
     """
-    best, chosen = 0.0, -1
+    found = []
     expected, counted = float(rows), 0
-    for place, (size, relative) in enumerate(zip(offered, relatives, strict=True)):
+    for size, relative in zip(offered, relatives, strict=True):
         extra = int(rows * (size - 1))
         expected += sum(gains[counted:extra])
         counted = extra
-        value = expected / rows - price * relative
-        if chosen < 0 or value > best:
-            best, chosen = value, place
+        found.append(expected / rows - price * relative)
         if extra >= len(gains):
             break
-    return best, chosen
+    return found
+
+
+def best_size(
+    gains: Sequence[float], rows: int, offered: Sequence[float], relatives: Sequence[float], price: float
+) -> tuple[float, int]:
+    """The largest of `worths`, and its place in `offered`."""
+    found = worths(gains, rows, offered, relatives, price)
+    best = max(found)
+    return best, found.index(best)
 
 
 class LevelPace:

@@ -95,7 +95,7 @@ class World:
 def best_fixed(truth: Callable[[int], float], costs: dict[int, float] = COSTS, length: int = 12) -> float:
     """Tokens per second of the best tree of a fixed size: a chain, because nothing but the chain is ever right."""
     rates = []
-    for nodes in BUCKETS:
+    for nodes in costs:
         reaches = [math.prod(truth(at) for at in range(1, depth + 1)) for depth in range(min(nodes - 1, length) + 1)]
         rates.append(sum(reaches) / costs[nodes])
     return max(rates)
@@ -434,3 +434,15 @@ def test_a_plain_step_that_is_to_be_measured_has_no_draft() -> None:
     world.rate(controller, 300)
     steps = controller.report()["steps"]
     assert 2 <= steps["1"] < 30
+
+
+def test_a_time_that_was_taken_in_a_busy_moment_is_found_out() -> None:
+    """The best size seems slow, and its neighbours are no better than what is taken instead."""
+    buckets = (1, 2, 4, 8, 16, 20, 24, 32)
+    costs = dict(zip(buckets, (0.1, 0.1, 0.1, 0.102, 0.11, 0.17, 0.17, 0.17), strict=True))
+    controller, world = Controller(buckets), World(lambda depth: 0.9, costs=costs, length=31, estimate=0.9)
+    for nodes, seconds in costs.items():
+        controller.costs.learn(1, nodes, 256, [seconds * (1.6 if nodes == 16 else 1.0)])
+    world.rate(controller, 250)
+    assert controller.costs.seconds(1, 16, 256) == pytest.approx(0.11, rel=0.1)
+    assert world.rate(controller, 400) >= 0.95 * best_fixed(lambda depth: 0.9, costs, 31)
