@@ -50,8 +50,8 @@ class KVArena:
     """Keys and values of `rows` sequences.
 
     At most `limit_tokens` are committed in each row, `scratch_tokens` more hold a tree. All rows together take at most
-    `slots` slots (0: every row may become full). Capacity grows in multiples of `growth_tokens`, geometrically, unless
-    `allocate_at_load` takes all of it at once: then only so many rows are ever held as can all become full. New
+    `slots` slots (0: every row may become full). Capacity begins with `growth_tokens` and grows by an eighth at a time,
+    unless `allocate_at_load` takes all of it at once: then only so many rows are ever held as can all become full. New
     capacity is zeroed: a NaN in a slot that the mask hides would still make the attention's output NaN.
     """
 

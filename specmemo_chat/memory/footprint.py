@@ -39,6 +39,9 @@ TOKENIZER_BYTES_PER_ENTRY = 768
 NF4_BLOCK = 64
 NF4_TABLE = 16 * 4
 
+# An arena grows to multiples of so many slots, or of the plan's growth step where that is smaller.
+CAPACITY_STEP = 64
+
 
 @dataclass(frozen=True)
 class Shape:
@@ -92,13 +95,15 @@ class Shape:
         return -(-(self.context + scratch) // self.growth) * self.growth
 
 
-def footprint(shape: Shape) -> dict[str, int]:
-    """All terms of CONTRACT.md's `plan --json`, in their order; their sum is the peak.
+def footprint(shape: Shape, *, greedy: bool = False) -> dict[str, int]:
+    """All terms of CONTRACT.md's `plan --json`, in their order; their sum is the peak. `greedy`: of a conversation in
+    which nothing is drawn at random (a plan allows for it).
 
     The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
     what it needs beyond those before it: a term of 0 means that the memory is there already.
     """
-    prefill, verify, drawn, growth = prefill_peak(shape), verify_peak(shape), logits(shape), growth_transient(shape)
+    prefill, verify, growth = prefill_peak(shape), verify_peak(shape), growth_transient(shape)
+    drawn = logits(shape, greedy=greedy)
     before_logits = max(prefill, verify)
     before_growth = max(before_logits, drawn)
     return {
@@ -172,10 +177,12 @@ def draft_weights(draft: DraftShape | None) -> int:
     return BYTES_PER_VALUE[draft.dtype] * own + 8 * draft.vocab
 
 
-def next_capacity(capacity: int, tokens: int, step: int) -> int:
-    """The slots of a row that an arena of `capacity` takes when it must hold `tokens`: a quarter more at least, so that
-    growing copies a token four times on the average, however long the conversation; and in multiples of `step`."""
-    return -(-max(tokens, capacity + capacity // 4) // step) * step
+def next_capacity(capacity: int, tokens: int, growth: int) -> int:
+    """The slots of a row that an arena of `capacity` takes when it must hold `tokens`: an eighth more at least, so that
+    growing copies a token eight times on the average, however long the conversation, where every step reads it.
+    `growth` is the plan's step."""
+    step = min(growth, CAPACITY_STEP)
+    return -(-max(tokens, capacity + capacity // 8) // step) * step
 
 
 def grown(shape: Shape, tokens: int) -> Shape:
@@ -183,7 +190,8 @@ def grown(shape: Shape, tokens: int) -> Shape:
     capacity = shape.growth
     while capacity < tokens + shape.nodes:
         capacity = next_capacity(capacity, capacity + 1, shape.growth)
-    return replace(shape, context=min(shape.context, capacity - shape.nodes), allocate_at_load=False)
+    context = min(capacity, shape.capacity) - shape.nodes
+    return replace(shape, context=context, growth=CAPACITY_STEP, allocate_at_load=False)
 
 
 def target_kv(shape: Shape) -> int:
@@ -287,12 +295,12 @@ def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> F
     )
 
 
-def logits(shape: Shape) -> int:
+def logits(shape: Shape, *, greedy: bool = False) -> int:
     """The largest moment from the logits of a step to its tokens; never a whole prompt's: a prefill keeps the last
     token's."""
     nodes = shape.nodes * shape.rows
     computed = logits_peak(_forward(shape, shape.nodes, shape.rows, shape.context + shape.nodes), nodes)
-    return max(computed, _drawn(shape, nodes))
+    return computed if greedy else max(computed, _drawn(shape, nodes))
 
 
 def _drawn(shape: Shape, nodes: int) -> int:
@@ -311,15 +319,16 @@ def draft_features(shape: Shape) -> int:
 
 def growth_transient(shape: Shape) -> int:
     """While an arena grows, the old keys or values of one layer stand beside the new ones: at most a full arena's less
-    a growth step, the target's or the draft's, whichever is larger. 0 where all of it is allocated at load."""
+    the step that it grows by, the target's or the draft's, whichever is larger. 0 where all of it is allocated at
+    load."""
     if shape.allocate_at_load:
         return 0
-    spec, draft = shape.spec, shape.draft
-    one = (spec.kv_heads // shape.tp) * spec.head_dim * shape.value_bytes * (shape.capacity - shape.growth)
+    spec, draft, step = shape.spec, shape.draft, min(shape.growth, CAPACITY_STEP)
+    one = (spec.kv_heads // shape.tp) * spec.head_dim * shape.value_bytes * (shape.capacity - step)
     if draft is not None:
         per_token = draft.spec.kv_bytes_per_token(_draft_value_bytes(draft)) // draft.spec.layers // 2
-        one = max(one, per_token * (shape.draft_capacity - shape.growth))
-    return max(0, one * shape.kv_rows)
+        one = max(one, per_token * (shape.draft_capacity - step))
+    return max(0, one * shape.kv_rows) if max(shape.capacity, shape.draft_capacity) > shape.growth else 0
 
 
 def runtime_bytes(kind: str, vocab: int, measured: int | None = None) -> int:

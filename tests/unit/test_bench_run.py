@@ -205,10 +205,10 @@ def test_the_papers_model_is_computed_without_being_here() -> None:
         taken = part["generation_bytes"]
         assert taken["baseline-a"] > taken["baseline-b"] > taken["baseline-c"] > 0
         assert part["saved"]["baseline-a"] == pytest.approx(1 - taken["capped"] / taken["baseline-a"], abs=1e-4)
-    # 600 tokens and a tree of 64: an arena of 768 slots, and of as many and a level more for the head's one layer.
+    # 600 tokens and a tree of 64: an arena of 704 slots, and as many for the head's one layer.
     conversation = computed["conversation"]
     assert (conversation["tokens"], conversation["context_tokens"]) == (600, 1024)
-    held = conversation["generation_bytes"]["capped"] - 768 * 524_288 - 1024 * 16_384
+    held = conversation["generation_bytes"]["capped"] - 704 * 524_288 - 704 * 16_384
     assert 0 < held < 64 * MIB
 
 

@@ -17,8 +17,10 @@ from specmemo_chat.memory.footprint import (
     Shape,
     draft_weights,
     footprint,
+    grown,
     growth_transient,
     matrix_bytes,
+    next_capacity,
     runtime_bytes,
     target_weights,
     total,
@@ -203,8 +205,8 @@ def test_an_eagle_3_head_by_hand() -> None:
 def test_the_larger_of_two_arenas_decides_the_transient() -> None:
     """Qwen2.5-7B has 4 key-value heads of 128; a head with 32 of them has the larger layer."""
     head = DraftShape("eagle", replace(spec("llama-2-7b-chat"), layers=1), "fp16")
-    # Old keys (or values) beside the new: at most all but a step of 256.
-    assert growth_transient(shape(spec("qwen2.5-7b-instruct"), draft=head)) == 4096 * 2 * (4352 - 256)
+    # Old keys (or values) beside the new: at most all but a step of 64.
+    assert growth_transient(shape(spec("qwen2.5-7b-instruct"), draft=head)) == 4096 * 2 * (4352 - 64)
 
 
 def test_a_draft_model_is_counted_whole() -> None:
@@ -241,3 +243,24 @@ def test_the_arena_takes_the_bytes_that_were_planned(llama: Any) -> None:
     assert terms["target_kv"] + terms["tree_slots"] == arena.nbytes
     # While it grows, the keys or the values of one layer are there twice, the old ones a step smaller at least.
     assert growth_transient(planned) == arena.nbytes // described.layers // 2 * (320 - 32) // 320
+
+
+@pytest.mark.parametrize("growth", [16, 64, 256])
+def test_an_arena_grows_by_an_eighth_in_few_copies(growth: int) -> None:
+    copied, capacity = 0, growth
+    for tokens in range(1, 20_001):
+        if tokens > capacity:
+            before, capacity = capacity, next_capacity(capacity, tokens, growth)
+            copied += before
+            assert capacity - before <= max(64, before // 8 + 64)
+            assert capacity % min(growth, 64) == 0
+    # Not more than an eighth and a step beyond what is needed, and every token is copied nine times on the average.
+    assert capacity <= 20_000 * 9 / 8 + 64
+    assert copied <= 9 * 20_000
+
+
+def test_a_grown_shape_has_the_arena_of_its_conversation() -> None:
+    whole = shape(spec("llama-2-7b-chat"))
+    assert (grown(whole, 600).capacity, grown(whole, 100).capacity) == (704, 256)
+    assert 4064 <= grown(whole, 4000).capacity <= whole.capacity
+    assert total(grown(whole, 600)) < total(whole)
