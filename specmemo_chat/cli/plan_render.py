@@ -106,7 +106,8 @@ def expected_lines(expected: Expected | None, speed: DeviceSpeed | None, device:
         f"expected: about {expected.tokens_per_second:.1f} tokens/s ({gain}), "
         f"{expected.prefill_s:.2f} s to read {TURN_PROMPT} tokens"
     )
-    yield f"  an estimate: roofline of {speed.source}; published acceptance; host and network time left out"
+    left_out = "" if speed.times else "; host and network time left out"
+    yield f"  an estimate: {speed.basis}; published acceptance{left_out}"
 
 
 def worker_lines(outcome: Outcome, devices: Sequence[DeviceInfo]) -> Iterator[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import platformdirs
 from rich.text import Text
 
 from specmemo_chat.catalog.config import spec_from_file
@@ -16,17 +17,18 @@ from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.device.probe import cpu_threads, probe
+from specmemo_chat.device.probe import cpu_name, cpu_threads, probe
 from specmemo_chat.device.select import KINDS, select
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.absent import described_device
 from specmemo_chat.memory.frontier import Frontier, frontier
 from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.report import frontier_json, plan_json
-from specmemo_chat.memory.throughput import DeviceSpeed, Expected, device_speed, expect
+from specmemo_chat.memory.throughput import DeviceSpeed, Expected, StepTimes, device_speed, expect
 from specmemo_chat.memory.wishes import start
 from specmemo_chat.memory.workers import tightest
 from specmemo_chat.profiles import Profile
+from specmemo_chat.speculation.cost_file import config_hash, find
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,8 @@ def show_plan(
     situation = setup.with_draft(choice, situation, source, spec)
     outcome = situation.solve(spec)
     speed = _speed(place, profiles[place.shown] if place.absent else policy)
+    if speed is not None and not place.absent:
+        speed = replace(speed, times=_times(source, place.tightest, outcome))
     expected = _expected(outcome, policy, speed)
     curve = _frontier(spec, situation, speed, place) if frontier or picture is not None else None
     if as_json:
@@ -144,6 +148,19 @@ def _speed(place: _Place, profile: Profile) -> DeviceSpeed | None:
     bandwidth = measure_bandwidth(cpu_threads(), device.free_bytes) // sharing
     compute = measure_compute() // sharing
     return DeviceSpeed("cpu", bandwidth, compute, "this processor as measured just now")
+
+
+def _times(source: ModelSource, device: DeviceInfo, outcome: Outcome) -> StepTimes | None:
+    """What chats with this model measured on this device, if there were any."""
+    folder = setup.planning_folder(source)
+    model = config_hash(folder) if folder is not None else ""
+    plan = outcome.plan
+    name = f"cpu: {cpu_name()}" if device.kind == "cpu" else f"cuda: {device.name}"
+    cache = platformdirs.user_cache_path(setup.APP, appauthor=False)
+    found = find(cache, {"device": name, "model": model, "workers": str(plan.tp)}) if model else None
+    if found is None or found[0]["dtype"].split(",")[0] != plan.dtype:
+        return None
+    return StepTimes(plan.dtype, found[1], found[2])
 
 
 def _expected(outcome: Outcome, policy: Profile, speed: DeviceSpeed | None) -> Expected | None:

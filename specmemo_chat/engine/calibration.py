@@ -17,7 +17,7 @@ from specmemo_chat.engine.engine import Engine
 from specmemo_chat.memory.contract import NODE_BUCKETS
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation import cost_file
-from specmemo_chat.speculation.cost_file import Key
+from specmemo_chat.speculation.cost_file import Key, config_hash
 from specmemo_chat.speculation.costs import DraftCosts
 from specmemo_chat.speculation.pace import sizes
 from specmemo_chat.speculation.tree import DraftTree
@@ -62,24 +62,20 @@ def cost_key(engine: Engine) -> Key:
     plan, target = engine.plan, engine.target
     device = torch.device(plan.device)
     name = torch.cuda.get_device_name(device) if device.type == "cuda" else cpu_name()
+    draft = (config_hash(Path(plan.draft)) or _hash(b"")) if plan.draft else ""
     return {
         "device": f"{device.type}: {name}",
-        "model": _shape_of(plan.target, str(target.config)),
+        "model": config_hash(Path(plan.target)) or _hash(str(target.config).encode()),
         "dtype": f"{plan.dtype}, {target.dtype}",
-        "draft": f"{'+'.join(plan.drafters)}, {_shape_of(plan.draft, '') if plan.draft else ''}, {plan.draft_dtype}",
+        "draft": f"{'+'.join(plan.drafters)}, {draft}, {plan.draft_dtype}",
         "workers": str(plan.tp),
         "threads": str(torch.get_num_threads()),
         "versions": f"specmemo {__version__}, torch {torch.__version__}",
     }
 
 
-def _shape_of(folder: str, otherwise: str) -> str:
-    """A hash of the config in `folder`: step times depend on a model's shape and not on its weights."""
-    try:
-        text = (Path(folder) / "config.json").read_bytes()
-    except OSError:
-        text = otherwise.encode()
-    return hashlib.sha256(text).hexdigest()
+def _hash(values: bytes) -> str:
+    return hashlib.sha256(values).hexdigest()
 
 
 def measure(engine: Engine, budget_s: float, clock: Callable[[], float] = time.perf_counter) -> None:

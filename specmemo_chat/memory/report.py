@@ -42,7 +42,7 @@ def plan_json(
             "mean_acceptance_length": round(expected.tokens_per_step, 3),
             "tree_nodes": expected.nodes,
             "prefill_s": round(expected.prefill_s, 4),
-            "basis": f"estimate: roofline of {speed.source}",
+            "basis": f"estimate: {speed.basis}",
         }
     if outcome.smallest_fix is not None:
         values["smallest_fix"] = outcome.smallest_fix

@@ -47,6 +47,11 @@ class DeviceSpeed:
     source: str
     times: StepTimes | None = None
 
+    @property
+    def basis(self) -> str:
+        """What an expectation rests on, for the user."""
+        return "steps as chats with this model took them here" if self.times else f"roofline of {self.source}"
+
     def seconds(self, read: int, operations: int) -> float:
         """The time of one kernel sequence that reads so many bytes and does so many operations."""
         reading = read / (self.bandwidth * BANDWIDTH_SHARE[self.kind])

@@ -27,6 +27,15 @@ def path_of(folder: Path, key: Key) -> Path:
     return folder / f"steps-{digest[:20]}.json"
 
 
+def config_hash(folder: Path) -> str:
+    """What a key calls the model in `folder`: a hash of its config, because step times depend on a model's shape and
+    not on its weights; empty where it has none."""
+    try:
+        return hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
 def restore(folder: Path, key: Key, steps: StepCosts, drafts: DraftCosts) -> bool:
     """Fill `steps` and `drafts` with what was measured for `key`; False, and both as they were, where there is nothing
     that can be used."""

@@ -117,6 +117,16 @@ def test_the_frontier() -> None:
     assert done.stdout.count("<- lower bound (96%)") == 1
 
 
+def test_a_chat_tells_the_plan_how_fast_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    before = plan_json("pocket")
+    assert "roofline" in before["expected"]["basis"]
+    assert specmemo("chat", "-p", "Hello!", "-n", "8").returncode == 0
+    after = plan_json("pocket")
+    assert "chats with this model" in after["expected"]["basis"]
+    assert "chats with this model" in specmemo("plan", "pocket").stdout
+
+
 def test_plot_needs_its_extra_or_draws(tmp_path: Path) -> None:
     path = tmp_path / "frontier.png"
     done = specmemo("plan", "llama-2-7b-chat", *TITAN, "--plot", str(path), "-q")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,22 @@ def test_a_folder_that_cannot_be_written_is_no_error(llama: Any, tmp_path: Path)
     engine = engine_of(llama)
     assert record_of(engine, tmp_path / "file" / "below")[0] == "measured"
     assert not cost_file.save(tmp_path / "file" / "below", {}, StepCosts(), DraftCosts())
+
+
+def test_times_are_found_by_a_part_of_their_key(tmp_path: Path) -> None:
+    for number, threads in enumerate(("1", "2")):
+        costs = StepCosts()
+        costs.learn(1, 1, 64, [0.1 + number])
+        key = {"device": "cpu", "model": "m", "threads": threads}
+        assert cost_file.save(tmp_path, key, costs, DraftCosts())
+        os.utime(cost_file.path_of(tmp_path, key), (1000 - number, 1000 - number))
+    (tmp_path / "steps-broken.json").write_text("{")
+    found = cost_file.find(tmp_path, {"device": "cpu", "model": "m"})
+    # The last that was written.
+    assert found is not None
+    assert (found[0]["threads"], found[1].seconds(1, 1, 64)) == ("1", 0.1)
+    assert cost_file.find(tmp_path, {"device": "cpu", "model": "another"}) is None
+    assert cost_file.find(tmp_path / "nowhere", {}) is None
 
 
 def test_what_was_refined_is_written(llama: Any, tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from specmemo_chat.memory.footprint import Shape
 from specmemo_chat.memory.throughput import (
     TURN_REPLY,
     DeviceSpeed,
+    StepTimes,
     device_speed,
     draft_seconds,
     expect,
@@ -25,6 +26,7 @@ from specmemo_chat.memory.throughput import (
 )
 from specmemo_chat.profiles import load_profiles
 from specmemo_chat.sizes import GIB, MIB
+from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
 LLAMA = load_catalog()["llama-2-7b-chat"].spec()
 SHAPE = Shape(LLAMA, "fp16", "fp16", context=4096, nodes=64, chunk=512, runtime=640 * MIB)
@@ -154,3 +156,40 @@ def test_where_the_speed_comes_from() -> None:
 def test_the_processor_is_measured() -> None:
     assert 10**8 < measure_bandwidth(1, GIB) < 10**13
     assert 10**8 < measure_compute() < 10**14
+
+
+def measured(**steps: float) -> DeviceSpeed:
+    """The data sheet's speed, with steps of a model in fp16 that took so many seconds by nodes, and a head's levels."""
+    costs, drafts = StepCosts(), DraftCosts()
+    for nodes, seconds in steps.items():
+        costs.learn(1, int(nodes[1:]), 64, [seconds])
+    drafts.observe("eagle (replayed)", 1, "begin", 0.004)
+    drafts.observe("eagle (replayed)", 4, "level", 0.003)
+    return replace(SPEED, times=StepTimes("fp16", costs, drafts))
+
+
+def test_measured_steps_stand_in_for_the_roofline() -> None:
+    speed = measured(n1=0.1, n8=0.12, n64=0.3)
+    assert step_seconds(SHAPE, 8, speed) == 0.12
+    assert prefill_seconds(replace(SHAPE, chunk=64), 128, speed) == pytest.approx(0.6)
+    assert draft_seconds(replace(SHAPE, draft=HEAD), 3, speed, nodes=16) == pytest.approx(0.004 + 2 * 0.003)
+    assert "chats with this model" in speed.basis
+    assert "the data sheet" in SPEED.basis
+
+
+def test_other_precisions_are_carried_over_by_the_roofline() -> None:
+    speed = measured(n1=0.1, n8=0.12, n64=0.3)
+    half = replace(SHAPE, dtype="int8")
+    expected = 0.1 * step_seconds(half, 1, SPEED) / step_seconds(SHAPE, 1, SPEED)
+    assert step_seconds(half, 1, speed) == pytest.approx(expected)
+    # A draft that nobody measured.
+    model = replace(SHAPE, draft=replace(HEAD, kind="model"))
+    assert draft_seconds(model, 2, speed) == draft_seconds(model, 2, SPEED)
+
+
+def test_the_tree_follows_the_measured_times() -> None:
+    """Where a step takes twice as long from 16 nodes on, 8 are the best."""
+    cheap, dear = measured(n1=0.1, n8=0.1, n64=0.1), measured(n1=0.1, n8=0.1, n16=0.3, n64=0.4)
+    shape = replace(SHAPE, draft=HEAD)
+    assert expect(shape, ("eagle",), 8, 8, cheap).nodes == 64
+    assert expect(shape, ("eagle",), 8, 8, dear).nodes == 8
