@@ -59,9 +59,8 @@ def memory_job(
 
     Raises PlanError where a plan does not fit, UsageError where no speed can be expected.
     """
-    folder = Path(plan.target) if shape is None else bundled_folder()
     reply = job.settings.max_new_tokens or REPLY_TOKENS
-    computed = _computed(conversation_tokens(job.talks, folder, reply), reply)
+    computed = _computed(conversation_tokens(job.talks, reply), reply)
     trained = any(name in ("eagle", "eagle3") for name in plan.drafters) and shape is None
     if shape is None and not trained:
         config = read_config(Path(plan.target))
@@ -150,11 +149,12 @@ def _speed(device: DeviceInfo, profile: Profile) -> DeviceSpeed:
     return DeviceSpeed("cpu", bandwidth, measure_compute(), "this processor as measured just now")
 
 
-def conversation_tokens(talks: Sequence[Talk], folder: Path, reply: int) -> list[int]:
-    """The length of each conversation, were every reply of `reply` tokens, by the tokenizer in `folder`."""
+def conversation_tokens(talks: Sequence[Talk], reply: int) -> list[int]:
+    """The length of each conversation, were every reply of `reply` tokens, by the bundled model's tokenizer, whose
+    vocabulary is small: another one needs fewer tokens."""
     from tokenizers import Tokenizer
 
-    tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
+    tokenizer = Tokenizer.from_file(str(bundled_folder() / "tokenizer.json"))
     return [sum(len(tokenizer.encode(text).ids) + TURN_TOKENS + reply for text in talk.turns) for talk in talks]
 
 

@@ -16,7 +16,6 @@ import pytest
 from specmemo_chat.bench.job import METHODS, Job
 from specmemo_chat.bench.saving import computed_bytes, savings
 from specmemo_chat.bench.talks import Talk
-from specmemo_chat.catalog.aliases import bundled_folder
 from specmemo_chat.cli import bench_memory
 from specmemo_chat.cli.bench_job import BenchChoice, make_job
 from specmemo_chat.cli.bench_output import check_outputs, show
@@ -214,7 +213,7 @@ def test_the_papers_model_is_computed_without_being_here() -> None:
 
 def test_the_length_of_a_conversation_counts_both_replies() -> None:
     talks = [Talk("1", ("hello", "hello hello")), Talk("2", ("hello",))]
-    two, one = bench_memory.conversation_tokens(talks, bundled_folder(), 100)
+    two, one = bench_memory.conversation_tokens(talks, 100)
     assert 200 < two < 300
     assert 100 < one < 120
 
