@@ -203,4 +203,4 @@ def _memory(wanted: BenchChoice, choice: ModelChoice, case: _Case, job: Job, run
         times: dict[str, Any] = run(own)["times"]
         return times
 
-    return memory_job(plan, case.place, case.shape, wanted.acceptance, choice, job, measure)
+    return memory_job(plan, case.place, case.shape, wanted.acceptance, choice, job.talks, measure)

@@ -8,7 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.bench.job import Job, MemoryJob, RandomShape
+from specmemo_chat.bench.job import MemoryJob, RandomShape
 from specmemo_chat.bench.saving import REPLY_TOKENS, computed_bytes
 from specmemo_chat.bench.talks import Talk
 from specmemo_chat.catalog.aliases import bundled_folder, find_alias
@@ -50,7 +50,7 @@ def memory_job(
     shape: ShapeCase | None,
     acceptance: str | None,
     choice: ModelChoice,
-    job: Job,
+    talks: Sequence[Talk],
     measure: Measure,
 ) -> MemoryJob:
     """The job. Without a trained head the model's shape is run with random weights. `capped` is what specmemo does
@@ -59,8 +59,8 @@ def memory_job(
 
     Raises PlanError where a plan does not fit, UsageError where no speed can be expected.
     """
-    reply = job.settings.max_new_tokens or REPLY_TOKENS
-    computed = _computed(conversation_tokens(job.talks, reply), reply)
+    # Computed for MT-Bench's replies, however short they are in the run.
+    computed = _computed(conversation_tokens(talks, REPLY_TOKENS), REPLY_TOKENS)
     trained = any(name in ("eagle", "eagle3") for name in plan.drafters) and shape is None
     if shape is None and not trained:
         config = read_config(Path(plan.target))
