@@ -27,9 +27,7 @@ from specmemo_chat.models.target import Target
 # The first byte of an order, which no JSON message begins with.
 ORDER = b"O"
 # Methods of an arena that change nothing, and those that a forward itself calls on every worker.
-_NOT_ORDERED = frozenset(
-    {"committed", "check_integrity", "fits", "has_room", "view_length", "window", "store", "write"}
-)
+_NOT_ORDERED = frozenset({"committed", "check_integrity", "fits", "view_length", "window", "store"})
 _DTYPES = {str(dtype): dtype for dtype in (torch.int32, torch.int64, torch.float32, torch.bfloat16, torch.float16)}
 
 
