@@ -65,6 +65,8 @@ class Engine:
         self.controller = controller or Controller(plan.node_buckets, adaptive=adaptive)
         self._suspended = False
         self._note = ""
+        # Seconds of this step in which its trees were cut to a size: no drafting, and a plain step has none of it.
+        self._choosing = 0.0
         pace = self.controller.pace if self.controller.adaptive else None
         self._budget = DraftBudget(plan.tree_nodes, plan.tree_depth, plan.tree_width, pace)
 
@@ -196,6 +198,7 @@ class Engine:
         """One verify step of `sequences`; in the same forward those `entering` prefill so many tokens each."""
         rows = [sequence.row for sequence in sequences]
         self.controller.aim(len(rows), self.arena.view_length(rows, 1))
+        self._choosing = 0.0
         trees = self._propose(sequences)
         started = time.perf_counter()
         try:
@@ -229,7 +232,9 @@ class Engine:
         if self.drafter is not None:
             self.drafter.observe([DraftRow(row, s.tokens) for row, s in zip(rows, sequences, strict=True)], verdicts)
         # A step that also prefilled says nothing about the time of one that does not.
-        seconds, rest = (0.0, 0.0) if entering else (verified - started, time.perf_counter() - verified)
+        seconds, rest = verified - started, time.perf_counter() - verified + self._choosing
+        if entering:
+            seconds = rest = 0.0
         self.controller.observe(trees, verdicts, seconds, rest)
         return steps
 
@@ -272,11 +277,14 @@ class Engine:
         except torch.OutOfMemoryError:
             self._suspend()
             return plain
-        self.controller.drafted(time.perf_counter() - started)
+        drafted = time.perf_counter()
+        self.controller.drafted(drafted - started)
         trees = plain
         for index, draft in zip(asked, drafts, strict=True):
             trees[index] = draft
-        return self.controller.choose(trees)
+        chosen = self.controller.choose(trees)
+        self._choosing = time.perf_counter() - drafted
+        return chosen
 
     def _score(
         self, sequences: list[Sequence], trees: list[DraftTree], entering: dict[Sequence, int]

@@ -36,12 +36,6 @@ class _Cell:
         self.accepted = self.accepted * _FADE + accepted
         self.estimated = self.estimated * _FADE + estimate
 
-    def corrected(self, belief: float, scale: float = 1.0) -> float:
-        """`belief` corrected by what was seen, where edges like it were believed to be `scale` of their estimates:
-        within a cell edges keep the proportions of their estimates."""
-        prior = _PRIOR_TRIALS * belief + _PRIOR_ACCEPTED
-        return min(1.0, belief * (self.accepted + prior) / (self.estimated * scale + prior))
-
 
 class AcceptanceCurve:
     """P(edge accepted | its parent was) for the edges of one drafter, by (estimate, depth)."""
@@ -55,10 +49,14 @@ class AcceptanceCurve:
         if estimate <= 0.0:
             return 0.0
         place = bisect_right(_LIMITS, estimate)
-        cell = self._cells[place][depth - 1 if depth < DEPTHS else DEPTHS - 1]
-        # The bucket corrects the estimate, and its cell what the bucket says of this depth.
-        belief = self._bins[place].corrected(estimate)
-        return cell.corrected(belief, belief / estimate)
+        bucket, cell = self._bins[place], self._cells[place][depth - 1 if depth < DEPTHS else DEPTHS - 1]
+        # The bucket corrects the estimate, and its cell what the bucket says of this depth, where edges were believed
+        # to be `belief / estimate` of their estimates: within a cell they keep their proportions. Written out, because
+        # a step asks for every edge of its trees.
+        prior = _PRIOR_TRIALS * estimate + _PRIOR_ACCEPTED
+        belief = min(1.0, estimate * (bucket.accepted + prior) / (bucket.estimated + prior))
+        prior = _PRIOR_TRIALS * belief + _PRIOR_ACCEPTED
+        return min(1.0, belief * (cell.accepted + prior) / (cell.estimated * belief / estimate + prior))
 
     def reaches(self, tree: DraftTree) -> list[float]:
         """The calibrated probability of the path to each node, the root's 1 first."""
