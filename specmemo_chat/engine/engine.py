@@ -65,7 +65,7 @@ class Engine:
         self.controller = controller or Controller(plan.node_buckets, adaptive=adaptive)
         self._suspended = False
         self._note = ""
-        # Seconds of this step in which its trees were cut to a size: no drafting, and a plain step has none of it.
+        # Seconds of this step in which its trees were cut to a size: no drafting, so they count to the rest of it.
         self._choosing = 0.0
         pace = self.controller.pace if self.controller.adaptive else None
         self._budget = DraftBudget(plan.tree_nodes, plan.tree_depth, plan.tree_width, pace)

@@ -191,7 +191,7 @@ def grown(shape: Shape, tokens: int) -> Shape:
     while capacity < tokens + shape.nodes:
         capacity = next_capacity(capacity, capacity + 1, shape.growth)
     context = min(capacity, shape.capacity) - shape.nodes
-    return replace(shape, context=context, growth=CAPACITY_STEP, allocate_at_load=False)
+    return replace(shape, context=context, growth=min(shape.growth, CAPACITY_STEP), allocate_at_load=False)
 
 
 def target_kv(shape: Shape) -> int:
