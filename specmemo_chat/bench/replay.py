@@ -201,6 +201,10 @@ class _ReplayPace:
         self.levels = int(starts)
         return starts
 
+    def least(self) -> float:
+        """The head's own probabilities mean nothing: none is too small."""
+        return 0.0
+
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         """Pace.deeper, with the probabilities of the replayed head in place of the given ones."""
         budget = self._budget

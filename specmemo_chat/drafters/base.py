@@ -46,6 +46,10 @@ class Pace(Protocol):
         """Whether the drafter `source` should run its network for `rows` rows in this step."""
         ...
 
+    def least(self) -> float:
+        """The path probability up to which no node can pay in this step: a draft need not keep it."""
+        ...
+
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         """How many of each row's frontier another level should follow, below `depth` (from 1 on) and with `left` levels
         that the budget allows; 0: no level.

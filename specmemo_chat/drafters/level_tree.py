@@ -7,7 +7,6 @@ by that product and the best `nodes` stay. Shared by all drafters that run a net
 
 from __future__ import annotations
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -52,8 +51,9 @@ def grow(
     width = min(budget.width, limit, logits.shape[-1])
     if width < 1 or budget.depth < 1:
         return [DraftTree.root_only(root) for root in roots]
-    pools = [_Pool(limit, width, ends) for _ in roots]
-    for pool, tokens, shares in zip(pools, *_likeliest(logits[:, None], width, target_ids), strict=True):
+    least = budget.pace.least() if budget.pace is not None else 0.0
+    pools = [_Pool(limit, width, least, target_ids, ends) for _ in roots]
+    for pool, tokens, shares in zip(pools, *_likeliest(logits[:, None], width), strict=True):
         pool.add(tokens, shares)
     for depth in range(1, budget.depth):
         followed = _followed(pools, depth, budget)
@@ -62,89 +62,95 @@ def grow(
         # One transfer to the device, and one back: the nodes of a level are few, and lists cost less than tensors.
         following = [pool.follow(followed) for pool in pools]
         tokens, picked = [nodes for nodes, _ in following], [places for _, places in following]
-        straight = all(places == list(range(followed)) for places in picked)
-        found = _likeliest(expand(torch.tensor(tokens, device=logits.device), picked, straight), width, target_ids)
+        in_order = list(range(followed))
+        straight = all(places == in_order for places in picked)
+        found = _likeliest(expand(torch.tensor(tokens, device=logits.device), picked, straight), width)
         for pool, tokens, shares in zip(pools, *found, strict=True):
             pool.add(tokens, shares)
     return [pool.tree(root, source) for pool, root in zip(pools, roots, strict=True)]
 
 
-def _likeliest(
-    logits: torch.Tensor, width: int, target_ids: Sequence[int] | None
-) -> tuple[list[list[list[int]]], list[list[list[float]]]]:
-    """The `width` likeliest tokens and their log-probabilities, both [R, k, width], for logits [R, k, vocab]."""
-    best, tokens = logits.float().log_softmax(-1).topk(width)
-    found = tokens.tolist()
-    if target_ids is not None:
-        found = [[[target_ids[token] for token in node] for node in row] for row in found]
-    return found, best.tolist()
+def _likeliest(logits: torch.Tensor, width: int) -> tuple[list[list[list[int]]], list[list[list[float]]]]:
+    """The `width` likeliest tokens, in descending order, and their probabilities, both [R, k, width], for logits [R, k,
+    vocab]."""
+    best, tokens = logits.float().softmax(-1).topk(width)
+    return tokens.tolist(), best.tolist()
 
 
 class _Pool:
     """The nodes that one row's draft has seen, in the order in which they came: a parent stands before its children.
 
-    `totals` are the logarithms of the path probabilities, `frontier` the nodes that the next level can follow, the
-    likeliest first; behind them those that end the text, which are followed only beside another row's.
+    `reaches` are the path probabilities, `frontier` the nodes that the next level can follow, the likeliest first. Of
+    what is not above `least` nothing is kept: most candidates of a level are hopeless, and lists of them cost time at
+    every level.
     """
 
-    def __init__(self, limit: int, width: int, ends: Collection[int]) -> None:
+    def __init__(
+        self, limit: int, width: int, least: float, target_ids: Sequence[int] | None, ends: Collection[int]
+    ) -> None:
         self.tokens: list[int] = []
-        self.totals: list[float] = []
+        self.reaches: list[float] = []
         self.frontier: list[int] = []
         self._limit = limit
         self._width = width
+        self._least = least
+        self._target_ids = target_ids
         self._ends = ends
         self._edges: list[float] = []
         self._parents: list[int] = []
         # Of each node the place of its parent in the level that ran it.
         self._columns: list[int] = []
         self._running = [-1]
+        # How many nodes that level had, those that only fill it up included.
+        self._ran = 1
 
-    def add(self, tokens: Sequence[Sequence[int]], edges: Sequence[Sequence[float]]) -> None:
-        """The children of each of the nodes that ran."""
-        first = len(self.tokens)
+    def add(self, tokens: Sequence[Sequence[int]], shares: Sequence[Sequence[float]]) -> None:
+        """The children of each of the nodes that ran: the draft's tokens and their probabilities, in descending
+        order."""
+        reaches, ids, least = self.reaches, self._target_ids, self._least
+        first = len(reaches)
         for column, parent in enumerate(self._running):
-            total = self.totals[parent] if parent >= 0 else 0.0
-            for token, edge in zip(tokens[column], edges[column], strict=True):
+            above = reaches[parent] if parent >= 0 else 1.0
+            for token, share in zip(tokens[column], shares[column], strict=True):
                 # No child is likelier than its parent, and what is not a number not likely at all.
-                kept = edge if edge <= 0.0 else -math.inf
-                self.tokens.append(token)
-                self.totals.append(total + kept)
-                self._edges.append(kept)
+                reach = above * share if share < 1.0 else above
+                if not reach > least:
+                    break
+                self.tokens.append(token if ids is None else ids[token])
+                reaches.append(reach)
+                self._edges.append(share)
                 self._parents.append(parent)
                 self._columns.append(column)
-        new = range(first, len(self.tokens))
-        self.frontier = sorted(new, key=lambda node: (self.tokens[node] in self._ends, -self.totals[node]))[
-            : self._width
-        ]
+        new = [node for node in range(first, len(reaches)) if self.tokens[node] not in self._ends]
+        new.sort(key=reaches.__getitem__, reverse=True)
+        self.frontier = new[: self._width]
 
     def follow(self, count: int) -> tuple[list[int], list[int]]:
         """The first `count` nodes of the frontier run now: their tokens, and the places of their parents in the level
-        before."""
-        self._running = self.frontier[:count]
-        return [self.tokens[node] for node in self._running], [self._columns[node] for node in self._running]
+        before. Where there are fewer, any others fill the level up, and nobody reads what comes of them."""
+        running = self._running = self.frontier[:count]
+        tokens = [self.tokens[node] for node in running]
+        places = [self._columns[node] for node in running]
+        for place in range(len(running), count):
+            tokens.append(0)
+            places.append(min(place, self._ran - 1))
+        self._ran = count
+        return tokens, places
 
     def best(self) -> list[float]:
         """The path probabilities of the nodes that a tree made now would have, the likeliest first."""
-        return [math.exp(total) for total in sorted(self.totals, reverse=True)[: self._limit]]
+        return sorted(self.reaches, reverse=True)[: self._limit]
 
     def ahead(self) -> list[float]:
-        """Those of the frontier; 0 for a node that nothing follows."""
-        return [0.0 if self.tokens[node] in self._ends else math.exp(self.totals[node]) for node in self.frontier]
-
-    def settled(self) -> bool:
-        """Whether nothing below the frontier can enter the best nodes."""
-        if self.tokens[self.frontier[0]] in self._ends:
-            return True
-        if len(self.totals) < self._limit:
-            return False
-        least = sorted(self.totals, reverse=True)[self._limit - 1]
-        return self.totals[self.frontier[0]] <= least
+        """Those of the frontier."""
+        return [self.reaches[node] for node in self.frontier]
 
     def tree(self, root: int, source: str) -> DraftTree:
         """The best nodes, the likeliest path first: where it is accepted, its keys and values need not move."""
         # Stable: of equals the earlier wins, so that no node stays without its parent.
-        chosen = sorted(range(len(self.tokens)), key=lambda node: -self.totals[node])[: self._limit]
+        chosen = sorted(range(len(self.tokens)), key=self.reaches.__getitem__, reverse=True)[: self._limit]
+        if not chosen:
+            return DraftTree.root_only(root)
         below: dict[int, list[int]] = {}
         for node in reversed(chosen):
             below.setdefault(self._parents[node], []).append(node)
@@ -154,22 +160,23 @@ class _Pool:
             open_nodes.extend(below.get(kept[-1], ()))
         places = {node: place for place, node in enumerate(kept, start=1)}
         return DraftTree(
-            (root, *(self.tokens[node] for node in kept)),
-            (-1, *(places.get(self._parents[node], 0) for node in kept)),
-            (1.0, *(math.exp(self._edges[node]) for node in kept)),
+            (root, *[self.tokens[node] for node in kept]),
+            (-1, *[places.get(self._parents[node], 0) for node in kept]),
+            (1.0, *[self._edges[node] for node in kept]),
             source,
         )
 
 
 def _followed(pools: Sequence[_Pool], depth: int, budget: DraftBudget) -> int:
     """How many nodes of each frontier another level follows: none where it cannot change a tree or does not pay."""
-    if all(pool.settled() for pool in pools):
+    best, ahead = [pool.best() for pool in pools], [pool.ahead() for pool in pools]
+    limit = budget.nodes - 1
+    # Nothing below a frontier can enter the best nodes that is not likelier than the last of these.
+    if all(not front or (len(kept) == limit and front[0] <= kept[-1]) for kept, front in zip(best, ahead, strict=True)):
         return 0
     if budget.pace is None:
-        return len(pools[0].frontier)
-    return budget.pace.deeper(
-        depth, [pool.best() for pool in pools], [pool.ahead() for pool in pools], budget.depth - depth
-    )
+        return max(map(len, ahead))
+    return budget.pace.deeper(depth, best, ahead, budget.depth - depth)
 
 
 class Scratch:
@@ -191,10 +198,11 @@ class Scratch:
         self._lengths = [arena.lengths[row] for row in rows]
         arena.reserve(max(self._lengths) + levels * width)
         self.view = min(arena.view_length(rows, levels * width), arena.capacity)
-        self._arena, self._rows, self._device, self._dtype = arena, rows, device, dtype
+        self._device, self._dtype = device, dtype
         self._behind = torch.tensor(self._lengths, device=device)[:, None] + torch.arange(levels * width, device=device)
         # Of every level [R, levels].
         self.positions = self._behind[:, :levels]
+        self._window = arena.window(rows, self._behind, self.view, start=self._lengths[0])
         self._mask = committed_mask(self._lengths, width, self.view, dtype).numpy()
         self._visible = True if dtype == torch.bool else 0.0
         self._levels = self._taken = 0
@@ -219,7 +227,7 @@ class Scratch:
             self.positions[:, number : number + 1],
             slots,
             torch.from_numpy(self._mask).unsqueeze(1).to(self._device, self._dtype),
-            self._arena.window(self._rows, slots, self.view, start=self._lengths[0] + taken),
+            self._window.part(slots, taken),
             number,
         )
 

@@ -170,12 +170,15 @@ class _Stopwatch:
         self._source, self._count, self._mark = source, rows, self._clock()
         return True
 
+    def least(self) -> float:
+        return 0.0
+
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         now = self._clock()
         if self.counts:
             self._costs.observe(self._source, self._count, "begin" if depth == 1 else "level", now - self._mark)
         # One node a row and all of them in turns: a level's time depends on how many it follows.
-        followed = 1 if depth % 2 else len(frontiers[0])
+        followed = 1 if depth % 2 else max(map(len, frontiers))
         self._count = len(frontiers) * followed
         self._mark = now
         return followed

@@ -197,7 +197,8 @@ class Engine:
     def _decode(self, sequences: list[Sequence], entering: dict[Sequence, int]) -> dict[Sequence, Step]:
         """One verify step of `sequences`; in the same forward those `entering` prefill so many tokens each."""
         rows = [sequence.row for sequence in sequences]
-        self.controller.aim(len(rows), self.arena.view_length(rows, 1))
+        # A step that also prefills says nothing about the time of one that does not.
+        self.controller.aim(len(rows), self.arena.view_length(rows, 1), timed=not entering)
         self._choosing = 0.0
         trees = self._propose(sequences)
         started = time.perf_counter()

@@ -45,6 +45,11 @@ class Window:
     view: int
     start: int | None = None
 
+    def part(self, slots: torch.Tensor, behind: int) -> Window:
+        """The same for `slots` alone, which begin `behind` slots after these."""
+        start = None if self.start is None else self.start + behind
+        return Window(slots, self.places, self.first, self.count, self.seen, self.view, start)
+
 
 class KVArena:
     """Keys and values of `rows` sequences.

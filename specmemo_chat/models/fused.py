@@ -80,8 +80,9 @@ class PackedLinear(nn.Module):
         return _multiplied(x, self._packed, self._bias)
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
-        """`residual` [T, out] and the product of `x` [T, in], summed."""
-        return residual + self.forward(x)
+        """`residual` [T, out] and the product of `x` [T, in], summed as it is made."""
+        result: torch.Tensor = torch.ops.mkldnn._linear_pointwise.binary(x, residual, self._packed, self._bias, "add")
+        return result
 
 
 class PlainLinear(nn.Linear):

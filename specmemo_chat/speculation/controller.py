@@ -54,7 +54,7 @@ class Controller:
         self._curves: dict[str, AcceptanceCurve] = {}
         self._rates: dict[str, DepthRates] = {}
         self._largest = self.buckets[-1]
-        self._rows, self._context = 1, 1
+        self._rows, self._context, self._timed = 1, 1, True
         self._tokens, self._time = 1.0, 1.0
         # By the drafter that ran its network in a step; empty: none did.
         self._draft_seconds: dict[str, float] = {}
@@ -77,12 +77,14 @@ class Controller:
         """The smallest bucket that holds `nodes`."""
         return next(bucket for bucket in self.buckets if bucket >= nodes)
 
-    def aim(self, rows: int, context: int) -> None:
-        """A step of `rows` rows begins; the longest has `context` tokens."""
-        self._rows, self._context = rows, max(1, context)
+    def aim(self, rows: int, context: int, *, timed: bool = True) -> None:
+        """A step of `rows` rows begins; the longest has `context` tokens. `timed` False: its time will tell nothing,
+        because others prefill in it, so no size is taken for the sake of its time."""
+        self._rows, self._context, self._timed = rows, max(1, context), timed
         self._step_draft = 0.0
-        self._refreshing = 1.0 if self._plain_next else 0.0
-        self._plain_next = False
+        self._refreshing = 0.0
+        if self._plain_next and timed:
+            self._refreshing, self._plain_next = 1.0, False
         self.pace.aim(rows, self._context, self.price, 1 if self._refreshing else self._largest)
 
     def drafted(self, seconds: float) -> None:
@@ -110,8 +112,7 @@ class Controller:
         ranked = self._ranked(trees)
         if not self.adaptive:
             return _cut(trees, ranked, rows * (buckets[-1] - 1), buckets[-1])
-        offered = sizes(rows, buckets)
-        relatives = self.costs.relatives(rows, offered, self._context)
+        offered, relatives = self.pace.sizes()
         gains = [reach for reach, _, _ in ranked]
         price = self.price
         found = worths(gains, rows, offered, relatives, price)
@@ -213,9 +214,9 @@ class Controller:
         # The next larger size, where there are nodes for it.
         larger = min(place + 1, len(found) - 1)
         self._steps += 1
-        self._refresh_in -= 1
+        self._refresh_in -= self._timed
         unknown = self.costs.count(rows, 1) < _PLAIN_KNOWN
-        if self._refresh_in <= (_REFRESH_EVERY - _REFRESH_SOON if unknown else 0):
+        if self._timed and self._refresh_in <= (_REFRESH_EVERY - _REFRESH_SOON if unknown else 0):
             self._refresh_in = _REFRESH_EVERY
             # Beside the neighbours all that would be the best if their time were a little less than thought.
             doubted = {

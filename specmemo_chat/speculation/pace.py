@@ -25,6 +25,9 @@ _OUTLOOK_RATE, _OUTLOOK_FIRST = 0.06, 8
 _DECLINED_EVERY = 16
 # How many levels may pay together where the next one alone does not.
 _LOOKAHEAD = 3
+# A node that promises less than this part of what it costs is not worth the sorting either. Estimates are calibrated
+# later, and some are too low.
+_HOPELESS = 0.25
 
 
 class Prober:
@@ -147,7 +150,7 @@ class LevelPace:
             return True
         gains = sorted(self._curves(tree.source).reaches(tree)[1:], reverse=True)
         # As if all rows had one like it.
-        value, _ = best_size(gains, 1, *self._sizes(), self._price)
+        value, _ = best_size(gains, 1, *self.sizes(), self._price)
         if value - (1.0 - self._price) >= usual:
             return True
         self._declined += 1
@@ -165,6 +168,13 @@ class LevelPace:
         self._source, self._count = source, rows
         self._mark, self._part = self._clock(), "begin"
         return True
+
+    def least(self) -> float:
+        """`Pace.least`: a part of what a node costs the verify step on the average of all sizes."""
+        offered, relatives = self.sizes()
+        if len(offered) < 2:
+            return 0.0
+        return _HOPELESS * self._price * (relatives[-1] - relatives[0]) / (offered[-1] - offered[0])
 
     def deeper(
         self, depth: int, pools: Sequence[Sequence[float]], frontiers: Sequence[Sequence[float]], left: int
@@ -205,8 +215,8 @@ class LevelPace:
                 self._source, self._count, self._part, (self._clock() - self._mark) / self._costs.drift
             )
 
-    def _sizes(self) -> tuple[list[float], list[float]]:
-        """The sizes that this step may take, and their times in plain steps."""
+    def sizes(self) -> tuple[list[float], list[float]]:
+        """The sizes that this step may take (nodes per row), and their times in plain steps."""
         if self._offered is None:
             found = sizes(self._rows, [bucket for bucket in self._buckets if bucket <= self._largest])
             self._offered = found, self._costs.relatives(self._rows, found, self._context)
@@ -224,7 +234,7 @@ class LevelPace:
         the next levels would pay for itself and those before it."""
         # As if the drafting rows were all: the time of a step per row is much the same.
         rows = len(pools)
-        offered, relatives = self._sizes()
+        offered, relatives = self.sizes()
         rates = self._rates(self._source)
         grown = sorted((reach for pool in pools for reach in pool), reverse=True)
         stay, place = best_size(grown, rows, offered, relatives, self._price)

@@ -54,7 +54,7 @@ class MoodyPace(LevelPace):
         return super().begin(source, rows) and self.dice.random() < 0.7
 
     def deeper(self, depth: int, pools: Any, frontiers: Any, left: int) -> int:
-        return self.dice.randint(1, len(frontiers[0])) if self.dice.random() < 0.6 else 0
+        return self.dice.randint(1, max(map(len, frontiers))) if self.dice.random() < 0.6 else 0
 
 
 def texts(engine: Engine, given: list[list[int]], settings: GenerationSettings) -> list[list[int]]:

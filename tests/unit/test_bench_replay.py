@@ -140,6 +140,9 @@ class _Refusing:
         self.sources.append(source)
         return self.levels > 0
 
+    def least(self) -> float:
+        return 0.0
+
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         self.seen.append(pools[0][0])
         return 4 if depth < self.levels else 0

@@ -37,17 +37,20 @@ class Fixed:
 
 
 class Choosy:
-    """A pace for which trees of fewer nodes than `least` are not enough."""
+    """A pace for which trees of fewer nodes than `fewest` are not enough."""
 
-    def __init__(self, least: int) -> None:
-        self.least = least
+    def __init__(self, fewest: int) -> None:
+        self.fewest = fewest
 
     def enough(self, tree: DraftTree, source: str) -> bool:
         assert source == "network"
-        return len(tree) >= self.least
+        return len(tree) >= self.fewest
 
     def begin(self, source: str, rows: int) -> bool:
         return True
+
+    def least(self) -> float:
+        return 0.0
 
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         return 0

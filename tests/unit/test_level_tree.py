@@ -109,6 +109,9 @@ class _Narrow:
     def begin(self, source: str, rows: int) -> bool:
         return True
 
+    def least(self) -> float:
+        return 0.0
+
     def deeper(self, depth: int, pools: list[list[float]], frontiers: list[list[float]], left: int) -> int:
         assert all(pool == sorted(pool, reverse=True) for pool in pools)
         self.frontiers.extend(frontiers)
@@ -162,10 +165,10 @@ def test_nothing_follows_a_token_that_ends_the_text() -> None:
     followed.clear()
     assert len(grow([3], first, expand, DraftBudget(16, 4, 1), "test", ends={1})[0]) == 2
     assert not followed
-    # A row that could go on takes the others along.
+    # Where another row goes on, something stands in its place.
     both = torch.cat((first, torch.tensor([[9.0, 0.0, 1.0, 0.5, 0.2]])))
     grow([3, 3], both, expand, DraftBudget(16, 2, 1), "test", ends={1})
-    assert followed == [[1], [0]]
+    assert followed == [[0], [0]]
 
 
 def test_the_likeliest_path_comes_first() -> None:
@@ -179,3 +182,30 @@ def test_the_likeliest_path_comes_first() -> None:
         first.append(max(children, key=reach.__getitem__))
     assert first == list(range(len(first)))
     assert len(first) > 2
+
+
+class _Demanding(_Narrow):
+    """A pace for which nodes must promise more than 0.2."""
+
+    def least(self) -> float:
+        return 0.2
+
+
+def test_nodes_that_cannot_pay_are_not_kept() -> None:
+    followed: list[list[int]] = []
+    # Of the first row 0.64, 0.24, 0.09, .., of the second 0.31, 0.31, 0.31, ..
+    shares = torch.tensor([[0.64, 0.24, 0.09, 0.03], [0.31, 0.31, 0.31, 0.07]]).log()
+
+    def expand(tokens: torch.Tensor, picked: Sequence[Sequence[int]], straight: bool) -> torch.Tensor:
+        followed.extend(tokens.tolist())
+        return shares[:, None].expand(2, tokens.shape[1], 4)
+
+    pace = _Demanding(3, 3)
+    first, second = grow([9, 9], shares, expand, DraftBudget(24, 8, 4, pace), "test")
+    # 0.64² = 0.41 and 0.64³ = 0.26, but 0.64 · 0.24 = 0.15; nothing below 0.31 is above 0.2.
+    assert (first.tokens, first.parents) == ((9, 0, 0, 0, 1), (-1, 0, 1, 2, 0))
+    assert sorted(second.tokens[1:]) == [0, 1, 2]
+    assert second.parents == (-1, 0, 0, 0)
+    assert [len(front) for front in pace.frontiers] == [2, 3, 1, 0, 1, 0]
+    # All rows run as many; whatever stands where a row has no more is never read.
+    assert all(len(row) == 3 for row in followed)
