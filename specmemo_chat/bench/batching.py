@@ -28,6 +28,8 @@ from specmemo_chat.bench.statistics import Ratio, median_ratio
 from specmemo_chat.bench.subject import Dialogue, Subject
 from specmemo_chat.bench.talks import Talk, find_talks
 from specmemo_chat.catalog.aliases import bundled_folder, load_catalog
+from specmemo_chat.device.probe import probe_cpu
+from specmemo_chat.drafters.eagle_config import draft_kind, parse
 from specmemo_chat.engine import sequence as engine_sequence
 from specmemo_chat.engine.calibration import CALIBRATION_S
 from specmemo_chat.engine.calibration import measure as calibrate
@@ -35,8 +37,9 @@ from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.acceptance import first_choice
-from specmemo_chat.memory.contract import Plan, buckets_of
-from specmemo_chat.memory.wishes import nodes_of_a_row
+from specmemo_chat.memory.contract import Dtype, Plan, buckets_of
+from specmemo_chat.memory.drafts import head_shape
+from specmemo_chat.memory.wishes import in_own_precision, nodes_of_a_row
 from specmemo_chat.models.threads import import_torch
 from specmemo_chat.settings import GenerationSettings
 
@@ -166,6 +169,16 @@ def replayed_shape(name: str) -> RandomShape:
     return RandomShape(name, config, head, (first_choice("eagle"),), "replayed: fitted to EAGLE-2 on MT-Bench")
 
 
+def _draft_dtype(folder: str, dtype: Dtype, device: str) -> Dtype:
+    """The precision that a chat would give the head in `folder` beside a target in `dtype`."""
+    if device != "cpu" or not folder:
+        return dtype
+    values = json.loads((Path(folder) / "config.json").read_text(encoding="utf-8"))
+    if draft_kind(values) == "model":
+        return dtype
+    return in_own_precision(head_shape(parse(values), folder, dtype), probe_cpu()).dtype
+
+
 def main(arguments: list[str] | None = None) -> None:
     """The command line."""
     parser = argparse.ArgumentParser(prog="python -m specmemo_chat.bench.batching", description=__doc__)
@@ -193,6 +206,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.random:
         values = json.loads(options.random.read_text(encoding="utf-8"))
         shape = RandomShape(**{**values, "acceptance": tuple(values["acceptance"])})
+    draft_dtype = _draft_dtype(options.draft or "", options.dtype, options.device)
     plan = Plan(
         model=shape.name if shape else str(options.model or "pocket"),
         target=str(options.model or bundled_folder()),
@@ -202,7 +216,7 @@ def main(arguments: list[str] | None = None) -> None:
         cap_bytes=0,
         terms={},
         draft=options.draft,
-        draft_dtype=options.dtype,
+        draft_dtype=draft_dtype,
         kv_dtype=options.dtype,
         drafters=tuple(("eagle" if shape and options.drafters == "ngram" else options.drafters).split("+")),
     )
@@ -211,6 +225,7 @@ def main(arguments: list[str] | None = None) -> None:
     talks = find_talks(options.prompts)
     result = measure(Subject(plan, shape), plan, talks, sizes, options.pairs, CLOCKS[options.clock], settings)
     result |= {"model": plan.model, "drafters": "+".join(plan.drafters), "clock": options.clock, "dtype": plan.dtype}
+    result["draft_dtype"] = plan.draft_dtype
     result["replayed"] = shape is not None
     if options.json:
         print(json.dumps(result))

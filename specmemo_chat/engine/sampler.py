@@ -22,8 +22,7 @@ def next_tokens(sequences: Rows[Sequence], trees: Rows[DraftTree], logits: torch
     total = sum(len(tree) for tree in trees)
     logits = logits[:total]
     if all(_is_plain(sequence.settings) for sequence in sequences):
-        # The first of equals, as argmax gives, in a third of its time on a CPU.
-        tokens: list[int] = logits.max(-1).indices.tolist()
+        tokens = _largest(logits)
     else:
         tokens = _drawn(sequences, trees, logits)
     drawn, start = [], 0
@@ -31,6 +30,17 @@ def next_tokens(sequences: Rows[Sequence], trees: Rows[DraftTree], logits: torch
         drawn.append(tokens[start : start + len(tree)])
         start += len(tree)
     return drawn
+
+
+def _largest(logits: torch.Tensor) -> list[int]:
+    """The first of the largest logits of each node."""
+    found: list[int] = []
+    for start in range(0, len(logits), _AT_ONCE):
+        part = logits[start : start + _AT_ONCE]
+        # In a CPU's memory numpy finds them in a fraction of torch's time.
+        largest = part.float().numpy() if part.device.type == "cpu" else part
+        found.extend(largest.argmax(-1).tolist())
+    return found
 
 
 def _is_plain(settings: GenerationSettings) -> bool:

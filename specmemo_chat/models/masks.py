@@ -7,9 +7,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 import torch
 
 from specmemo_chat.speculation.tree import DraftTree
+
+# What the nodes of a chain see of each other.
+_CHAIN = np.tri(64, dtype=bool)
 
 
 def chunk_mask(start: int, tokens: int, view: int, device: torch.device | str) -> torch.Tensor:
@@ -46,14 +50,19 @@ def tree_mask(
         if isinstance(tree, Chunk):
             own[: len(tree)] = np.arange(view) <= length + np.arange(len(tree))[:, None]
         else:
-            for node, parent in enumerate(tree.parents):
-                if parent < 0:
-                    own[node, :length] = True
-                else:
-                    own[node] = own[parent]
-                own[node, length + node] = True
+            own[: len(tree), :length] = True
+            _fill_paths(own[: len(tree), length : length + len(tree)], tree.parents)
         own[len(tree) :, : length + 1] = True
     return mask[:, None].to(device)
+
+
+def _fill_paths(cells: npt.NDArray[np.bool_], parents: Sequence[int]) -> None:
+    """Let every node see its path in `cells` [nodes, nodes]. The first nodes are mostly a chain: one call for these."""
+    chain = next((node for node, parent in enumerate(parents) if parent != node - 1), len(parents))
+    cells[:chain, :chain] = _CHAIN[:chain, :chain] if chain <= len(_CHAIN) else np.tri(chain, dtype=bool)
+    for node in range(chain, len(parents)):
+        cells[node] = cells[parents[node]]
+        cells[node, node] = True
 
 
 def committed_mask(lengths: Sequence[int], nodes: int, view: int, dtype: torch.dtype) -> torch.Tensor:
