@@ -27,7 +27,7 @@ from specmemo_chat.drafters.eagle_config import HeadConfig, parse
 from specmemo_chat.drafters.model import ModelDrafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.rehearsal import rehearse, warm_up
-from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
+from specmemo_chat.memory.contract import Plan, buckets_of
 from specmemo_chat.memory.drafts import DraftShape, head_shape
 from specmemo_chat.memory.footprint import Shape, footprint
 from specmemo_chat.models import attention
@@ -194,7 +194,7 @@ def plan_of(shape: Shape, terms: dict[str, int]) -> Plan:
         draft_dtype=shape.draft.dtype if shape.draft is not None else shape.compute,
         rows=shape.rows,
         growth_tokens=shape.growth,
-        node_buckets=tuple(bucket for bucket in NODE_BUCKETS if bucket <= shape.nodes),
+        node_buckets=buckets_of(shape.nodes, "cpu"),
         tree_depth=shape.depth,
         tree_width=shape.width,
         prefill_chunk=shape.chunk,
