@@ -35,11 +35,12 @@ def next_tokens(sequences: Rows[Sequence], trees: Rows[DraftTree], logits: torch
 def _largest(logits: torch.Tensor) -> list[int]:
     """The first of the largest logits of each node."""
     found: list[int] = []
+    if logits.device.type != "cpu":
+        found.extend(logits.argmax(-1).tolist())
+        return found
+    # In a CPU's memory numpy finds them in a fraction of torch's time.
     for start in range(0, len(logits), _AT_ONCE):
-        part = logits[start : start + _AT_ONCE]
-        # In a CPU's memory numpy finds them in a fraction of torch's time.
-        largest = part.float().numpy() if part.device.type == "cpu" else part
-        found.extend(largest.argmax(-1).tolist())
+        found.extend(logits[start : start + _AT_ONCE].float().numpy().argmax(-1).tolist())
     return found
 
 
