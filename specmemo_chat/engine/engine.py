@@ -356,4 +356,4 @@ def _taken(states: torch.Tensor, offset: int, path: list[int] | slice) -> torch.
     count = len(path)
     if path[-1] == count - 1:
         return states[offset : offset + count].clone()
-    return states[[offset + node for node in path]]
+    return states.index_select(0, torch.tensor([offset + node for node in path], device=states.device))

@@ -220,8 +220,13 @@ def _read(curve: _Curve, nodes: float) -> float:
     exact = curve.get(nodes)
     if exact is not None:
         return exact[0].seconds * exact[1]
-    below = max((size for size in curve if size < nodes), default=0.0)
-    above = min((size for size in curve if size > nodes), default=0.0)
+    # Written out: a step reads a dozen times.
+    below = above = 0.0
+    for size in curve:
+        if size < nodes:
+            below = max(below, size)
+        elif not above or size < above:
+            above = size
     if below and above:
         share = (nodes - below) / (above - below)
         return _at(curve[below]) + share * (_at(curve[above]) - _at(curve[below]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
+from itertools import accumulate
 
 from specmemo_chat.speculation.acceptance import AcceptanceCurve, DepthRates
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts, group
@@ -79,12 +80,10 @@ def worths(
     are left out.
     """
     found = []
-    expected, counted = float(rows), 0
+    expected = list(accumulate(gains, initial=float(rows)))
     for size, relative in zip(offered, relatives, strict=True):
         extra = int(rows * (size - 1))
-        expected += sum(gains[counted:extra])
-        counted = extra
-        found.append(expected / rows - price * relative)
+        found.append(expected[min(extra, len(gains))] / rows - price * relative)
         if extra >= len(gains):
             break
     return found
@@ -122,8 +121,9 @@ class LevelPace:
         self._prober = Prober()
         self._declined = 0
         self._rows, self._context, self._price, self._largest = 1, 1, 1.0, buckets[-1]
-        # The sizes of this step and their times, once they are asked for.
+        # The sizes of this step and their times, and a plain step's seconds, once they are asked for.
         self._offered: tuple[list[float], list[float]] | None = None
+        self._plain_s: float | None = None
         self._source = ""
         # What the running part's time depends on: rows where it begins, nodes in a level.
         self._count = 0
@@ -136,7 +136,7 @@ class LevelPace:
         """A step of `rows` rows and at most `largest` nodes begins."""
         self._rows, self._context, self._price, self._largest = rows, context, price, largest
         self._source, self._part, self.probing = "", "", False
-        self._offered = None
+        self._offered = self._plain_s = None
 
     @property
     def source(self) -> str:
@@ -183,7 +183,9 @@ class LevelPace:
         self._measure()
         rows = len(frontiers)
         followed = max(map(len, frontiers), default=1)
-        plain = self._costs.plain(self._rows, self._context)
+        if self._plain_s is None:
+            self._plain_s = self._costs.plain(self._rows, self._context)
+        plain = self._plain_s
         if plain and self._drafts.level(self._source, rows * followed):
             followed = self._worthwhile(depth, pools, frontiers, left, plain)
         self._count, self._mark, self._part = rows * followed, self._clock(), "level" if followed else ""
