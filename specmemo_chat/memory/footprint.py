@@ -239,7 +239,7 @@ def prefill_peak(shape: Shape) -> int:
 
 def verify_peak(shape: Shape) -> int:
     """The largest moment of a step before its logits: the target's forward over the trees of all rows, or a level of
-    the draft's, with the logits after its nodes in its own precision and fp32 and what a topk and a logsumexp make."""
+    the draft's, with the logits after its nodes in its own precision and fp32 and what a softmax and a topk make."""
     reach = shape.context + shape.nodes
     moments = [layers_peak(_forward(shape, shape.nodes, shape.rows, reach))]
     if shape.rows > 2:
