@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import os
 from typing import Any
 
 import torch
@@ -17,6 +18,8 @@ from specmemo_chat.settings import GenerationSettings
 
 ARCHITECTURES = SUPPORTED
 VOCABULARY = 60
+# Tests of models, arena, drafters and engine run anywhere: tests/gpu runs them on a GPU.
+DEVICE = os.environ.get("SPECMEMO_TEST_DEVICE", "cpu")
 
 _SHAPE: dict[str, Any] = {
     "hidden_size": 64,
@@ -44,7 +47,7 @@ def random_model(model_type: str, **changes: Any) -> Any:
     own = {"sliding_window": 24} if model_type == "mistral" else {}
     config = getattr(package, f"{name}Config")(**{**_SHAPE, **own, **changes})
     torch.manual_seed(7)
-    model = getattr(package, f"{name}ForCausalLM")(config).eval()
+    model = getattr(package, f"{name}ForCausalLM")(config).eval().to(DEVICE)
     model.generation_config.eos_token_id = None
     model.generation_config.pad_token_id = 0
     return model
@@ -60,7 +63,8 @@ def tiny_plan(**changes: Any) -> Plan:
     fields: dict[str, Any] = {
         "model": "tiny",
         "target": "tiny",
-        "device": "cpu",
+        "device": DEVICE,
+        "graphs": DEVICE.startswith("cuda"),
         "dtype": "fp32",
         "context_tokens": 256,
         "cap_bytes": 0,

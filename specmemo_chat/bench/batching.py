@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 
+from specmemo_chat.bench.environment import environment
 from specmemo_chat.bench.job import RandomShape
 from specmemo_chat.bench.methods import common_prefix
 from specmemo_chat.bench.schedule import rounds
@@ -109,7 +110,7 @@ def measure(
     """Rates and ratios by batch size; `plan` is for one row and names the drafters."""
     streams: dict[str, Stream] = {}
     for size in sizes:
-        nodes = nodes_of_a_row(plan.tree_nodes, size)
+        nodes = nodes_of_a_row(plan.tree_nodes, size, plan.device.partition(":")[0])
         batch = replace(plan, rows=size, node_buckets=buckets_of(nodes, plan.device))
         plain = replace(batch, drafters=(), node_buckets=(1,))
         for name, changed in (("plain", plain), ("again", plain), ("speculative", batch)):
@@ -189,6 +190,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--draft", help="folder of the draft's weights")
     parser.add_argument("--dtype", default="fp32", choices=("fp32", "bf16", "fp16"))
     parser.add_argument("--device", default="cpu")
+    parser.add_argument("--no-graphs", action="store_true", help="steps without CUDA graphs")
     parser.add_argument("--batch-sizes", default="1,2,5,10")
     parser.add_argument("--prompts", default="pocket", help="pocket, random or a JSONL file (default %(default)s)")
     parser.add_argument("--pairs", type=int, default=100, help="blocks of each method (default %(default)s)")
@@ -206,6 +208,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.random:
         values = json.loads(options.random.read_text(encoding="utf-8"))
         shape = RandomShape(**{**values, "acceptance": tuple(values["acceptance"])})
+    graphs = options.device.startswith("cuda") and not options.no_graphs
     draft_dtype = _draft_dtype(options.draft or "", options.dtype, options.device)
     plan = Plan(
         model=shape.name if shape else str(options.model or "pocket"),
@@ -218,6 +221,9 @@ def main(arguments: list[str] | None = None) -> None:
         draft=options.draft,
         draft_dtype=draft_dtype,
         kv_dtype=options.dtype,
+        graphs=graphs,
+        allocate_at_load=graphs,
+        prefill_chunk=1024 if options.device.startswith("cuda") else 256,
         drafters=tuple(("eagle" if shape and options.drafters == "ngram" else options.drafters).split("+")),
     )
     settings = GenerationSettings(max_new_tokens=options.n, temperature=options.temp)
@@ -225,7 +231,7 @@ def main(arguments: list[str] | None = None) -> None:
     talks = find_talks(options.prompts)
     result = measure(Subject(plan, shape), plan, talks, sizes, options.pairs, CLOCKS[options.clock], settings)
     result |= {"model": plan.model, "drafters": "+".join(plan.drafters), "clock": options.clock, "dtype": plan.dtype}
-    result["draft_dtype"] = plan.draft_dtype
+    result |= {"draft_dtype": plan.draft_dtype, "graphs": plan.graphs, "environment": environment(plan.device)}
     result["replayed"] = shape is not None
     if options.json:
         print(json.dumps(result))

@@ -205,6 +205,11 @@ class _ReplayPace:
         """The head's own probabilities mean nothing: none is too small."""
         return 0.0
 
+    def skip(self) -> None:
+        """Pace.skip."""
+        if self._budget.pace is not None:
+            self._budget.pace.skip()
+
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         """Pace.deeper, with the probabilities of the replayed head in place of the given ones."""
         budget = self._budget

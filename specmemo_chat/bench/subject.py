@@ -196,6 +196,7 @@ class Subject:
         plan = self._plan
         model = random_model(shape.config, plan.dtype, plan.device, shape.seed)
         model.set_attn_implementation(attention.NAME)
+        attention.prefer(plan.device)
         if fusable(str(shape.config["model_type"]), plan.dtype, plan.device):
             fuse(model)
         return model

@@ -50,6 +50,10 @@ class Pace(Protocol):
         """The path probability up to which no node can pay in this step: a draft need not keep it."""
         ...
 
+    def skip(self) -> None:
+        """What the drafter is doing takes a time that does not come again: it counts for nothing."""
+        ...
+
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         """How many of each row's frontier another level should follow, below `depth` (from 1 on) and with `left` levels
         that the budget allows; 0: no level.

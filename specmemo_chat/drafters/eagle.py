@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 import torch
 
 from specmemo_chat.drafters.base import DraftBudget, DraftRow, FeatureRow
+from specmemo_chat.drafters.eagle_graphs import HeadGraphs
 from specmemo_chat.drafters.eagle_head import EagleHead
 from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
 from specmemo_chat.kv.arena import KVArena
@@ -57,8 +58,13 @@ class EagleDrafter:
             scratch_tokens=draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width),
             allocate_at_load=plan.allocate_at_load,
             slots=plan.draft_slots(draft_scratch(plan.tree_nodes, plan.tree_depth, plan.tree_width)),
+            doubling=plan.graphs,
         )
         self._most = plan.prefill_chunk + WAITING_TOKENS
+        self.graphs: HeadGraphs | None = None
+        if plan.graphs:
+            features = len(self.feature_layers) * target.config.hidden_size * target.dtype.itemsize
+            self.graphs = HeadGraphs(head, self.arena, plan.rows, plan.tree_width, features)
         self._rows: dict[int, _Row] = {}
 
     def known(self, row: int) -> int:
@@ -89,6 +95,8 @@ class EagleDrafter:
         fits = width >= 1 and budget.depth >= 1
         if not fits or (budget.pace is not None and not budget.pace.begin(self.name, len(rows))):
             return [DraftTree.root_only(row.tokens[-1]) for row in rows]
+        pace, graphs = budget.pace, self.graphs
+        prepared = graphs.prepared if graphs is not None else 0
         behind = [number for number in numbers if number in self._rows and self._rows[number].tokens]
         if behind:
             self._catch_up(behind)
@@ -103,6 +111,20 @@ class EagleDrafter:
             states = torch.stack(last)[:, None]
             first = head.logits(states)[:, 0]
             scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device, head.dtype)
+            roots = [row.tokens[-1] for row in rows]
+            if graphs is not None and arena.neighbours(numbers):
+                graphs.begin(states[:, 0])
+                if pace is not None and graphs.prepared != prepared:
+                    pace.skip()
+
+                def replay(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
+                    prepared = graphs.prepared
+                    logits = graphs.level(scratch, numbers, tokens, picked, straight)
+                    if pace is not None and graphs.prepared != prepared:
+                        pace.skip()
+                    return logits
+
+                return grow(roots, first, replay, budget, self.name, self._target_ids, self._ends, few_sizes=True)
             turns = head.turns(scratch.positions)
 
             def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
@@ -114,10 +136,10 @@ class EagleDrafter:
                     at = torch.tensor(picked, device=head.device)
                     above = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))
                 level = scratch.level(picked, straight)
-                states = head(tokens, above, turns[:, level.number : level.number + 1], arena, level.window, level.mask)
+                turned = turns[:, level.number : level.number + 1]
+                states = head(tokens.to(head.device), above, turned, arena, level.window, level.mask)
                 return head.logits(states)
 
-            roots = [row.tokens[-1] for row in rows]
             return grow(roots, first, expand, budget, self.name, self._target_ids, self._ends)
 
     def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
@@ -147,6 +169,10 @@ class EagleDrafter:
         rows = sorted(rows, key=arena.place)
         texts = [self._rows[row].tokens for row in rows]
         with torch.inference_mode():
+            if self.graphs is not None and self.graphs.reads(texts):
+                row, waiting = rows[0], self._waiting(rows, 0)
+                self._rows[row] = _Row(last=self.graphs.append(row, texts[0], waiting))
+                return
             appended = Appended(arena, rows, texts, head.device, self._most if head.shapes_repeat else 0)
             states = head.states(self._waiting(rows, appended.padding)[None])
             last = head.append(

@@ -22,7 +22,7 @@ from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena, Window
 from specmemo_chat.models.attention import folded, folded_attention
-from specmemo_chat.models.fused import FusedNorm, PlainLinear, linear_of, paired, paired_outputs, prepares, turned_pairs
+from specmemo_chat.models.fused import PlainLinear, linear_of, norm_of, paired, paired_outputs, prepares, turned_pairs
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
@@ -112,6 +112,12 @@ class EagleHead(nn.Module):
         """Whether forwards should have few different numbers of tokens."""
         return any(prepares(module) for module in self.modules())
 
+    @property
+    def logit_bytes(self) -> int:
+        """Bytes of one token's `logits`."""
+        dtype = self._target.dtype if self.lm_head is None else self.dtype
+        return len(self.target_ids) * dtype.itemsize
+
     def states(self, features: torch.Tensor) -> torch.Tensor:
         """The target's features [R, N, feature_count · target_hidden] as states of the head [R, N, hidden]."""
         config = self.config
@@ -198,12 +204,7 @@ class EagleHead(nn.Module):
 
     def _normer(self, weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
         """RMSNorm over the last dimension by `weight` [.., width]."""
-        eps = self.config.eps
-        if self._fused:
-            return FusedNorm(weight, eps).forward
-        if weight.dim() == 1:
-            return lambda values: functional.rms_norm(values, weight.shape, weight, eps)
-        return lambda values: functional.rms_norm(values, weight.shape[-1:], None, eps) * weight
+        return norm_of(weight, self.config.eps).forward
 
     def _read(
         self, tokens: torch.Tensor, states: torch.Tensor, turns: torch.Tensor, arena: KVArena, window: Window

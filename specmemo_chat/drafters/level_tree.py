@@ -26,8 +26,9 @@ class Expand(Protocol):
     """Runs one level of the draft."""
 
     def __call__(self, tokens: torch.Tensor, picked: Sequence[Sequence[int]], straight: bool) -> torch.Tensor:
-        """Logits [R, k, vocab] after the nodes `tokens` [R, k], which follow the nodes `picked` [R, k] of the level
-        before (of the first level: the root, 0). `straight`: these are the first k of them, in their order."""
+        """Logits [R, k, vocab] after the nodes `tokens` [R, k], on the CPU, which follow the nodes `picked` [R, k] of
+        the level before (of the first level: the root, 0). `straight`: these are the first k of them, in their
+        order."""
         ...
 
 
@@ -39,13 +40,14 @@ def grow(
     source: str,
     target_ids: Sequence[int] | None = None,
     ends: Collection[int] = (),
+    few_sizes: bool = False,
 ) -> list[DraftTree]:
     """One tree for each of R rows; `logits` [R, vocab] are the draft's after the roots.
 
     `target_ids` are the target's tokens for the draft's (None: the same), `ends` those that nothing follows. Every tree
     has at most `budget.nodes` nodes, `budget.depth` levels and `budget.width` children of one node. `expand` is called
     for at most depth - 1 levels with k <= min(width, nodes - 1): while the budget's pace finds that another one pays,
-    and for as many nodes.
+    and for as many nodes (`few_sizes`: at least, so that levels have few different sizes).
     """
     limit = budget.nodes - 1
     width = min(budget.width, limit, logits.shape[-1])
@@ -59,12 +61,14 @@ def grow(
         followed = _followed(pools, depth, budget)
         if not followed:
             break
-        # One transfer to the device, and one back: the nodes of a level are few, and lists cost less than tensors.
+        if few_sizes:
+            followed = min(width, 1 << (followed - 1).bit_length())
+        # One transfer back from the device: the nodes of a level are few, and lists cost less than tensors.
         following = [pool.follow(followed) for pool in pools]
         tokens, picked = [nodes for nodes, _ in following], [places for _, places in following]
         in_order = list(range(followed))
         straight = all(places == in_order for places in picked)
-        found = _likeliest(expand(torch.tensor(tokens, device=logits.device), picked, straight), width)
+        found = _likeliest(expand(torch.tensor(tokens), picked, straight), width)
         for pool, tokens, shares in zip(pools, *found, strict=True):
             pool.add(tokens, shares)
     return [pool.tree(root, source) for pool, root in zip(pools, roots, strict=True)]
@@ -74,7 +78,11 @@ def _likeliest(logits: torch.Tensor, width: int) -> tuple[list[list[list[int]]],
     """The `width` likeliest tokens, in descending order, and their probabilities, both [R, k, width], for logits [R, k,
     vocab]."""
     best, tokens = logits.float().softmax(-1).topk(width)
-    return tokens.tolist(), best.tolist()
+    if logits.device.type == "cpu":
+        return tokens.tolist(), best.tolist()
+    # One transfer, not two: up to 2^24 an integer is exact in fp32.
+    shares, numbers = torch.stack((best, tokens.float())).cpu()
+    return numbers.long().tolist(), shares.tolist()
 
 
 class _Pool:
@@ -210,6 +218,19 @@ class Scratch:
     def level(self, picked: Sequence[Sequence[int]], straight: bool) -> Level:
         """The next level, whose nodes follow the nodes `picked` [R, k] of the last; `straight` as in `Expand`."""
         count, number, taken = len(picked[0]), self._levels, self._taken
+        self._advance(picked, straight)
+        slots = self._behind[:, taken : taken + count]
+        return Level(
+            self.positions[:, number : number + 1],
+            slots,
+            torch.from_numpy(self._mask).unsqueeze(1).to(self._device, self._dtype),
+            self._window.part(slots, taken),
+            number,
+        )
+
+    def _advance(self, picked: Sequence[Sequence[int]], straight: bool) -> None:
+        """The mask of the next level."""
+        count, taken = len(picked[0]), self._taken
         # A node sees what its parent saw, and itself.
         if straight:
             self._mask = self._mask[:, :count]
@@ -222,13 +243,16 @@ class Scratch:
                 self._mask[row, node, length + taken + node] = self._visible
         self._levels += 1
         self._taken += count
-        slots = self._behind[:, taken : taken + count]
-        return Level(
-            self.positions[:, number : number + 1],
-            slots,
-            torch.from_numpy(self._mask).unsqueeze(1).to(self._device, self._dtype),
-            self._window.part(slots, taken),
-            number,
+
+    def nodes(self, picked: Sequence[Sequence[int]], straight: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """`level` for a graph, on the CPU: positions and slots [2, R, k], and the mask [R, 1, k, view] in fp32."""
+        self._advance(picked, straight)
+        first = torch.tensor(self._lengths)[:, None]
+        count = len(picked[0])
+        behind = torch.arange(self._taken - count, self._taken)
+        return (
+            torch.stack(((first + self._levels - 1).expand(-1, count), first + behind)),
+            torch.from_numpy(self._mask).unsqueeze(1),
         )
 
 

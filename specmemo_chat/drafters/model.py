@@ -53,7 +53,8 @@ class ModelDrafter:
         def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
             level = scratch.level(picked, straight)
             positions = level.positions.expand(tokens.shape)
-            logits = self.draft.forward(self.arena, numbers, tokens, positions, level.slots, level.mask, scratch.view)
+            given = tokens.to(self.draft.device)
+            logits = self.draft.forward(self.arena, numbers, given, positions, level.slots, level.mask, scratch.view)
             return logits[..., : self._vocab]
 
         return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name, ends=self._ends)

@@ -100,14 +100,15 @@ def _measure_steps(engine: Engine, ends: float, clock: Callable[[], float]) -> N
     costs = engine.controller.costs
     for rows, context, wanted in _cases(engine):
         samples: dict[float, list[float]] = {size: [] for size in wanted}
-        for turn in range(1 + _ROUNDS):
+        warming = 2 if engine.plan.graphs else 1
+        for turn in range(warming + _ROUNDS):
             for size in wanted:
                 longest = max((max(times) for times in samples.values() if times), default=0.0)
                 if clock() + longest > ends:
                     break
                 started = clock()
                 _run(engine, rows, size, context)
-                if turn:  # the first run of a shape prepares kernels
+                if turn >= warming:  # the first run of a shape prepares kernels, the second a graph
                     samples[size].append(clock() - started)
         view = engine.arena.view_length(range(rows), 1)
         for row in range(rows):
@@ -173,6 +174,9 @@ class _Stopwatch:
     def least(self) -> float:
         return 0.0
 
+    def skip(self) -> None:
+        pass
+
     def deeper(self, depth: int, pools: Rows[Rows[float]], frontiers: Rows[Rows[float]], left: int) -> int:
         now = self._clock()
         if self.counts:
@@ -185,7 +189,7 @@ class _Stopwatch:
 
 
 def _measure_levels(engine: Engine, ends: float, clock: Callable[[], float]) -> None:
-    """Let the drafter draft twice after a prompt of nothing: once to warm up."""
+    """Let the drafter draft after a prompt of nothing: first to warm up."""
     plan, drafter = engine.plan, engine.drafter
     assert drafter is not None
     stopwatch = _Stopwatch(engine.controller.drafts, clock)
@@ -196,7 +200,7 @@ def _measure_levels(engine: Engine, ends: float, clock: Callable[[], float]) -> 
     sequence = engine.open(prompt, GenerationSettings(max_new_tokens=2))
     while sequence.prefilling:
         engine.step([sequence])
-    for counts in (False, True):
+    for counts in (False, False, True) if plan.graphs else (False, True):
         if counts and clock() + (clock() - started) / 2 > ends:
             return
         stopwatch.counts = counts

@@ -54,6 +54,7 @@ class Engine:
             plan.tree_nodes,
             allocate_at_load=plan.allocate_at_load,
             slots=plan.kv_slots,
+            doubling=plan.graphs,
         )
         self._reader = drafter if isinstance(drafter, FeatureDrafter) and drafter.feature_layers else None
         self.runner = Runner(
@@ -61,6 +62,7 @@ class Engine:
             self.arena,
             self._reader.feature_layers if self._reader is not None else (),
             most=max(plan.prefill_chunk, plan.rows * plan.tree_nodes),
+            graphed=plan.rows * plan.tree_nodes if plan.graphs else 0,
         )
         self.controller = controller or Controller(plan.node_buckets, adaptive=adaptive)
         self._suspended = False
@@ -173,8 +175,16 @@ class Engine:
             arena.shrink()
 
     def report(self) -> dict[str, Any]:
-        """The controller's view of the world, for `/stats`."""
-        return self.controller.report()
+        """The controller's view of the world, for `/stats`, and what became of CUDA graphs, where the plan has them."""
+        report = self.controller.report()
+        if self.runner.graphs is not None:
+            report["graphs"] = {"captured": self.runner.graphs.captured, "problem": self.graph_problem}
+        return report
+
+    @property
+    def graph_problem(self) -> str:
+        """Why steps run without the CUDA graphs that the plan has; "" where they do not."""
+        return self.runner.graphs.problem if self.runner.graphs is not None else ""
 
     def _prefill(self, sequence: Sequence, count: int) -> Step:
         """The next `count` tokens of one sequence, alone."""
@@ -201,7 +211,7 @@ class Engine:
         self.controller.aim(len(rows), self.arena.view_length(rows, 1), timed=not entering)
         self._choosing = 0.0
         trees = self._propose(sequences)
-        started = time.perf_counter()
+        started, prepared = time.perf_counter(), self.runner.prepared
         try:
             drawn, offsets, firsts = self._score(sequences, trees, entering)
         except torch.OutOfMemoryError:
@@ -232,9 +242,9 @@ class Engine:
         self._hand_over(everyone, starts, paths, offsets)
         if self.drafter is not None:
             self.drafter.observe([DraftRow(row, s.tokens) for row, s in zip(rows, sequences, strict=True)], verdicts)
-        # A step that also prefilled says nothing about the time of one that does not.
+        # A step that also prefilled, or prepared a graph, says nothing about the time of one that does not.
         seconds, rest = verified - started, time.perf_counter() - verified + self._choosing
-        if entering:
+        if entering or self.runner.prepared != prepared:
             seconds = rest = 0.0
         self.controller.observe(trees, verdicts, seconds, rest)
         return steps
@@ -250,8 +260,8 @@ class Engine:
         try:
             self._reader.extend(
                 [
-                    FeatureRow(DraftRow(sequence.row, sequence.tokens), start, _taken(states, offset, path))
-                    for sequence, start, path, offset in zip(sequences, starts, paths, offsets, strict=True)
+                    FeatureRow(DraftRow(sequence.row, sequence.tokens), start, own)
+                    for sequence, start, own in zip(sequences, starts, _taken(states, offsets, paths), strict=True)
                 ]
             )
         except torch.OutOfMemoryError:
@@ -349,8 +359,18 @@ class Engine:
         return None
 
 
-def _taken(states: torch.Tensor, offset: int, path: list[int] | slice) -> torch.Tensor:
-    """The features at `path` behind `offset`. Of a tree always a copy: a view would keep those of all its nodes."""
+def _taken(states: torch.Tensor, offsets: Rows[int], paths: Rows[list[int] | slice]) -> Rows[torch.Tensor]:
+    """The features at `paths[i]` behind `offsets[i]`. Of trees always copies: a view would keep those of all nodes."""
+    if states.device.type != "cpu" and len(paths) > 1:
+        # One call for all rows.
+        wanted = [list(range(path.stop)) if isinstance(path, slice) else path for path in paths]
+        index = [offset + node for offset, path in zip(offsets, wanted, strict=True) for node in path]
+        taken = states.index_select(0, torch.tensor(index, device=states.device))
+        return list(torch.split(taken, [len(path) for path in wanted]))
+    return [_one_taken(states, offset, path) for offset, path in zip(offsets, paths, strict=True)]
+
+
+def _one_taken(states: torch.Tensor, offset: int, path: list[int] | slice) -> torch.Tensor:
     if isinstance(path, slice):
         return states[offset:][path]
     count = len(path)

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 import torch
 
-from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.kv.arena import KVArena, Window
+from specmemo_chat.models.graphs import GraphPool, Tensors
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.masks import Chunk, chunk_mask, tree_mask
 from specmemo_chat.models.packing import Packing, rounded
@@ -29,12 +30,21 @@ class Scores:
 
 class Runner:
     """The target and its arena. `feature_layers`: which hidden states a drafter wants. A packed forward is not padded
-    beyond `most` tokens."""
+    beyond `most` tokens. `graphed`: steps of up to so many nodes in all run as CUDA graphs."""
 
-    def __init__(self, target: Target, arena: KVArena, feature_layers: Rows[int] = (), most: int = 0) -> None:
+    def __init__(
+        self, target: Target, arena: KVArena, feature_layers: Rows[int] = (), most: int = 0, graphed: int = 0
+    ) -> None:
         self.target = target
         self.arena = arena
         self._most = most
+        self.graphs: GraphPool | None = None
+        if graphed:
+            # Of tokens, positions, slots and places, and of the mask; logits, and features if any.
+            results = [graphed * target.vocab_size * target.dtype.itemsize]
+            if feature_layers:
+                results.append(graphed * len(feature_layers) * target.config.hidden_size * target.dtype.itemsize)
+            self.graphs = GraphPool(target.device, (4 * 8 * graphed, graphed * arena.largest_capacity), results)
         self._features: torch.Tensor | None = None
         self._tap = FeatureTap(target.model, feature_layers) if feature_layers else None
 
@@ -61,11 +71,13 @@ class Runner:
         """The logits after every node of each row's tree; nothing is committed. A chunk stands for a row that prefills.
 
         Several rows are packed: only nodes that exist are computed. A single row's tree is padded to `nodes`, the
-        bucket, so that shapes repeat.
+        bucket, so that shapes repeat; where steps run as graphs, every row's.
         """
         arena, device = self.arena, self.target.device
         for row in rows:
             arena.place(row)
+        if self.graphs is not None and nodes and arena.neighbours(rows):
+            return self._replay(self.graphs, rows, [tree for tree in trees if isinstance(tree, DraftTree)], nodes)
         lengths = [arena.lengths[row] for row in rows]
         counts = [len(tree) for tree in trees]
         packing, padding = None, max(0, nodes - counts[0])
@@ -107,6 +119,46 @@ class Runner:
         logits = self._forward(rows, given[0], given[1], given[2], mask, view, logits=wanted, packing=packing)
         return Scores(logits[0], tuple(starts))
 
+    def _replay(self, graphs: GraphPool, rows: Rows[int], trees: Rows[DraftTree], nodes: int) -> Scores:
+        """`score` of neighbouring rows with `nodes` nodes each, by a graph: on a GPU a node more costs next to nothing,
+        a kernel that the host launches takes longer than it runs."""
+        arena = self.arena
+        lengths = [arena.lengths[row] for row in rows]
+        view = arena.view(max(lengths) + nodes)
+        # Tokens, positions, slots and places of all nodes.
+        given = torch.empty((4, len(rows), nodes), dtype=torch.long)
+        cells = given.numpy()
+        for row, (tree, length) in enumerate(zip(trees, lengths, strict=True)):
+            cells[0, row, : len(tree)], cells[0, row, len(tree) :] = tree.tokens, tree.tokens[0]
+            cells[1, row, : len(tree)], cells[1, row, len(tree) :] = tree.depths, 0
+            cells[1, row] += length
+            cells[2, row] = range(length, length + nodes)
+            cells[3, row] = arena.place(rows[row])
+        mask = tree_mask(trees, lengths, nodes, view, "cpu")
+        first = arena.place(rows[0])
+
+        def forward(inputs: Tensors) -> Tensors:
+            (tokens, positions, slots, places), seen = inputs
+            window = Window(slots, places if len(rows) > 1 else None, first, len(rows), None, view)
+            logits = self.target.run(arena, rows, tokens, positions, seen, window, tap=self._tap)
+            return (logits.flatten(0, 1), *(() if self._tap is None else (self._tap.take().flatten(0, 1),)))
+
+        # Those of the last forward go before the new ones come: only one set is ever kept.
+        self._features = None
+        key = (first, len(rows), nodes, view)
+        logits, *features = graphs.run(key, arena.moved, forward, (given, mask))
+        self._features = features[0] if features else None
+        if any(len(tree) < nodes for tree in trees[:-1]):
+            # Behind each other, without what pads a row.
+            kept = [row * nodes + node for row, tree in enumerate(trees) for node in range(len(tree))]
+            logits = logits.index_select(0, torch.tensor(kept, device=logits.device))
+        return Scores(logits, tuple(range(0, len(rows) * nodes, nodes)))
+
+    @property
+    def prepared(self) -> int:
+        """How many forwards prepared a graph: their time says nothing about the next ones."""
+        return self.graphs.prepared if self.graphs is not None else 0
+
     def commit(self, rows: Rows[int], paths: Rows[Rows[int]]) -> None:
         """Keep the accepted nodes `paths[i]` of the last scored tree of `rows[i]`."""
         self.arena.commit_all(rows, paths)
@@ -135,5 +187,5 @@ class Runner:
             self.arena, rows, tokens, positions, slots, mask, view, logits=logits, packing=packing, tap=self._tap
         )
         if self._tap is not None:
-            self._features = self._tap.take()[0]
+            self._features = self._tap.take().flatten(0, 1)
         return out

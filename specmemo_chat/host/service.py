@@ -165,7 +165,7 @@ class Service:
             tokenizer = ChatTokenizer(plan.target, trust_remote_code=load.trust_remote_code)
             template = read_template(load.chat_template, tokenizer)
             mark = lap("tokenizer_s", mark)
-            self._memory = DeviceMemory(plan.device)
+            self._memory = DeviceMemory(plan.device, plan.graph_bytes)
             self._memory.enforce(plan.cap_bytes)
             target = load_target(
                 plan.target,
@@ -197,8 +197,9 @@ class Service:
         self._runtime_bytes = proof.runtime
         if proof.rehearsed:
             self._load_peak_bytes = max(self._load_peak_bytes, proof.peak)
-        if proof.note:
-            yield Note(proof.note)
+        for note in (proof.note, self._engine.graph_problem):
+            if note:
+                yield Note(note)
         mark = lap("rehearsal_s", mark)
         self._reset_peaks()
         self._load_s = time.perf_counter() - self._started

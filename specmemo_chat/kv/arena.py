@@ -17,6 +17,9 @@ from specmemo_chat.memory.footprint import next_capacity
 
 # On a CPU attention takes time for every slot that it is shown, and shapes need not repeat.
 _CPU_VIEW_STEP = 64
+# In an arena that never grows all layers' keys and values of so many tokens move together: a GPU takes longer to be
+# told of a copy than to make it.
+_MOVED_AT_ONCE = 8
 
 
 class ArenaFullError(SpecmemoError):
@@ -57,7 +60,8 @@ class KVArena:
     At most `limit_tokens` are committed in each row, `scratch_tokens` more hold a tree. All rows together take at most
     `slots` slots (0: every row may become full). Capacity begins with `growth_tokens` and grows by an eighth at a time,
     unless `allocate_at_load` takes all of it at once: then only so many rows are ever held as can all become full. New
-    capacity is zeroed: a NaN in a slot that the mask hides would still make the attention's output NaN.
+    capacity is zeroed: a NaN in a slot that the mask hides would still make the attention's output NaN. `doubling`:
+    views are powers of two, so few that a graph of each shape pays.
     """
 
     def __init__(
@@ -74,12 +78,15 @@ class KVArena:
         scratch_tokens: int,
         allocate_at_load: bool = False,
         slots: int = 0,
+        doubling: bool = False,
     ) -> None:
         self.rows = rows
         self.limit_tokens = limit_tokens
         self.growth_tokens = growth_tokens
         self.scratch_tokens = scratch_tokens
         self.lengths = [0] * rows
+        # Counts how often keys and values got other addresses.
+        self.moved = 0
         self.slots = min(slots or rows * self.largest_capacity, rows * self.largest_capacity)
         if self.slots < self.largest_capacity:
             raise ValueError(f"{slots} slots do not hold one row of {self.largest_capacity}")
@@ -89,12 +96,19 @@ class KVArena:
         self._dtype = dtype
         self._device = torch.device(device)
         self._fixed = allocate_at_load
+        self._doubling = doubling
         self._view_step = min(growth_tokens, _CPU_VIEW_STEP) if self._device.type == "cpu" else growth_tokens
         self.capacity = self.largest_capacity if allocate_at_load else min(growth_tokens, self.largest_capacity)
         self._height = min(rows, self.slots // self.capacity)
         shape = (self._height, kv_heads, self.capacity, head_dim)
-        self._keys = [torch.zeros(shape, dtype=dtype, device=self._device) for _ in range(layers)]
-        self._values = [torch.zeros(shape, dtype=dtype, device=self._device) for _ in range(layers)]
+        # What never grows is one tensor: moving the tokens of a tree is few calls then.
+        self._whole: torch.Tensor | None = None
+        if allocate_at_load:
+            self._whole = torch.zeros((2, layers, *shape), dtype=dtype, device=self._device)
+            self._keys, self._values = list(self._whole[0]), list(self._whole[1])
+        else:
+            self._keys = [torch.zeros(shape, dtype=dtype, device=self._device) for _ in range(layers)]
+            self._values = [torch.zeros(shape, dtype=dtype, device=self._device) for _ in range(layers)]
 
     @property
     def layers(self) -> int:
@@ -121,6 +135,11 @@ class KVArena:
     def in_order(self, rows: Sequence[int]) -> list[int]:
         """Indices into `rows` in the order of the rows' places: a forward over them so ordered copies the least."""
         return sorted(range(len(rows)), key=lambda index: self.place(rows[index]))
+
+    def neighbours(self, rows: Sequence[int]) -> bool:
+        """Whether `rows`, which all have places, stand behind each other in the arena, in their order."""
+        first = self._places[rows[0]]
+        return all(self._places[row] == first + behind for behind, row in enumerate(rows))
 
     def place(self, row: int) -> int:
         """The row's place; it takes the next one where it has none. Raises ArenaFullError where none is left."""
@@ -199,17 +218,23 @@ class KVArena:
                 tensors[layer] = new
                 del old
         self._height, self.capacity = height, capacity
+        self.moved += 1
 
     def view(self, tokens: int) -> int:
         """Slots that a forward must see whose longest row has `tokens`, the new ones included: few values, so that
         shapes repeat. Makes room for them; raises ArenaFullError beyond the plan."""
         self.reserve(tokens)
-        return min(round_up(tokens, self._view_step), self.capacity)
+        return min(self._rounded(tokens), self.capacity)
 
     def view_length(self, rows: Sequence[int], nodes: int) -> int:
         """`view` of a forward over `rows` with `nodes` new tokens each, without making room."""
         longest = max(self.lengths[row] for row in rows) + nodes
-        return min(round_up(longest, self._view_step), self.largest_capacity)
+        return min(self._rounded(longest), self.largest_capacity)
+
+    def _rounded(self, tokens: int) -> int:
+        if self._doubling:
+            return max(2 * self._view_step, 1 << (tokens - 1).bit_length())
+        return round_up(tokens, self._view_step)
 
     def window(
         self, rows: Sequence[int], slots: torch.Tensor, view: int, counts: Sequence[int] = (), start: int | None = None
@@ -276,7 +301,8 @@ class KVArena:
     def commit_all(self, rows: Sequence[int], paths: Sequence[Sequence[int]]) -> None:
         """Keep the tree nodes `paths[i]` (ascending, the root 0 first) as the next tokens of `rows[i]`, in place.
 
-        The scratch is at most the paths' own keys or values of one layer.
+        The scratch is at most the paths' own keys or values of one layer; where the arena was allocated at load, those
+        of all layers for 8 tokens.
         """
         moved = [
             (self.place(row), self.lengths[row] + node, self.lengths[row] + position)
@@ -290,9 +316,15 @@ class KVArena:
             moves = torch.tensor(moved, device=self._device)
             first = (moves[:, :1] * heads + torch.arange(heads, device=self._device)) * self.capacity
             source, to = (first + moves[:, 1:2]).flatten(), (first + moves[:, 2:]).flatten()
-            for tensor in (*self._keys, *self._values):
-                flat = tensor.view(-1, head_dim)
-                flat.index_copy_(0, to, flat.index_select(0, source))
+            if self._whole is not None:
+                flat = self._whole.view(2 * self.layers, -1, head_dim)
+                for at in range(0, len(source), _MOVED_AT_ONCE * heads):
+                    part = slice(at, at + _MOVED_AT_ONCE * heads)
+                    flat.index_copy_(1, to[part], flat.index_select(1, source[part]))
+            else:
+                for tensor in (*self._keys, *self._values):
+                    flat = tensor.view(-1, head_dim)
+                    flat.index_copy_(0, to, flat.index_select(0, source))
         for row, path in zip(rows, paths, strict=True):
             self.extend(row, len(path))
 

@@ -149,8 +149,8 @@ def _attention(forward: Forward) -> int:
     """The larger of rotation and attention, beside the layer's normalised input n·h·b.
 
     Fused: q, k and v in one tensor n·(q + 2·kv)·b; rotation has three more of n·(q + kv)·b (four with norms of queries
-    and keys); attention has the rotated one, the folded queries and the output. Else: q, k, v, and three of n·q·b for
-    rotation.
+    and keys), on a GPU of n·q·b and then of the keys; attention has the rotated one, the folded queries and the output.
+    Else: q, k, v, and three of n·q·b for rotation.
     """
     spec, n, b = forward.spec, forward.count, forward.value_bytes
     q, kv, grouped = forward.q, forward.kv, forward.group > 1
@@ -158,7 +158,10 @@ def _attention(forward: Forward) -> int:
     # Packed rows are laid beside each other for the attention and gathered again, each by way of a copy.
     folded = 2 * q if packed else q * grouped
     gathered = 2 * q if packed else q * grouped
-    if forward.fused:
+    if forward.fused and not forward.threads:
+        turning = (q + 2 * kv) + max((4 if spec.qk_norm else 3) * q, q + (4 if spec.qk_norm else 3) * kv)
+        attending = (q + 2 * kv) + kv + folded + q
+    elif forward.fused:
         turning = (q + 2 * kv) + (4 if spec.qk_norm else 3) * (q + kv)
         attending = (q + 2 * kv) + (q + kv) + folded + q
     else:
@@ -201,11 +204,12 @@ def _tiled(forward: Forward, queries: int) -> int:
 
 
 def _mlp(forward: Forward) -> int:
-    """Beside the layer's input and the normalised one 2·n·h·b: gate, up, activation and product, 4·n·I·b fused, 3
-    else; or product, its inputs and the output."""
+    """Beside the layer's input and the normalised one 2·n·h·b: gate, up, activation and product, 4·n·I·b fused on a
+    CPU, 3 else; or product, its inputs and the output."""
     spec, n, b = forward.spec, forward.count, forward.value_bytes
     inner = spec.intermediate // forward.tp
-    values = max(4 * inner, 3 * inner + spec.hidden) if forward.fused else max(3 * inner, inner + spec.hidden)
+    on_cpu = forward.fused and forward.threads
+    values = max(4 * inner, 3 * inner + spec.hidden) if on_cpu else max(3 * inner, inner + spec.hidden)
     return n * b * (2 * spec.hidden + values) + _dequantised(forward, inner)
 
 

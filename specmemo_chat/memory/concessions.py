@@ -1,4 +1,5 @@
-"""What is given up to fit a cap, in a fixed order: prefill chunk, tree, draft head, context, weight precision."""
+"""What is given up to fit a cap, in a fixed order: CUDA graphs, prefill chunk, tree, draft head, context, weight
+precision."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ from specmemo_chat.memory.footprint import Shape, footprint, total
 from specmemo_chat.memory.inverse import largest_context
 from specmemo_chat.memory.wishes import Wishes, bucket, compute_dtype
 from specmemo_chat.profiles import Profile
+from specmemo_chat.sizes import format_size
 
 
 @dataclass(frozen=True)
@@ -34,6 +36,10 @@ def fitted(shape: Shape, cap: int) -> Shape | None:
 def concessions(shape: Shape, profile: Profile, wishes: Wishes, cap: int) -> Iterator[Concession]:
     """The steps in their order; each step's shape contains all the steps before it. Steps that neither fit nor are the
     last of their kind are passed over."""
+    if shape.graphs:
+        spared = total(shape)
+        shape = replace(shape, graphs=False, allocate_at_load=False)
+        yield Concession(shape, f"steps without CUDA graphs, which take {format_size(spared - total(shape))}")
     chunk, minimum = shape.chunk, min(shape.chunk, profile.prefill_chunk_minimum)
     while shape.chunk > minimum:
         shape = replace(shape, chunk=max(minimum, shape.chunk // 2))

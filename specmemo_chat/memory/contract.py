@@ -30,7 +30,8 @@ class Plan:
     limit a draft tree's levels and its children per node. `growth_tokens` is the step of the arena's views: every
     `update()` view is rounded up to it. `allocate_at_load`: take the whole KV capacity at once, because growth would
     only raise the worst case. `kv_slots` are the arena's slots of all rows together (0: every row may become full);
-    rows for which there are none left wait.
+    rows for which there are none left wait. `graphs`: steps run as CUDA graphs, for
+    which the driver takes up to `graph_bytes` of the device.
     `terms` maps the names of CONTRACT.md's `plan --json` to bytes. `concessions` are sentences.
     `measured_as` is the name under which the measured runtime of this device is remembered.
     """
@@ -58,6 +59,8 @@ class Plan:
     concessions: tuple[str, ...] = field(default_factory=tuple)
     profile: str = "default"
     measured_as: str = ""
+    graphs: bool = False
+    graph_bytes: int = 0
 
     @property
     def total_bytes(self) -> int:

@@ -20,6 +20,7 @@ from specmemo_chat.memory.activations import (
 )
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
 from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
+from specmemo_chat.memory.graphs import POOL_BYTES, driver_bytes
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import draft_scratch
 
@@ -49,7 +50,8 @@ class Shape:
     from `dtype` where the weights are quantised. `nodes` counts the root, `depth` and `width` limit the trees of a
     draft that has weights; the arenas hold
     `full_rows` full rows (0: all); `runtime` is bytes; `threads` are those of the processor, 0 on a GPU;
-    `tiles`: it multiplies bf16 in tiles."""
+    `tiles`: it multiplies bf16 in tiles; `gpu`: CUDA's or ROCm's, whose models have fused modules too; `graphs`: steps
+    run as CUDA graphs."""
 
     spec: ModelSpec
     dtype: Dtype
@@ -68,10 +70,22 @@ class Shape:
     width: int = 8
     threads: int = 0
     tiles: bool = False
+    gpu: bool = False
+    graphs: bool = False
 
     @property
     def value_bytes(self) -> int:
         return BYTES_PER_VALUE[self.compute]
+
+    @property
+    def graph_bytes(self) -> int:
+        """The plan's `graph_bytes`."""
+        return driver_bytes(self.spec.layers, head=self.has_head) if self.graphs else 0
+
+    @property
+    def has_head(self) -> bool:
+        """The draft is a head, no model."""
+        return self.draft is not None and self.draft.kind != "model"
 
     @property
     def kv_rows(self) -> int:
@@ -100,7 +114,8 @@ def footprint(shape: Shape, *, greedy: bool = False) -> dict[str, int]:
     which nothing is drawn at random (a plan allows for it).
 
     The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
-    what it needs beyond those before it: a term of 0 means that the memory is there already.
+    what it needs beyond those before it: a term of 0 means that the memory is there already. CUDA graphs share no
+    memory with what runs without them: scratch and results of a verify step count again.
     """
     prefill, verify, growth = prefill_peak(shape), verify_peak(shape), growth_transient(shape)
     drawn = logits(shape, greedy=greedy)
@@ -113,9 +128,9 @@ def footprint(shape: Shape, *, greedy: bool = False) -> dict[str, int]:
         "tree_slots": tree_slots(shape),
         "draft_kv": draft_kv(shape),
         "prefill_activations": prefill,
-        "verify_activations": before_logits - prefill,
-        "logits": before_growth - before_logits,
-        "draft_features": draft_features(shape),
+        "verify_activations": before_logits - prefill + graph_scratch(shape),
+        "logits": before_growth - before_logits + graph_results(shape),
+        "draft_features": draft_features(shape) * (2 if shape.graphs else 1),
         "growth_transient": max(before_growth, growth) - before_growth,
         "runtime": shape.runtime,
     }
@@ -186,7 +201,9 @@ def next_capacity(capacity: int, tokens: int, growth: int) -> int:
 
 
 def grown(shape: Shape, tokens: int) -> Shape:
-    """`shape` with the arena that a conversation has grown to at `tokens` tokens."""
+    """`shape` with the arena that a conversation has grown to at `tokens` tokens; with graphs it does not grow."""
+    if shape.graphs:
+        return shape
     capacity = shape.growth
     while capacity < tokens + shape.nodes:
         capacity = next_capacity(capacity, capacity + 1, shape.growth)
@@ -220,6 +237,28 @@ def draft_kv(shape: Shape) -> int:
 
 def _draft_value_bytes(draft: DraftShape) -> int:
     return BYTES_PER_VALUE.get(draft.dtype, 2)
+
+
+def graph_scratch(shape: Shape) -> int:
+    """With CUDA graphs: a verify step's activations in a pool of their own, for a head one more; 54 MiB for each pool,
+    and what the driver takes."""
+    return verify_peak(shape) + (1 + shape.has_head) * POOL_BYTES + shape.graph_bytes if shape.graphs else 0
+
+
+def graph_results(shape: Shape) -> int:
+    """With CUDA graphs: nodes · V · b where the logits are made and again where they stay, of the target and a head;
+    and what a step is given."""
+    if not shape.graphs:
+        return 0
+    nodes, draft = shape.nodes * shape.rows, shape.draft
+    words = nodes * shape.spec.vocab * shape.value_bytes
+    given = nodes * (32 + shape.capacity)
+    if draft is not None and shape.has_head:
+        level = max(16, shape.width * shape.rows)
+        vocab = draft.vocab if draft.kind == "eagle3" else shape.spec.vocab
+        words += level * (vocab + 4 * draft.spec.hidden) * 4
+        given += level * (40 + 4 * shape.draft_capacity)
+    return 2 * words + given
 
 
 def prefill_peak(shape: Shape) -> int:
@@ -265,15 +304,16 @@ def _forward(shape: Shape, tokens: int, rows: int, reach: int) -> Forward:
         rows=rows,
         view=min(shape.capacity, -(-reach // step) * step),
         tp=shape.tp,
-        fused=is_fused(shape.spec, shape.dtype, shape.threads),
+        fused=is_fused(shape.spec, shape.dtype, gpu=shape.gpu, threads=shape.threads),
         threads=shape.threads,
         tiles=shape.tiles,
     )
 
 
-def is_fused(spec: ModelSpec, dtype: Dtype, threads: int) -> bool:
+def is_fused(spec: ModelSpec, dtype: Dtype, *, gpu: bool, threads: int) -> bool:
     """Whether the model runs by our fused modules (models/fused.py)."""
-    return threads > 0 and dtype in ("fp32", "bf16") and spec.model_type in FUSED_FAMILIES
+    known = gpu or (threads > 0 and dtype != "fp16")
+    return known and dtype in BYTES_PER_VALUE and spec.model_type in FUSED_FAMILIES
 
 
 def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> Forward:
@@ -288,7 +328,7 @@ def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> F
         tokens=tokens,
         rows=rows,
         view=-(-shape.draft_capacity // step) * step,
-        fused=draft.kind != "model" or is_fused(draft.spec, draft.dtype, shape.threads),
+        fused=draft.kind != "model" or is_fused(draft.spec, draft.dtype, gpu=shape.gpu, threads=shape.threads),
         threads=shape.threads,
         tiles=shape.tiles,
         features=reads,

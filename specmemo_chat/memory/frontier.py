@@ -73,7 +73,8 @@ def frontier(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, s
 
 
 def _candidates(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes) -> Iterator[Shape]:
-    whole = replace(aim, allocate_at_load=True)
+    # Graphs change the host's time alone, which no expectation counts.
+    whole = replace(aim, allocate_at_load=True, graphs=False)
     heads = [None] if whole.draft is None else [None, whole.draft]
     for shape in (whole, *other_precisions(whole, device, profile, wishes)):
         for nodes in NODE_BUCKETS:

@@ -144,6 +144,8 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, ca
         concessions=tuple(taken),
         profile=profile.name,
         measured_as=runtime_key(device, shape.spec, shape.tp, head.kind if head is not None else None),
+        graphs=shape.graphs,
+        graph_bytes=shape.graph_bytes,
     )
 
 

@@ -11,12 +11,15 @@ from specmemo_chat.sizes import format_size
 
 
 class DeviceMemory:
-    """Bytes that this process takes of `device` ("cpu", "cuda:1", "mps"), now and at its peak, for everything."""
+    """Bytes that this process takes of `device` ("cpu", "cuda:1", "mps"), now and at its peak, for everything.
 
-    def __init__(self, device: str) -> None:
+    `graph_bytes` are what the driver may take for CUDA graphs: nobody says how much it does, so all of it counts.
+    """
+
+    def __init__(self, device: str, graph_bytes: int = 0) -> None:
         self._device = torch.device(device)
         # The context is no tensor: what the device lost while it came up, as near as other processes allow.
-        self._context = self._context_bytes() if self._device.type == "cuda" else 0
+        self._context = self._context_bytes() + graph_bytes if self._device.type == "cuda" else 0
 
     def now(self) -> int:
         kind = self._device.type

@@ -115,6 +115,13 @@ def _given_mask(*_: Any, attention_mask: torch.Tensor | None = None, **__: Any) 
     return attention_mask
 
 
+def prefer(device: str) -> None:
+    """Set which of torch's attention kernels run on `device`. cuDNN's are built for each new shape, 0.1 s of one; the
+    views and nodes of steps are many shapes."""
+    if device.startswith("cuda"):
+        torch.backends.cuda.enable_cudnn_sdp(False)
+
+
 def register() -> None:
     """Make the attention known to transformers. Both registrations are needed: without a mask function of the same
     name the library passes no mask at all."""

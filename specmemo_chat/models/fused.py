@@ -1,9 +1,10 @@
-"""A faster forward on the CPU: modules of a loaded model are swapped for fused equivalents with the same weights.
+"""A faster forward: modules of a loaded model are swapped for fused equivalents with the same weights.
 
 A decoding step of a small model is overhead, one of a large model is reading weights. So the projections of one input
 become one product (QKV, gate and up), a product is added onto the residual as it is made, the norm is a few calls,
 queries and keys are rotated together as complex numbers, and large weights are put once into the order that oneDNN
-multiplies in, instead of at every step. `direct` runs the model without what transformers has around the layers.
+multiplies in, instead of at every step. On a GPU that leaves half of the kernels. `direct` runs the model without what
+transformers has around the layers.
 """
 
 from __future__ import annotations
@@ -32,6 +33,8 @@ _LARGE_BYTES = 4 << 20
 # The rows that large matrices are packed for. Packed for one, the default, they take twice the time for several, and
 # for one they are no faster.
 _PACKED_ROWS = 32
+# On a GPU so many tokens' queries and keys are rotated together: a kernel less for each costs more than memory there.
+_TOGETHER = 128
 # Rows of a small matrix that lie a multiple of so many bytes apart compete for the same places of the cache; so many
 # more values between them end that.
 _PAGE_BYTES, _PADDING = 4096, 16
@@ -97,6 +100,22 @@ class PlainLinear(nn.Linear):
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` [T, out] and the product of `x` [T, in], summed."""
         return residual + self.forward(x)
+
+
+class GpuNorm(nn.Module):
+    """RMSNorm over the last dimension, in fp32 inside, by torch's one kernel for it. `weight` is [.., width]."""
+
+    def __init__(self, weight: torch.Tensor, eps: float) -> None:
+        super().__init__()
+        self._weight = weight
+        self._eps = eps
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        """[.., width] to the same."""
+        weight = self._weight
+        if weight.dim() == 1:
+            return functional.rms_norm(x, weight.shape, weight, self._eps)
+        return functional.rms_norm(x, weight.shape[-1:], None, self._eps) * weight
 
 
 class FusedNorm(nn.Module):
@@ -176,19 +195,31 @@ class FusedAttention(nn.Module):
         """`residual` and the attention's output for `hidden`, both [T, hidden] with T = rows · nodes of `shape`; keys
         and values go through `past_key_values.update`."""
         rows, nodes = shape
-        heads, kv_heads = self._heads, self._kv_heads
-        states = self.qkv.forward(hidden).view(rows, nodes, heads + 2 * kv_heads, self.head_dim)
-        turned = states[:, :, : heads + kv_heads]
-        if self.q_norm is not None and self.k_norm is not None:
-            turned = torch.cat((self.q_norm(turned[:, :, :heads]), self.k_norm(turned[:, :, heads:])), 2)
-        turned = turned_pairs(turned, position_embeddings).transpose(1, 2)
-        query, key = turned[:, :heads], turned[:, heads:]
-        value = states[:, :, heads + kv_heads :].transpose(1, 2)
+        query, key, value = self._read(hidden, shape, position_embeddings)
         if past_key_values is not None:
             key, value = past_key_values.update(key, value, self.layer_idx)
         out, _weights = folded_attention(self, query, key, value, attention_mask, scaling=self.scaling, packing=packing)
         summed: torch.Tensor = self.o_proj.onto(residual, out.reshape(rows * nodes, -1))
         return summed
+
+    def _read(
+        self, hidden: torch.Tensor, shape: tuple[int, int], turns: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Queries [R, heads, nodes, d], keys and values [R, kv_heads, nodes, d]."""
+        heads, kv_heads = self._heads, self._kv_heads
+        states = self.qkv.forward(hidden).view(*shape, heads + 2 * kv_heads, self.head_dim)
+        value = states[:, :, heads + kv_heads :].transpose(1, 2)
+        turned = states[:, :, : heads + kv_heads]
+        if hidden.is_cuda and len(hidden) > _TOGETHER:
+            # One after the other: of a chunk the rotation, in fp32, is the most that a layer holds.
+            query, key = turned[:, :, :heads], turned[:, :, heads:]
+            query = turned_pairs(query if self.q_norm is None else self.q_norm(query), turns).transpose(1, 2)
+            key = turned_pairs(key if self.k_norm is None else self.k_norm(key), turns).transpose(1, 2)
+            return query, key, value
+        if self.q_norm is not None and self.k_norm is not None:
+            turned = torch.cat((self.q_norm(turned[:, :, :heads]), self.k_norm(turned[:, :, heads:])), 2)
+        turned = turned_pairs(turned, turns).transpose(1, 2)
+        return turned[:, :heads], turned[:, heads:], value
 
 
 class FusedMLP(nn.Module):
@@ -203,9 +234,13 @@ class FusedMLP(nn.Module):
 
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` and the MLP's output for `x`, both [T, hidden]."""
-        gate, up = self.gate_up.forward(x).chunk(2, -1)
-        summed: torch.Tensor = self.down_proj.onto(residual, self._act_fn(gate).mul_(up))
+        summed: torch.Tensor = self.down_proj.onto(residual, self._active(x))
         return summed
+
+    def _active(self, x: torch.Tensor) -> torch.Tensor:
+        gate, up = self.gate_up.forward(x).chunk(2, -1)
+        product: torch.Tensor = self._act_fn(gate).mul_(up)
+        return product
 
 
 class FusedLayer(nn.Module):
@@ -246,7 +281,7 @@ class FusedLayer(nn.Module):
 
 
 def fuse(model: Any) -> None:
-    """Swap the modules of `model`, a causal LM of a FUSABLE family on the CPU, layer by layer.
+    """Swap the modules of `model`, a causal LM of a FUSABLE family, layer by layer.
 
     Merging needs one layer's weights twice for a moment, packing one matrix's. An output layer that shares the
     embedding's weights stays as it is: packed, it would be a second copy.
@@ -254,14 +289,18 @@ def fuse(model: Any) -> None:
     # Not in inference mode: a tensor that is made there can be changed nowhere else.
     with torch.no_grad():
         body = model.model
-        for index, layer in enumerate(body.layers):
-            body.layers[index] = FusedLayer(layer)
+        on_gpu = model.get_input_embeddings().weight.device.type == "cuda"
+        for index in range(len(body.layers)):
+            body.layers[index] = FusedLayer(body.layers[index])
+            if on_gpu:
+                # Else the next layer's larger matrices find no room between what this one's left.
+                torch.cuda.empty_cache()
         body.norm = _norm(body.norm)
         embedding = model.get_input_embeddings()
         body.rotary_emb = ComplexRotary(body.rotary_emb)
         if model.lm_head.weight is not embedding.weight:
             model.lm_head = linear_of(model.lm_head.weight.detach(), _detached(model.lm_head.bias))
-        elif embedding.weight.dtype == torch.float32:
+        elif embedding.weight.dtype == torch.float32 and embedding.weight.device.type == "cpu":
             # One matrix for both, in the order of the product; an embedding is a few rows of it.
             embedding.weight = nn.Parameter(_ordered(embedding.weight.detach()), requires_grad=False)
             model.lm_head = FusedLinear(embedding.weight, _detached(model.lm_head.bias))
@@ -285,8 +324,10 @@ def _merged(owner: Any, names: tuple[str, ...], order: torch.Tensor | None = Non
 
 
 def linear_of(weight: torch.Tensor, bias: torch.Tensor | None) -> Any:
-    """The fastest module known for a linear layer on the CPU: `weight` [out, in], `bias` [out]. It takes the
-    weight's place: the caller keeps none."""
+    """The fastest module known for a linear layer: `weight` [out, in], `bias` [out]. It takes the weight's place: the
+    caller keeps none."""
+    if weight.device.type != "cpu":
+        return PlainLinear(weight, bias)
     if weight.dtype == torch.float32:
         if _is_large(weight):
             return PackedLinear(weight, bias)
@@ -348,9 +389,14 @@ def turned_pairs(states: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
     return result
 
 
-def _norm(norm: Any, order: torch.Tensor | None = None) -> FusedNorm:
+def norm_of(weight: torch.Tensor, eps: float) -> FusedNorm | GpuNorm:
+    """The fastest RMSNorm known for the device of `weight` [.., width]."""
+    return FusedNorm(weight, eps) if weight.device.type == "cpu" else GpuNorm(weight, eps)
+
+
+def _norm(norm: Any, order: torch.Tensor | None = None) -> FusedNorm | GpuNorm:
     weight = norm.weight.detach()
-    return FusedNorm(weight if order is None else weight[order], norm.variance_epsilon)
+    return norm_of(weight if order is None else weight[order], norm.variance_epsilon)
 
 
 def _detached(tensor: torch.Tensor | None) -> torch.Tensor | None:
@@ -358,5 +404,6 @@ def _detached(tensor: torch.Tensor | None) -> torch.Tensor | None:
 
 
 def fusable(model_type: str, dtype: str, device: str) -> bool:
-    """Whether `fuse` is for this model: one worker on the CPU with unquantised weights of a known family."""
-    return device == "cpu" and dtype in ("fp32", "bf16") and model_type in FUSABLE
+    """Whether `fuse` is for this model: unquantised weights of a known family, on a CPU or a GPU of CUDA's."""
+    known = ("fp32", "bf16") if device == "cpu" else ("fp32", "bf16", "fp16")
+    return (device == "cpu" or device.startswith("cuda")) and dtype in known and model_type in FUSABLE

@@ -60,6 +60,7 @@ def load_target(
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(f"the weights in {location} cannot be loaded: {error}", "download the model again") from error
     model.eval()
+    attention.prefer(device)
     if fusable(model_type, dtype, device):
         fuse(model)
     connect(model, share, plan)

@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.kv.arena import KVArena, Window
 from specmemo_chat.models.attention import folded_mask, parted_mask
 from specmemo_chat.models.cache import ArenaCache
 from specmemo_chat.models.direct import runs_directly
@@ -57,6 +57,7 @@ class Target:
         *,
         allocate_at_load: bool = False,
         slots: int = 0,
+        doubling: bool = False,
     ) -> KVArena:
         """An arena of this model's shape."""
         return KVArena(
@@ -71,6 +72,7 @@ class Target:
             scratch_tokens=scratch_tokens,
             allocate_at_load=allocate_at_load,
             slots=slots,
+            doubling=doubling,
         )
 
     def forward(
@@ -97,6 +99,23 @@ class Target:
         # The rows take their places first: a new row may cost the others capacity that they have no use for.
         window = arena.window(rows, slots, view, packing.stored if packing is not None else ())
         arena.reserve(view)
+        return self.run(arena, rows, tokens, positions, mask, window, logits=logits, packing=packing, tap=tap)
+
+    def run(
+        self,
+        arena: KVArena,
+        rows: Sequence[int],
+        tokens: torch.Tensor,
+        positions: torch.Tensor,
+        mask: torch.Tensor,
+        window: Window,
+        *,
+        logits: int | list[int] | None = None,
+        packing: Packing | None = None,
+        tap: FeatureTap | None = None,
+    ) -> torch.Tensor:
+        """`forward` into a `window` of `arena`, which has the room. On a GPU nothing here waits for it or brings
+        anything from the host, so that a graph can hold it (but where `logits` are indices, or with `packing`)."""
         cache = self._cache
         if cache is None or cache.arena is not arena:
             cache = self._cache = ArenaCache(arena)
@@ -112,7 +131,7 @@ class Target:
         with torch.inference_mode(), hooked:
             out = self.model(
                 input_ids=tokens,
-                attention_mask=self._masks(mask, positions, slots, view, packing),
+                attention_mask=self._masks(mask, positions, window.slots, window.view, packing),
                 position_ids=positions,
                 past_key_values=cache,
                 use_cache=True,

@@ -191,6 +191,10 @@ class LevelPace:
         self._count, self._mark, self._part = rows * followed, self._clock(), "level" if followed else ""
         return followed
 
+    def skip(self) -> None:
+        """`Pace.skip`."""
+        self._part = ""
+
     def end(self) -> None:
         """The drafter has returned its trees."""
         self._measure()

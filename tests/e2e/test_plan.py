@@ -97,7 +97,7 @@ def test_the_table_for_people() -> None:
     assert len(picture) == 68
     assert picture.startswith("  [WWWW")
     assert any("target weights" in line and "13,476,831,232 B" in line for line in lines)
-    assert "fits, 6.7 GiB to spare" in done.stdout
+    assert "fits, 6.6 GiB to spare" in done.stdout
     assert "an estimate: roofline" in done.stdout
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
 from tests.eagle_reference import eagle3_reference, eagle_reference
 from tests.heads import write_eagle, write_eagle3
-from tests.models import generate, prompts, random_model, target_of, tiny_plan
+from tests.models import DEVICE, generate, prompts, random_model, target_of, tiny_plan
 from tests.tiny import POCKET, TINY
 from tests.unit.test_lossless import OracleDrafter
 
@@ -156,11 +157,11 @@ def test_every_edge_is_as_likely_as_the_reference_says(target: Target, tmp_path:
     tree = drafter.propose([DraftRow(0, tokens)], DraftBudget(nodes=40, depth=4, width=2))[0]
     assert len(tree) == 1 + 2 + 3 * 4
     assert max(tree.depths) == 4
-    model = target.model
+    # The reference computes on a CPU.
+    model = copy.deepcopy(target.model).to("cpu")
     model.set_attn_implementation("eager")
     with torch.no_grad():
         hidden = model(torch.tensor([tokens]), output_hidden_states=True).hidden_states
-        target_of(model)
         features = torch.cat([hidden[index][0, : len(tokens) - 1] for index in drafter.feature_layers], -1)
         for node in range(1, len(tree)):
             *above, token = [tree.tokens[at] for at in tree.path(node)[1:]]
@@ -302,7 +303,7 @@ def test_without_memory_for_the_draft_the_reply_goes_on(heads: dict[str, Path], 
 def test_features_out_of_order_are_an_error(heads: dict[str, Path]) -> None:
     target = target_of(random_model("llama"))
     drafter = drafter_of(heads["eagle"], target)
-    states = torch.zeros(2, 64)
+    states = torch.zeros(2, 64, device=DEVICE)
     drafter.extend([FeatureRow(DraftRow(0, [1, 2, 3]), 0, states)])
     with pytest.raises(ValueError, match="features up to position 2"):
         drafter.extend([FeatureRow(DraftRow(0, [1, 2, 3, 4, 5, 6]), 3, states)])
@@ -313,7 +314,7 @@ def test_features_out_of_order_are_an_error(heads: dict[str, Path]) -> None:
 def test_features_are_the_models_hidden_states(target: Target) -> None:
     indices = (0, 1, target.layers)
     tap = FeatureTap(target.model, indices)
-    tokens = torch.tensor([[1, 2, 3, 4]])
+    tokens = torch.tensor([[1, 2, 3, 4]], device=DEVICE)
     engine = Engine(target, None, tiny_plan())
     engine.runner._tap = tap
 

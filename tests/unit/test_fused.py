@@ -13,7 +13,7 @@ from specmemo_chat.models.fused import FUSABLE, FusedLinear, FusedNorm, PackedLi
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.tree import DraftTree
-from tests.models import generate, prompts, random_model, target_of
+from tests.models import DEVICE, generate, prompts, random_model, target_of
 
 TREE = DraftTree.from_paths(5, [[6, 7], [8, 9, 10], [11]], 8)
 
@@ -41,9 +41,9 @@ def test_bf16_logits_are_as_near_to_fp32_as_plain_bf16_ones(model_type: str) -> 
     plain = copy.deepcopy(exact).to(torch.bfloat16)
     fused = copy.deepcopy(plain)
     fuse(fused)
-    # Packed only where bf16 products are native.
+    # Packed only on a CPU, where bf16 products are native.
     packed = isinstance(fused.model.layers[0].mlp.down_proj, PackedLinear)
-    assert packed == torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    assert packed == (DEVICE == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
     prompt = prompts(1, seed=4)[0]
     wanted = scores(target_of(exact), prompt)
     error_plain = (scores(target_of(plain), prompt) - wanted).abs().max()
@@ -101,7 +101,10 @@ def test_greedy_text_is_that_of_generate() -> None:
         for prompt in prompts(3, seed=5):
             model.set_attn_implementation("sdpa")
             expected = model.generate(
-                torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=30, do_sample=False
+                torch.tensor([prompt], device=DEVICE),
+                attention_mask=torch.ones(1, len(prompt), device=DEVICE),
+                max_new_tokens=30,
+                do_sample=False,
             )[0, len(prompt) :].tolist()
             assert generate(target_of(fused), prompt, GenerationSettings(max_new_tokens=30)) == expected
 
@@ -113,7 +116,7 @@ def test_tied_output_weights_are_not_copied(dtype: torch.dtype) -> None:
     fuse(tied)
     assert tied.lm_head.weight is tied.get_input_embeddings().weight
     assert torch.equal(tied.lm_head.weight, before)
-    assert tied.lm_head(torch.zeros(1, 2, 64, dtype=dtype)).shape == (1, 2, 100)
+    assert tied.lm_head(torch.zeros(1, 2, 64, dtype=dtype, device=DEVICE)).shape == (1, 2, 100)
 
 
 def test_a_product_is_added_onto_the_residual() -> None:
@@ -148,7 +151,9 @@ def test_the_norm_is_that_of_the_definition() -> None:
         ("llama", "fp32", "cpu", True),
         ("gemma", "fp32", "cpu", False),
         ("llama", "int8", "cpu", False),
-        ("llama", "bf16", "cuda:0", False),
+        ("llama", "bf16", "cuda:0", True),
+        ("llama", "fp16", "cuda:0", True),
+        ("llama", "nf4", "cuda:0", False),
     ],
 )
 def test_what_is_fused(model_type: str, dtype: str, device: str, wanted: bool) -> None:

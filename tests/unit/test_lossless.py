@@ -15,7 +15,7 @@ from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.sampling import draw, uniform
 from specmemo_chat.speculation.tree import DraftTree, Verdict
-from tests.models import VOCABULARY, generate, prompts, target_of
+from tests.models import DEVICE, VOCABULARY, generate, prompts, target_of
 
 
 class OracleDrafter:
@@ -51,7 +51,10 @@ def test_greedy_equals_generate(model: Any) -> None:
     for index, prompt in enumerate(prompts(4, seed=1)):
         model.set_attn_implementation("sdpa")
         expected = model.generate(
-            torch.tensor([prompt]), attention_mask=torch.ones(1, len(prompt)), max_new_tokens=40, do_sample=False
+            torch.tensor([prompt], device=DEVICE),
+            attention_mask=torch.ones(1, len(prompt), device=DEVICE),
+            max_new_tokens=40,
+            do_sample=False,
         )[0, len(prompt) :].tolist()
         target = target_of(model)
         settings = GenerationSettings(max_new_tokens=40)

@@ -237,7 +237,7 @@ def test_the_inverse_takes_exactly_what_a_plan_takes(shape: Shape, spare: int) -
 
 
 def test_concessions_come_in_their_order() -> None:
-    """As the cap sinks: the chunk shrinks, then the tree, the head goes, then context and precision."""
+    """As the cap sinks: graphs go, the chunk shrinks, then the tree, the head goes, then context and precision."""
     head = DraftShape("eagle", replace(LLAMA, layers=1, location="a head"), "fp32")
     profile = replace(TITAN, precisions=("int8",))
     device = gpu()
@@ -251,7 +251,7 @@ def test_concessions_come_in_their_order() -> None:
             kind = " ".join(word for word in sentence.split() if word.isalpha())[:9]
             if kind not in order:
                 order.append(kind)
-    assert order == ["prefill i", "draft tre", "the draft", "drafts fr", "a context", "weights i"]
+    assert order == ["steps wit", "prefill i", "draft tre", "the draft", "drafts fr", "a context", "weights i"]
 
 
 def test_the_issues_own_case() -> None:

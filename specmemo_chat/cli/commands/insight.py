@@ -122,6 +122,9 @@ def _speculation(repl: Repl, report: dict[str, Any]) -> None:
     for nodes, count in steps.items():
         kind = "plain" if nodes == "1" else f"{nodes} nodes"
         repl.say(f"  {kind:>9}: {count:5} step{' ' if count == 1 else 's'} of {1000 * seconds.get(nodes, 0.0):.1f} ms")
+    graphs: dict[str, Any] = report.get("graphs", {})
+    if graphs:
+        repl.say(f"   CUDA graphs: {graphs['problem'] or graphs['captured']}")
     if "draft_seconds" in report:
         repl.say(f"   drafting: {1000 * report['draft_seconds']:.2f} ms a step")
     if report.get("depths"):
