@@ -174,6 +174,8 @@ class FusedAttention(nn.Module):
         self.scaling: float = attention.scaling
         self._heads = attention.q_proj.out_features // self.head_dim
         self._kv_heads = attention.k_proj.out_features // self.head_dim
+        # Whether queries and keys of a chunk are rotated one after the other.
+        self.apart: bool = attention.o_proj.weight.is_cuda
         pairs = paired(self.head_dim)
         order = paired_outputs(self._heads + self._kv_heads, self._kv_heads, self.head_dim)
         self.qkv = _merged(attention, ("q_proj", "k_proj", "v_proj"), order)
@@ -210,7 +212,7 @@ class FusedAttention(nn.Module):
         states = self.qkv.forward(hidden).view(*shape, heads + 2 * kv_heads, self.head_dim)
         value = states[:, :, heads + kv_heads :].transpose(1, 2)
         turned = states[:, :, : heads + kv_heads]
-        if hidden.is_cuda and len(hidden) > _TOGETHER:
+        if self.apart and len(hidden) > _TOGETHER:
             # One after the other: of a chunk the rotation, in fp32, is the most that a layer holds.
             query, key = turned[:, :, :heads], turned[:, :, heads:]
             query = turned_pairs(query if self.q_norm is None else self.q_norm(query), turns).transpose(1, 2)

@@ -9,6 +9,7 @@ import pytest
 import torch
 
 from specmemo_chat.engine.runner import Runner
+from specmemo_chat.models import fused as fused_layers
 from specmemo_chat.models.fused import FUSABLE, FusedLinear, FusedNorm, PackedLinear, fusable, fuse, linear_of
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
@@ -33,6 +34,18 @@ def test_logits_are_those_of_the_plain_modules(model_type: str) -> None:
     fuse(fused)
     prompt = prompts(1, seed=3)[0]
     torch.testing.assert_close(scores(target_of(fused), prompt), scores(target_of(model), prompt), atol=2e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen3"])
+def test_chunks_on_a_gpu_are_rotated_in_two_parts(model_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = random_model(model_type)
+    fuse(model)
+    prompt = prompts(1, seed=3)[0]
+    wanted = scores(target_of(model), prompt)
+    monkeypatch.setattr(fused_layers, "_TOGETHER", 2)
+    for layer in model.model.layers:
+        layer.self_attn.apart = True
+    torch.testing.assert_close(scores(target_of(model), prompt), wanted, atol=2e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("model_type", FUSABLE)
