@@ -122,23 +122,20 @@ def target() -> Target:
     return target_of(random_model("llama"))
 
 
-@pytest.mark.parametrize("architecture", ["llama", "mistral", "qwen3"])
-@pytest.mark.parametrize("temperature", [0.0, 0.9])
+@pytest.mark.parametrize(("architecture", "temperature"), [("llama", 0.9), ("mistral", 0.0)])
 def test_texts_are_those_of_eager_steps(architecture: str, temperature: float) -> None:
     own = target_of(random_model(architecture))
-    wish = GenerationSettings(temperature=temperature, seed=5, max_new_tokens=60)
-    for prompt in prompts(2, seed=8):
+    wish = GenerationSettings(temperature=temperature, seed=5, max_new_tokens=50)
+    for prompt in prompts(1, seed=8):
         eager = generate(own, prompt, wish, NgramDrafter(), graphs=False)
         assert generate(own, prompt, wish, NgramDrafter(), graphs=True) == eager
         assert generate(own, prompt, wish, None, graphs=True, growth_tokens=128) == eager
 
 
-@pytest.fixture(scope="module", params=["ngram", "eagle", "eagle3"])
+@pytest.fixture(scope="module", params=["eagle", "eagle3"])
 def make(request: pytest.FixtureRequest, target: Target, tmp_path_factory: pytest.TempPathFactory) -> Make:
     """Makes a drafter for a plan."""
     folder = tmp_path_factory.mktemp("head")
-    if request.param == "ngram":
-        return lambda plan: NgramDrafter()
     if request.param == "eagle":
         write_eagle(folder)
     else:
@@ -146,11 +143,11 @@ def make(request: pytest.FixtureRequest, target: Target, tmp_path_factory: pytes
     return lambda plan: EagleDrafter(load_head(folder, target, "fp32"), target, plan)
 
 
-@pytest.mark.parametrize("rows", [1, 2, 5])
+@pytest.mark.parametrize("rows", [1, 3])
 def test_rows_of_a_batch_keep_their_texts_and_trees(target: Target, make: Make, rows: int) -> None:
     """Rows come and go, trees of all sizes beside each other, the arenas grow."""
-    wishes = [GenerationSettings(temperature=0.5 * (at % 2), seed=at, max_new_tokens=9 + 7 * at) for at in range(7)]
-    given = prompts(7, seed=4)
+    wishes = [GenerationSettings(temperature=0.5 * (at % 2), seed=at, max_new_tokens=9 + 7 * at) for at in range(4)]
+    given = prompts(4, seed=4)
 
     def answered(**changes: Any) -> tuple[list[tuple[list[int], int]], Engine]:
         plan = tiny_plan(rows=rows, growth_tokens=64, **changes)
