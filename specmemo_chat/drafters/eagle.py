@@ -95,52 +95,62 @@ class EagleDrafter:
         fits = width >= 1 and budget.depth >= 1
         if not fits or (budget.pace is not None and not budget.pace.begin(self.name, len(rows))):
             return [DraftTree.root_only(row.tokens[-1]) for row in rows]
-        pace, graphs = budget.pace, self.graphs
-        prepared = graphs.prepared if graphs is not None else 0
+        prepared = self._prepared
         behind = [number for number in numbers if number in self._rows and self._rows[number].tokens]
         if behind:
             self._catch_up(behind)
+        if self._prepared != prepared and budget.pace is not None:
+            budget.pace.skip()
+        with torch.inference_mode():
+            order = self.arena.line_up(numbers)
+            grown = self._grow([rows[index] for index in order], budget, width)
+        trees = dict(zip(order, grown, strict=True))
+        return [trees[index] for index in range(len(rows))]
+
+    @property
+    def _prepared(self) -> int:
+        """How many forwards prepared a graph: what these took does not come again."""
+        return self.graphs.prepared if self.graphs is not None else 0
+
+    def _grow(self, rows: Rows[DraftRow], budget: DraftBudget, width: int) -> list[DraftTree]:
+        """A tree for each of `rows`, neighbours in the arena, whose committed entries were all run."""
         last = []
         for row in rows:
             entry = self._rows.get(row.row)
             if entry is None or entry.last is None or self.arena.lengths[row.row] != len(row.tokens) - 1:
                 raise ValueError(f"row {row.row} was not given the features of its {len(row.tokens) - 1} tokens")
             last.append(entry.last)
-        head, arena = self.head, self.arena
-        with torch.inference_mode():
-            states = torch.stack(last)[:, None]
-            first = head.logits(states)[:, 0]
-            scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device, head.dtype)
-            roots = [row.tokens[-1] for row in rows]
-            if graphs is not None and arena.neighbours(numbers):
-                graphs.begin(states[:, 0])
-                if pace is not None and graphs.prepared != prepared:
-                    pace.skip()
+        head, arena, graphs, numbers = self.head, self.arena, self.graphs, [row.row for row in rows]
+        states = torch.stack(last)[:, None]
+        first = head.logits(states)[:, 0]
+        scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device, head.dtype)
+        turns = head.turns(scratch.positions)
 
-                def replay(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
-                    prepared = graphs.prepared
-                    logits = graphs.level(scratch, numbers, tokens, picked, straight)
-                    if pace is not None and graphs.prepared != prepared:
-                        pace.skip()
-                    return logits
+        def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
+            nonlocal states
+            # A draft has no features of its own nodes: it goes on from its own output at the parent.
+            if straight:
+                above = states[:, : tokens.shape[1]]
+            else:
+                at = torch.tensor(picked, device=head.device)
+                above = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))
+            level = scratch.level(picked, straight)
+            turned = turns[:, level.number : level.number + 1]
+            states = head(tokens.to(head.device), above, turned, arena, level.window, level.mask)
+            return head.logits(states)
 
-                return grow(roots, first, replay, budget, self.name, self._target_ids, self._ends, few_sizes=True)
-            turns = head.turns(scratch.positions)
+        def replay(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
+            assert graphs is not None
+            prepared = graphs.prepared
+            logits = graphs.level(scratch, numbers, tokens, picked, straight)
+            if budget.pace is not None and graphs.prepared != prepared:
+                budget.pace.skip()
+            return logits
 
-            def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
-                nonlocal states
-                # A draft has no features of its own nodes: it goes on from its own output at the parent.
-                if straight:
-                    above = states[:, : tokens.shape[1]]
-                else:
-                    at = torch.tensor(picked, device=head.device)
-                    above = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))
-                level = scratch.level(picked, straight)
-                turned = turns[:, level.number : level.number + 1]
-                states = head(tokens.to(head.device), above, turned, arena, level.window, level.mask)
-                return head.logits(states)
-
-            return grow(roots, first, expand, budget, self.name, self._target_ids, self._ends)
+        if graphs is not None:
+            graphs.begin(states[:, 0])
+        run, roots = expand if graphs is None else replay, [row.tokens[-1] for row in rows]
+        return grow(roots, first, run, budget, self.name, self._target_ids, self._ends, graphs is not None)
 
     def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
         """Nothing to learn: what was accepted comes with its features."""

@@ -127,3 +127,30 @@ def test_attention_without_a_mask_is_refused(llama: Any) -> None:
     tensor = torch.zeros(1, 2, 1, 4)
     with pytest.raises(ValueError, match="mask"):
         folded_attention(llama, tensor, tensor, tensor, None)
+
+
+@pytest.mark.parametrize("fixed", [False, True])
+def test_rows_are_lined_up_and_keep_what_they_hold(fixed: bool) -> None:
+    arena = KVArena(2, 6, 2, 4, dtype=torch.float32, device="cpu", limit_tokens=40, growth_tokens=8, scratch_tokens=8,
+                    allocate_at_load=fixed)  # fmt: skip
+    generator = torch.Generator().manual_seed(3)
+    held = {}
+    for row in (4, 0, 2, 5, 1):
+        tokens = 3 + row
+        keys = torch.randn((1, 2, tokens, 4), generator=generator)
+        slots = torch.arange(tokens)[None]
+        window = arena.window([row], slots, arena.view(tokens))
+        for layer in range(arena.layers):
+            arena.store(layer, window, keys + layer, -keys - layer)
+        arena.extend(row, tokens)
+        held[row] = keys[0]
+    for rows in ([1, 4], [5, 4, 2], [0, 1, 2, 4, 5], [2], [1, 0]):
+        order = [rows[index] for index in arena.line_up(rows)]
+        assert sorted(order) == sorted(rows)
+        assert arena.neighbours(order)
+        arena.check_integrity()
+        for row, keys in held.items():
+            for layer in range(arena.layers):
+                own, values = arena.committed(layer, row)
+                assert torch.equal(own, keys + layer)
+                assert torch.equal(values, -keys - layer)
