@@ -17,11 +17,33 @@ PAD, USER, ASSISTANT, SYSTEM, END = "<|pad|>", "<|user|>", "<|assistant|>", "<|s
 SPECIAL = (PAD, USER, ASSISTANT, SYSTEM, END)
 ROLE_TOKENS = {"user": USER, "assistant": ASSISTANT, "system": SYSTEM}
 
+# What a user types without a capital and an end mark gets them, as most of what the model was trained on has them: a
+# model this small takes "how do i fix a tap" for something else than "How do I fix a tap?". Left as it is: a single
+# word, and what may be meant literally (quotes, digits and signs, or one of these words).
+_QUESTIONS = "who what where when why how which can could do does did is are was were will would should may am".split()
+_LITERAL_MARKS = ":\"'“”`=+*/0123456789"
+_LITERAL_WORDS = (
+    "spell letter letters word words repeat say upper capital capitals opposite echo copy backwards shout".split()
+)
 # Every message is preceded by a blank: " word" and "word" are different tokens, and repeating a message's first word
 # would fail otherwise.
 CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
-    "{{- '<|' + message['role'] + '|> ' + (message['content'] | trim) + '<|end|>' -}}"
+    "{%- set text = message['content'] | trim -%}"
+    "{%- if message['role'] == 'user' and ' ' in text -%}"
+    "{%- set found = namespace(literal=false) -%}"
+    f"{{%- for mark in {json.dumps(_LITERAL_MARKS, ensure_ascii=False)} -%}}"
+    "{%- if mark in text -%}{%- set found.literal = true -%}{%- endif -%}"
+    "{%- endfor -%}"
+    f"{{%- for word in {_LITERAL_WORDS} -%}}"
+    "{%- if word in text.lower().split() -%}{%- set found.literal = true -%}{%- endif -%}"
+    "{%- endfor -%}"
+    "{%- if not found.literal -%}"
+    f"{{%- set end = '?' if text.lower().split()[0] in {_QUESTIONS} else '.' -%}}"
+    "{%- set text = text[:1].upper() + text[1:] + (end if text[-1:].isalnum() else '') -%}"
+    "{%- endif -%}"
+    "{%- endif -%}"
+    "{{- '<|' + message['role'] + '|> ' + text + '<|end|>' -}}"
     "{%- endfor -%}"
     "{%- if add_generation_prompt -%}{{- '<|assistant|>' -}}{%- endif -%}"
 )

@@ -64,6 +64,15 @@ def test_the_rules_are_regular_expressions_and_can_be_missed() -> None:
             assert judge(p, "", [""]) == "malformed", p
 
 
+def test_no_rule_has_lost_the_first_letter_of_a_word() -> None:
+    r"""In a regular expression "\\bergen" is an escape and "ergen": what was meant is "\\bbergen"."""
+    for p in PROMPTS:
+        said = " ".join(p.turns).lower()
+        for rule in (*p.all, *p.any, *p.none):
+            for word in re.findall(r"\\b([a-z]+)", rule):
+                assert not re.search(rf"\bb{word}", said), p
+
+
 def test_unknown_rules_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "prompts.jsonl"
     entry = {"id": "a-01", "skill": "a", "scope": "in", "turns": ["x", "y"]}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import random
+import re
 from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
@@ -165,13 +166,56 @@ def test_a_dialogue_is_encoded_message_by_message(tokenizer: Tokenizer) -> None:
     assert encode_dialogue(tokenizer, padded) == (ids, wanted)
 
 
+QUESTIONS = set(
+    "who what where when why how which can could do does did is are was were will would should may am".split()
+)
+LITERAL = set(
+    "spell letter letters word words repeat say upper capital capitals opposite echo copy backwards shout".split()
+)
+
+
+def sentence(message: dict[str, str]) -> dict[str, str]:
+    """What the chat template makes of a user's message."""
+    text = message["content"].strip()
+    words = text.lower().split()
+    literal = re.search(r"[:\"'“”`=+*/0-9]", text) or LITERAL & set(words)
+    if message["role"] == "user" and " " in text and not literal:
+        end = "?" if words[0] in QUESTIONS else "."
+        text = text[:1].upper() + text[1:] + end * text[-1:].isalnum()
+    return {**message, "content": text}
+
+
 def test_the_chat_template_renders_what_training_encodes(tokenizer: Tokenizer, loaded: Any) -> None:
     samples = [TALK, [{"role": "user", "content": " padded \n"}], *islice(dialogues(5), 40), Mixer(1).dialogue(True)]
     for messages in samples:
         text = loaded.apply_chat_template(messages, tokenize=False)
-        assert loaded(text, add_special_tokens=False).input_ids == encode_dialogue(tokenizer, messages)[0]
+        wanted = encode_dialogue(tokenizer, [sentence(message) for message in messages])[0]
+        assert loaded(text, add_special_tokens=False).input_ids == wanted
         asked = loaded.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
         assert asked == text + ASSISTANT
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("how do i fix a tap", "How do i fix a tap?"),
+        ("tell me a story", "Tell me a story."),
+        ("Who are you?", "Who are you?"),
+        ("hm, ok 😀", "Hm, ok 😀"),
+        ("thanks", "thanks"),
+        ("repeat after me: the cat", "repeat after me: the cat"),
+        ("what is 3 plus 4", "what is 3 plus 4"),
+        ("say good night", "say good night"),
+        ("what's new", "what's new"),
+    ],
+)
+def test_what_is_typed_without_capital_and_end_mark_gets_them(loaded: Any, typed: str, read: str) -> None:
+    rendered = loaded.apply_chat_template([{"role": "user", "content": typed}], tokenize=False)
+    assert rendered == f"<|user|> {read}<|end|>"
+    others = [{"role": "assistant", "content": typed}, {"role": "system", "content": typed}]
+    assert (
+        loaded.apply_chat_template(others, tokenize=False) == f"<|assistant|> {typed}<|end|><|system|> {typed}<|end|>"
+    )
 
 
 def test_transformers_loads_the_tokenizer(folder: Path, loaded: Any) -> None:
