@@ -124,7 +124,7 @@ class EagleDrafter:
         states = torch.stack(last)[:, None]
         first = head.logits(states)[:, 0]
         scratch = Scratch(arena, numbers, budget.depth - 1, min(width, first.shape[-1]), head.device, head.dtype)
-        turns = head.turns(scratch.positions)
+        turns = head.turns(scratch.positions) if graphs is None else None
 
         def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
             nonlocal states
@@ -135,6 +135,7 @@ class EagleDrafter:
                 at = torch.tensor(picked, device=head.device)
                 above = states.gather(1, at[..., None].expand(-1, -1, states.shape[-1]))
             level = scratch.level(picked, straight)
+            assert turns is not None
             turned = turns[:, level.number : level.number + 1]
             states = head(tokens.to(head.device), above, turned, arena, level.window, level.mask)
             return head.logits(states)

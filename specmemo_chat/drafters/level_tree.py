@@ -206,14 +206,26 @@ class Scratch:
         self._lengths = [arena.lengths[row] for row in rows]
         arena.reserve(max(self._lengths) + levels * width)
         self.view = min(arena.view_length(rows, levels * width), arena.capacity)
-        self._device, self._dtype = device, dtype
-        self._behind = torch.tensor(self._lengths, device=device)[:, None] + torch.arange(levels * width, device=device)
-        # Of every level [R, levels].
-        self.positions = self._behind[:, :levels]
-        self._window = arena.window(rows, self._behind, self.view, start=self._lengths[0])
+        self._arena, self._rows, self._device, self._dtype = arena, tuple(rows), device, dtype
+        self._depth, self._slots = levels, levels * width
         self._mask = committed_mask(self._lengths, width, self.view, dtype).numpy()
         self._visible = True if dtype == torch.bool else 0.0
         self._levels = self._taken = 0
+
+    @property
+    def positions(self) -> torch.Tensor:
+        """Of every level [R, levels]."""
+        return self._behind[:, : self._depth]
+
+    @cached_property
+    def _behind(self) -> torch.Tensor:
+        """All scratch slots [R, levels · width]; a graph is given its own, from the CPU."""
+        first = torch.tensor(self._lengths, device=self._device)[:, None]
+        return first + torch.arange(self._slots, device=self._device)
+
+    @cached_property
+    def _window(self) -> Window:
+        return self._arena.window(self._rows, self._behind, self.view, start=self._lengths[0])
 
     def level(self, picked: Sequence[Sequence[int]], straight: bool) -> Level:
         """The next level, whose nodes follow the nodes `picked` [R, k] of the last; `straight` as in `Expand`."""

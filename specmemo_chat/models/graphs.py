@@ -68,9 +68,9 @@ class GraphPool:
             self._known.clear()
             self._stamp = stamp
         recorded = self._known.get(key)
-        self.prepared += (recorded is None or recorded.graph is None) and not self.problem
         if recorded is None:
             if not self.problem:
+                self.prepared += 1
                 self._known[key] = _Recorded()
                 if len(self._known) > self._kept:
                     self._known.popitem(last=False)
@@ -79,6 +79,7 @@ class GraphPool:
         if recorded.graph is None:
             if self.problem or not _fit(self._inputs, inputs):
                 return call(tuple(given.to(self._device) for given in inputs))
+            self.prepared += 1
             recorded.inputs = _parts(self._inputs, inputs)
         for own, given in zip(recorded.inputs, inputs, strict=True):
             own.copy_(given, non_blocking=True)
