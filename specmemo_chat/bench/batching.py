@@ -106,8 +106,10 @@ def measure(
     pairs: int,
     clock: Callable[[], float],
     settings: GenerationSettings,
+    block: int = BLOCK,
 ) -> dict[str, Any]:
-    """Rates and ratios by batch size; `plan` is for one row and names the drafters."""
+    """Rates and ratios by batch size; `plan` is for one row and names the drafters. A method's turn lasts until every
+    row made `block` tokens on average."""
     streams: dict[str, Stream] = {}
     for size in sizes:
         nodes = nodes_of_a_row(plan.tree_nodes, size, plan.device.partition(":")[0])
@@ -119,7 +121,7 @@ def measure(
     streams.setdefault("plain 1", Stream(subject, replace(plan, drafters=(), node_buckets=(1,)), talks, settings))
     rows = {name: int(name.split()[1]) for name in streams}
     for name, stream in streams.items():
-        stream.run(2 * BLOCK * rows[name])  # warm: kernels, times of the controller, rows at different places
+        stream.run(2 * block * rows[name])  # warm: kernels, times of the controller, rows at different places
     rates: dict[str, list[float]] = {name: [] for name in streams}
     order = rounds(list(streams), seed=0)
     began_all = time.monotonic()
@@ -128,7 +130,7 @@ def measure(
             found: dict[str, float] = {}
             for name in next(order):
                 began = clock()
-                made = streams[name].run(BLOCK * rows[name])
+                made = streams[name].run(block * rows[name])
                 found[name] = made / (clock() - began)
             for name, rate in found.items():
                 rates[name].append(rate)
@@ -194,6 +196,7 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--batch-sizes", default="1,2,5,10")
     parser.add_argument("--prompts", default="pocket", help="pocket, random or a JSONL file (default %(default)s)")
     parser.add_argument("--pairs", type=int, default=100, help="blocks of each method (default %(default)s)")
+    parser.add_argument("--block", type=int, default=BLOCK, help="tokens a row of each block (default %(default)s)")
     parser.add_argument("--ctx-size", type=int, default=1024)
     parser.add_argument("--clock", choices=CLOCKS, default="wall", help="cpu: this process's time, on a busy machine")
     parser.add_argument("--threads", type=int, default=0, help="threads of torch (default: the processors)")
@@ -229,7 +232,9 @@ def main(arguments: list[str] | None = None) -> None:
     settings = GenerationSettings(max_new_tokens=options.n, temperature=options.temp)
     sizes = [int(size) for size in options.batch_sizes.split(",")]
     talks = find_talks(options.prompts)
-    result = measure(Subject(plan, shape), plan, talks, sizes, options.pairs, CLOCKS[options.clock], settings)
+    clock = CLOCKS[options.clock]
+    result = measure(Subject(plan, shape), plan, talks, sizes, options.pairs, clock, settings, options.block)
+    result["block"] = options.block
     result |= {"model": plan.model, "drafters": "+".join(plan.drafters), "clock": options.clock, "dtype": plan.dtype}
     result |= {"draft_dtype": plan.draft_dtype, "graphs": plan.graphs, "environment": environment(plan.device)}
     result["replayed"] = shape is not None

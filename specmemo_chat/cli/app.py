@@ -25,6 +25,7 @@ from specmemo_chat.cli import (
 from specmemo_chat.cli.configuration import Key, config_file, defaults_for, keys_of, read
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.crash import SafeGroup, make_crashes_safe, print_traceback
+from specmemo_chat.cli.quick_help import import_help
 from specmemo_chat.errors import SpecmemoError, UsageError
 
 INTRO = """specmemo {version}: a terminal chat that decodes speculatively inside a hard memory cap
@@ -130,6 +131,8 @@ def _configured(tolerant: bool) -> dict[str, Any]:
 def main() -> None:
     """Run the command line. Exit codes are those of CONTRACT.md; a traceback only with --debug."""
     make_crashes_safe()
+    if not {"--help", "-h"}.isdisjoint(sys.argv[1:]):
+        import_help()
     try:
         app()
     except SpecmemoError as error:

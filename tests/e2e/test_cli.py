@@ -46,8 +46,10 @@ def test_help_imports_neither_torch_nor_transformers() -> None:
         "from specmemo_chat.__main__ import main\n"
         "try: main()\n"
         "except SystemExit as end: assert not end.code, end.code\n"
-        "heavy = {'torch', 'transformers', 'prompt_toolkit', 'psutil'} & set(sys.modules)\n"
+        "heavy = {'torch', 'transformers', 'prompt_toolkit', 'psutil', 'markdown_it'} & set(sys.modules)\n"
         "assert not heavy, heavy\n"
+        "import rich.markdown\n"
+        "assert rich.markdown.__file__, 'what was left out is there for others'\n"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
