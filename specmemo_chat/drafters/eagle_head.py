@@ -22,7 +22,8 @@ from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena, Window
 from specmemo_chat.models.attention import folded, folded_attention
-from specmemo_chat.models.fused import PlainLinear, linear_of, norm_of, paired, paired_outputs, prepares, turned_pairs
+from specmemo_chat.models.fused import PlainLinear, linear_of, paired, paired_outputs, prepares, turned_pairs
+from specmemo_chat.models.norms import norm_of
 from specmemo_chat.models.target import Target
 
 _DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}

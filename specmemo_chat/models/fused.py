@@ -9,7 +9,6 @@ transformers has around the layers.
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
@@ -18,6 +17,7 @@ from torch.nn import functional
 
 from specmemo_chat.models.attention import folded_attention
 from specmemo_chat.models.direct import run_directly
+from specmemo_chat.models.norms import FusedNorm, GpuNorm, norm_of
 from specmemo_chat.models.packing import Packing
 
 # Rotary embeddings whose frequencies do not follow the length of the text.
@@ -100,43 +100,6 @@ class PlainLinear(nn.Linear):
     def onto(self, residual: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
         """`residual` [T, out] and the product of `x` [T, in], summed."""
         return residual + self.forward(x)
-
-
-class GpuNorm(nn.Module):
-    """RMSNorm over the last dimension, in fp32 inside, by torch's one kernel for it. `weight` is [.., width]."""
-
-    def __init__(self, weight: torch.Tensor, eps: float) -> None:
-        super().__init__()
-        self._weight = weight
-        self._eps = eps
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[.., width] to the same."""
-        weight = self._weight
-        if weight.dim() == 1:
-            return functional.rms_norm(x, weight.shape, weight, self._eps)
-        return functional.rms_norm(x, weight.shape[-1:], None, self._eps) * weight
-
-
-class FusedNorm(nn.Module):
-    """RMSNorm over the last dimension, in fp32 inside: x / sqrt(mean(x²) + eps) · weight, by the vector's own norm.
-    `weight` is [.., width]."""
-
-    def __init__(self, weight: torch.Tensor, eps: float) -> None:
-        super().__init__()
-        width = weight.shape[-1]
-        self._dtype = weight.dtype
-        self._scale = weight.float() * math.sqrt(width)
-        self._least = torch.tensor(math.sqrt(width * eps))
-
-    def forward(self, x: torch.Tensor) -> torch.Tensor:
-        """[.., width] to the same."""
-        if self._dtype == torch.float32:
-            return x.div(torch.hypot(torch.linalg.vector_norm(x, 2, -1, True), self._least)).mul_(self._scale)
-        # A copy to begin with: sums over values of less precision take several calls for each.
-        exact = x.float()
-        exact.div_(torch.hypot(torch.linalg.vector_norm(exact, 2, -1, True), self._least)).mul_(self._scale)
-        return exact.to(self._dtype)
 
 
 class ComplexRotary(nn.Module):
@@ -389,11 +352,6 @@ def turned_pairs(states: torch.Tensor, turns: torch.Tensor) -> torch.Tensor:
         return exact.to(states.dtype)
     result: torch.Tensor = torch.view_as_real(pairs * turns).flatten(-2)
     return result
-
-
-def norm_of(weight: torch.Tensor, eps: float) -> FusedNorm | GpuNorm:
-    """The fastest RMSNorm known for the device of `weight` [.., width]."""
-    return FusedNorm(weight, eps) if weight.device.type == "cpu" else GpuNorm(weight, eps)
 
 
 def _norm(norm: Any, order: torch.Tensor | None = None) -> FusedNorm | GpuNorm:

@@ -10,7 +10,8 @@ import torch
 
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.models import fused as fused_layers
-from specmemo_chat.models.fused import FUSABLE, FusedLinear, FusedNorm, PackedLinear, fusable, fuse, linear_of
+from specmemo_chat.models.fused import FUSABLE, FusedLinear, PackedLinear, fusable, fuse, linear_of
+from specmemo_chat.models.norms import FusedNorm
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.tree import DraftTree
