@@ -184,7 +184,9 @@ class Engine:
     @property
     def graph_problem(self) -> str:
         """Why steps run without the CUDA graphs that the plan has; "" where they do not."""
-        return self.runner.graphs.problem if self.runner.graphs is not None else ""
+        found = [self.runner.graphs]
+        found += [getattr(part, "graphs", None) for part in (self.drafter, *getattr(self.drafter, "drafters", ()))]
+        return next((graphs.problem for graphs in found if graphs is not None and graphs.problem), "")
 
     def _prefill(self, sequence: Sequence, count: int) -> Step:
         """The next `count` tokens of one sequence, alone."""

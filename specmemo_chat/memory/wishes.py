@@ -95,8 +95,8 @@ def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes,
 
 
 def nodes_of_a_row(nodes: int, rows: int, kind: str) -> int:
-    """Of a batch every row gets a smaller tree: all together as many nodes as two rows alone, on a GPU, where a node
-    costs a twentieth of a plain step's share, as five; but 8 at the least."""
+    """Of a batch every row gets a smaller tree: all together as many nodes as two rows alone, on a GPU, where a
+    node costs little beside the weights, as five; but 8 at the least."""
     together = 2 if kind == "cpu" else 5
     return nodes if rows == 1 else min(nodes, max(8, together * nodes // rows))
 

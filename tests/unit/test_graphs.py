@@ -166,5 +166,9 @@ def test_rows_of_a_batch_keep_their_texts_and_trees(target: Target, make: Make, 
     assert engine.runner.graphs is not None
     assert engine.runner.graphs.captured > 0
     head = getattr(engine.drafter, "graphs", None)
-    assert head is None or head.captured > 0
+    assert head is not None
+    assert head.captured > 0
+    assert not engine.graph_problem
+    head._graphs.problem = "the head's are not captured"
+    assert engine.graph_problem == "the head's are not captured"
     assert texts == answered(graphs=False)[0]
