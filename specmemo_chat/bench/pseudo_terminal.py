@@ -21,6 +21,8 @@ COLUMNS, ROWS = 100, 40
 # The prompt asks where the cursor is, once, when it opens; a terminal answers.
 ASKED, ANSWER = b"\x1b[6n", b"\x1b[1;1R"
 CLEAR_KEY = b"\x0c"
+# Between a line's last character and Enter, in seconds.
+TYPING_S = 0.3
 # The footer of a chat whose model is there; while it loads another text stands there.
 LOADED = re.compile(rb" plan [\d.]+[MG]")
 
@@ -81,7 +83,7 @@ class ChatTerminal:
     def ask(self, line: str) -> float:
         """Enter a line; the seconds from Enter to the next prompt."""
         os.write(self._terminal, line.encode())
-        self._read(0.3)
+        self._read(TYPING_S)
         prompts, began = self.output.count(ASKED), time.perf_counter()
         os.write(self._terminal, b"\r")
         self._until(lambda: self.output.count(ASKED) > prompts)
