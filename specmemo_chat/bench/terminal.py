@@ -21,6 +21,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from specmemo_chat.bench.environment import environment
 from specmemo_chat.bench.pseudo_terminal import ChatTerminal
 from specmemo_chat.bench.terminal_contest import contest
 
@@ -89,7 +90,7 @@ def main(arguments: list[str] | None = None) -> None:
             say = lambda text: print(text, file=sys.stderr)  # noqa: E731
             result = contest(flags, messages, options.rounds, options.every, folder, say)
     if options.json:
-        print(json.dumps({"schema": 1, "model": options.model} | result))
+        print(json.dumps({"schema": 1, "model": options.model} | result | {"environment": environment("cpu")}))
         return
     if options.start:
         for name, what in (
