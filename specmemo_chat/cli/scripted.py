@@ -54,9 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
     try:
         for _ in client.load():
             continue
-        print(json.dumps({"ready": True}), flush=True)
+        screen.print_json({"ready": True})
         for line in sys.stdin:
-            print(json.dumps(answer(client, json.loads(line), prepared.settings)), flush=True)
+            screen.print_json(answer(client, json.loads(line), prepared.settings))
     finally:
         client.close()
 
