@@ -195,11 +195,13 @@ def contest(
                         else:
                             held[name].append(script.batch(messages))
                 say(f"round {number + 1} of {rounds}")
-    return summary(held) | {"stolen_share": stolen.shares()}
+    starts = [number // rounds_a_start for number in range(rounds)]
+    return summary(held, starts) | {"starts": len(set(starts)), "stolen_share": stolen.shares()}
 
 
-def summary(held: dict[str, list[list[Reply]]]) -> dict[str, Any]:
-    """What `contest` gives, from the conversations of each method, round by round."""
+def summary(held: dict[str, list[list[Reply]]], starts: Sequence[int]) -> dict[str, Any]:
+    """What `contest` gives, from the conversations of each method, round by round; `starts[i]` says in which processes
+    round i was held."""
     return {
         "replies": sum(map(len, held["batch"])),
         "identical": sum(
@@ -212,24 +214,24 @@ def summary(held: dict[str, list[list[Reply]]]) -> dict[str, Any]:
             for name, talks in held.items()
         },
         **{
-            name: _ratio(held[one], held[other], lambda reply: reply.tokens_per_second)
+            name: _ratio(held[one], held[other], starts, lambda reply: reply.tokens_per_second)
             for name, (one, other) in RATIOS.items()
         },
-        "reply_ratio": _ratio(held["terminal"], held["batch"], lambda reply: 1 / reply.waited_s),
-        "reply_control": _ratio(held["again"], held["batch"], lambda reply: 1 / reply.waited_s),
+        "reply_ratio": _ratio(held["terminal"], held["batch"], starts, lambda reply: 1 / reply.waited_s),
+        "reply_control": _ratio(held["again"], held["batch"], starts, lambda reply: 1 / reply.waited_s),
     }
 
 
 def _ratio(
-    some: list[list[Reply]], others: list[list[Reply]], speed: Callable[[Reply], float]
+    some: list[list[Reply]], others: list[list[Reply]], starts: Sequence[int], speed: Callable[[Reply], float]
 ) -> dict[str, Any] | None:
-    """The speed of `some` against that of `others`, over the replies with the same text; whole rounds are drawn,
-    because the replies of one share what the machine did meanwhile."""
-    ratios, rounds = [], []
-    for number, (mine, theirs) in enumerate(zip(some, others, strict=True)):
+    """The speed of `some` against that of `others`, over the replies with the same text. Drawn are all rounds of a
+    start: its replies share what the machine did meanwhile, and how fast its processes happen to be."""
+    ratios, groups = [], []
+    for start, mine, theirs in zip(starts, some, others, strict=True):
         for reply, other in zip(mine, theirs, strict=True):
             if reply.text.strip() == other.text.strip() and reply.tokens_per_second and other.tokens_per_second:
                 ratios.append(speed(reply) / speed(other))
-                rounds.append(number)
-    found = median_ratio(ratios, rounds)
+                groups.append(start)
+    found = median_ratio(ratios, groups)
     return found.as_json() if found is not None else None

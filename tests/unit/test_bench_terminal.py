@@ -64,7 +64,7 @@ def test_contest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
     monkeypatch.setattr(terminal_contest, "started", started)
     result = contest(["--model", "pocket"], ("one", "two", "three"), 5, 2, tmp_path, lambda text: None)
-    assert len(starts) == 3
+    assert len(starts) == result["starts"] == 3
     # Every start has one conversation that does not count; the REPL and the worker with pauses alternate.
     assert log.count("terminal") == log.count("paused") == (5 + 3) * 3
     assert log.count("batch") == 2 * 5
