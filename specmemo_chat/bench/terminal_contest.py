@@ -73,7 +73,6 @@ class Terminal:
 
     def __init__(self, flags: list[str], folder: Path) -> None:
         self._folder = folder
-        self._saved = 0
         self._waited: list[float] = []
         self._chat = ChatTerminal(*flags)
         try:
@@ -94,8 +93,8 @@ class Terminal:
 
     def replies(self) -> list[Reply]:
         """Of this conversation."""
-        self._saved += 1
-        saved = self._folder / f"chat{self._saved}.json"
+        saved = self._folder / "chat.json"
+        saved.unlink(missing_ok=True)  # /save writes over nothing
         self._chat.ask(f"/save {saved}")
         turns = json.loads(saved.read_text(encoding="utf-8"))["turns"]
         return [
@@ -185,6 +184,7 @@ def contest(
         with started(flags, folder) as (terminal, script):
             # Nobody's first conversation is timed: kernels are prepared and step times refined in it.
             by_turns(terminal, script, messages, order)
+            script.batch(messages)
             for number in range(first, min(first + rounds_a_start, rounds)):
                 for name in order.sample(("batch", "again", "pauses"), 3):
                     with stolen.watch("pauses" if name == "pauses" else "batch"):

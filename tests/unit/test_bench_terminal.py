@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 
 from specmemo_chat.bench import terminal_contest
-from specmemo_chat.bench.terminal_contest import Reply, contest
+from specmemo_chat.bench.terminal_contest import Reply, Terminal, contest
 from specmemo_chat.cli.scripted import answer
 from specmemo_chat.errors import WorkerError
 from specmemo_chat.events import Answered, ReplyEnd, Statistics, Text
@@ -67,7 +68,7 @@ def test_contest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert len(starts) == result["starts"] == 3
     # Every start has one conversation that does not count; the REPL and the worker with pauses alternate.
     assert log.count("terminal") == log.count("paused") == (5 + 3) * 3
-    assert log.count("batch") == 2 * 5
+    assert log.count("batch") == 2 * 5 + 3
     assert result["replies"] == 15
     assert result["identical"] == 10
     medians = {name: result[name]["median"] for name in terminal_contest.RATIOS}
@@ -77,6 +78,46 @@ def test_contest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert result["control"]["pairs"] == 15
     assert result["reply_ratio"]["median"] == 0.5
     assert set(result["stolen_share"]) == {"pauses", "batch"}
+
+
+class FakeChat:
+    """A chat that saves to new files only, as /save does."""
+
+    def __init__(self, *flags: str) -> None:
+        self._said: list[str] = []
+
+    def prompt(self) -> None:
+        pass
+
+    def loaded(self) -> None:
+        pass
+
+    def ask(self, line: str) -> float:
+        if line == "/clear":
+            self._said = []
+        elif line.startswith("/save "):
+            turns = [{"reply": text, "stats": {"tokens_per_second": len(text)}} for text in self._said]
+            file = Path(line.removeprefix("/save "))
+            if not file.exists():
+                file.write_text(json.dumps({"turns": turns}))
+        else:
+            self._said.append(line)
+        return 0.5
+
+    def close(self) -> None:
+        pass
+
+
+def test_every_conversation_is_read_anew(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also those of a later start, which saves in the same folder."""
+    monkeypatch.setattr(terminal_contest, "ChatTerminal", FakeChat)
+    for messages in (["a", "bb"], ["ccc", "dddd"]):
+        terminal = Terminal([], tmp_path)
+        for _ in range(2):
+            terminal.clear()
+            for message in messages:
+                terminal.say(message)
+            assert terminal.replies() == [Reply(text, len(text), 0.5) for text in messages]
 
 
 class FakeClient:
