@@ -81,16 +81,26 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("--runs", type=int, default=5, help="measured starts (default %(default)s)")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args(arguments)
+    if min(options.rounds, options.every, options.messages, options.runs) < 1:
+        parser.error("counts begin at 1")
     flags = ["--model", options.model, "-n", str(options.n)]
     with _own_folders() as folder:
         if options.start:
             result = starts(flags, options.runs)
         else:
             messages = MESSAGES[: options.messages]
-            say = lambda text: print(text, file=sys.stderr)  # noqa: E731
-            result = contest(flags, messages, options.rounds, options.every, folder, say)
+            try:
+                result = contest(flags, messages, options.rounds, options.every, folder, _say)
+            except RuntimeError as error:
+                sys.exit(f"nothing was measured: {error}")
     if options.json:
-        print(json.dumps({"schema": 1, "model": options.model} | result | {"environment": environment("cpu")}))
+        print(
+            json.dumps(
+                {"schema": 1, "model": options.model}
+                | result
+                | {"environment": environment(result.get("device", "cpu"))}
+            )
+        )
         return
     if options.start:
         for name, what in (
@@ -112,6 +122,10 @@ def main(arguments: list[str] | None = None) -> None:
         print(f"{what:38} {_shown(result[name])}")
     shares = result["stolen_share"]
     print(f"taken by the hypervisor: {shares['pauses']:.1%} with the pauses, {shares['batch']:.1%} in batch")
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr)
 
 
 def _shown(ratio: dict[str, Any] | None) -> str:

@@ -112,7 +112,7 @@ class Script:
     def __init__(self, flags: list[str]) -> None:
         command = [sys.executable, "-m", "specmemo_chat.cli.scripted", *flags]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        self._read()
+        self.ready = self._read()
 
     def batch(self, messages: Sequence[str]) -> list[Reply]:
         """A conversation without pauses."""
@@ -180,11 +180,13 @@ def contest(
     order = random.Random(0)
     held: dict[str, list[list[Reply]]] = {name: [] for name in METHODS}
     stolen = Stolen()
+    ready: dict[str, Any] = {}
     for first in range(0, rounds, rounds_a_start):
         with started(flags, folder) as (terminal, script):
             # Nobody's first conversation is timed: kernels are prepared and step times refined in it.
             by_turns(terminal, script, messages, order)
             script.batch(messages)
+            ready = script.ready
             for number in range(first, min(first + rounds_a_start, rounds)):
                 for name in order.sample(("batch", "again", "pauses"), 3):
                     with stolen.watch("pauses" if name == "pauses" else "batch"):
@@ -196,7 +198,7 @@ def contest(
                             held[name].append(script.batch(messages))
                 say(f"round {number + 1} of {rounds}")
     starts = [number // rounds_a_start for number in range(rounds)]
-    return summary(held, starts) | {"starts": len(set(starts)), "stolen_share": stolen.shares()}
+    return ready | summary(held, starts) | {"starts": len(set(starts)), "stolen_share": stolen.shares()}
 
 
 def summary(held: dict[str, list[list[Reply]]], starts: Sequence[int]) -> dict[str, Any]:

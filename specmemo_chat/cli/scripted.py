@@ -1,8 +1,8 @@
 """A chat without a terminal, for measurements: `python -m specmemo_chat.cli.scripted`.
 
-Prints `{"ready": true}`, then answers lines of JSON by lines of JSON, `{"replies": [...], "stats": [...]}`:
-`{"turns": [...]}` is a conversation of its own, answered as `specmemo batch` has it answered; `{"say": text}` goes on
-with the conversation as the REPL does; `{"clear": true}` begins another one.
+Prints `{"device": ..., "dtype": ...}` when the model is loaded, then answers lines of JSON by lines of JSON,
+`{"replies": [...], "stats": [...]}`: `{"turns": [...]}` is a conversation of its own, answered as `specmemo batch` has
+it answered; `{"say": text}` goes on with the conversation as the REPL does; `{"clear": true}` begins another one.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from specmemo_chat.cli.batch_input import Conversation
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.options import ModelChoice, SamplingChoice
 from specmemo_chat.cli.prepare import prepare, start_client
-from specmemo_chat.errors import WorkerError
+from specmemo_chat.errors import SpecmemoError, WorkerError
 from specmemo_chat.events import Answered, ReplyEnd
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
@@ -49,16 +49,20 @@ def main(arguments: list[str] | None = None) -> None:
     parser.add_argument("-n", type=int, default=0, help="new tokens a reply at most")
     options = parser.parse_args(arguments)
     screen = Screen("never", quiet=True)
-    prepared = prepare(ModelChoice(model=options.model), SamplingChoice(max_new_tokens=options.n), screen)
-    client = start_client(prepared)
     try:
-        for _ in client.load():
-            continue
-        screen.print_json({"ready": True})
-        for line in sys.stdin:
-            screen.print_json(answer(client, json.loads(line), prepared.settings))
-    finally:
-        client.close()
+        prepared = prepare(ModelChoice(model=options.model), SamplingChoice(max_new_tokens=options.n), screen)
+        client = start_client(prepared)
+        try:
+            for _ in client.load():
+                continue
+            screen.print_json({"device": prepared.plan.device, "dtype": prepared.plan.dtype})
+            for line in sys.stdin:
+                screen.print_json(answer(client, json.loads(line), prepared.settings))
+        finally:
+            client.close()
+    except SpecmemoError as error:
+        screen.error(error)
+        sys.exit(error.exit_code)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -38,6 +38,8 @@ class FakeTerminal:
 
 class FakeScript:
     """Without pauses faster than with them."""
+
+    ready: ClassVar = {"device": "cpu", "dtype": "fp32"}
 
     def __init__(self, log: list[str]) -> None:
         self._log = log
@@ -71,6 +73,7 @@ def test_contest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     assert log.count("batch") == 2 * 5 + 3
     assert result["replies"] == 15
     assert result["identical"] == 10
+    assert result["dtype"] == "fp32"
     medians = {name: result[name]["median"] for name in terminal_contest.RATIOS}
     assert medians == {"ratio": 0.75, "control": 1.0, "terminal_alone": 0.9, "pause_alone": 0.8333}
     # Replies with different texts are no pairs.
