@@ -93,6 +93,8 @@ def main(arguments: list[str] | None = None) -> None:
                 result = contest(flags, messages, options.rounds, options.every, folder, _say)
             except RuntimeError as error:
                 sys.exit(f"nothing was measured: {error}")
+            except KeyboardInterrupt:
+                sys.exit(130)
     if options.json:
         print(
             json.dumps(

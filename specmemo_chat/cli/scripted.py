@@ -63,6 +63,8 @@ def main(arguments: list[str] | None = None) -> None:
     except SpecmemoError as error:
         screen.error(error)
         sys.exit(error.exit_code)
+    except KeyboardInterrupt:
+        sys.exit(130)
 
 
 if __name__ == "__main__":
