@@ -67,3 +67,12 @@ def tiny_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--golden-update", action="store_true", help="write the golden transcripts anew")
+
+
+@pytest.fixture(scope="session")
+def real_model() -> Path:
+    """The folder of the real chat model, for tests with the marker `real`."""
+    folder = os.environ.get("SPECMEMO_TEST_REAL")
+    if not folder:
+        pytest.skip("SPECMEMO_TEST_REAL names no folder; python -m tests.real_model FOLDER makes one")
+    return Path(folder)
