@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 
+from specmemo_chat.distill.packing import Batch, pack_rows
 from specmemo_chat.distill.replies import Example
-from specmemo_chat.train.packing import Batch, pack_rows
 
 # Every so many conversations one is held out, and no more of them than this.
 _HELD_OUT_EVERY, _MOST_HELD_OUT = 20, 200

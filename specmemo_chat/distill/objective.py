@@ -10,9 +10,9 @@ from torch.nn import functional
 from torch.utils.checkpoint import checkpoint
 
 from specmemo_chat.distill.network import HeadNetwork
+from specmemo_chat.distill.packing import Batch
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.target import Target
-from specmemo_chat.train.packing import Batch
 
 # How much less each further level counts (EAGLE-3's own factor).
 _LEVEL_WEIGHT = 0.8

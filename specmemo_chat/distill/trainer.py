@@ -18,13 +18,13 @@ import torch
 from specmemo_chat.distill.batches import Batches, split
 from specmemo_chat.distill.network import HeadNetwork
 from specmemo_chat.distill.objective import Objective, Score
+from specmemo_chat.distill.optimizer import Muon
 from specmemo_chat.distill.replies import Example
 from specmemo_chat.distill.settings import TrainingSettings
 from specmemo_chat.drafters.eagle_config import TARGET_HASH, HeadConfig, parse
 from specmemo_chat.drafters.eagle_format import read_head, write_head
 from specmemo_chat.errors import UsageError
 from specmemo_chat.models.target import Target
-from specmemo_chat.train.optimizer import Muon
 
 Emit = Callable[[dict[str, Any]], None]
 _WARM_UP_SHARE, _LONGEST_WARM_UP = 0.1, 50

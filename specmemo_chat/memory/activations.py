@@ -2,7 +2,7 @@
 
 Tensors of different moments are never there together, so a step takes its largest moment, not their sum. The formulas
 follow the code: models/target.py (masks), models/fused.py (the layers of a model on the CPU), transformers' own layers
-elsewhere, engine/sampler.py (draws). `python -m specmemo_chat.bench.prediction` holds them against the allocator.
+elsewhere, engine/sampler.py (draws). `python -m benchmarks.prediction` holds them against the allocator.
 
 Short names: n new tokens of all rows, h hidden, q = heads · head_dim, kv = kv_heads · head_dim, I intermediate, V
 vocabulary, g = heads / kv_heads, b bytes of a value in the compute precision.

@@ -16,9 +16,9 @@ from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.target import Target
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
-from specmemo_chat.train.evaluation.score import read_prompts
 from tests.models import generate, tiny_plan
 from tests.tiny import POCKET
+from tools.pocket.evaluation.score import read_prompts
 
 GREEDY = GenerationSettings(max_new_tokens=24)
 SAMPLED = [

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from specmemo_chat.bench import batching
+from benchmarks import batching
 from tests.e2e.test_cli import specmemo
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(7200)]

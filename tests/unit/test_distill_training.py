@@ -13,6 +13,7 @@ from specmemo_chat.distill import trainer as trainer_module
 from specmemo_chat.distill.batches import Batches
 from specmemo_chat.distill.network import HeadNetwork
 from specmemo_chat.distill.objective import Objective, Score
+from specmemo_chat.distill.packing import Batch, pack_rows
 from specmemo_chat.distill.replies import Example
 from specmemo_chat.distill.trainer import Stopped, Trainer, draft_vocabulary, rate_at
 from specmemo_chat.drafters.eagle_format import read_head
@@ -21,7 +22,6 @@ from specmemo_chat.engine.engine import Engine
 from specmemo_chat.errors import UsageError
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
-from specmemo_chat.train.packing import Batch, pack_rows
 from tests.distilling import small, some_examples
 from tests.eagle_reference import eagle3_reference
 from tests.heads import HIDDEN, write_eagle3

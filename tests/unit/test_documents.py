@@ -90,9 +90,9 @@ def test_every_command_and_its_flags_exist(text: str) -> None:
 
 def test_every_flag_that_is_named_belongs_to_some_command(text: str) -> None:
     known = set().union(*FLAGS.values()) | {"--install-completion", "--show-completion"}
-    if "specmemo_chat.train" in text or "specmemo_chat.bench" in text:
-        for module in ("train", "bench"):
-            for source in (ROOT / "specmemo_chat" / module).rglob("*.py"):
+    if "tools.pocket" in text or "benchmarks." in text:
+        for folder in ("tools", "benchmarks"):
+            for source in (ROOT / folder).rglob("*.py"):
                 known |= set(re.findall(r'"(--[a-z-]+)"', source.read_text(encoding="utf-8")))
     for span in spans(text):
         words = span.split()

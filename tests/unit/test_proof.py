@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from specmemo_chat.bench.prediction import SHAPES, Case, allocated_peak, measure, plan_of
+from benchmarks.prediction import SHAPES, Case, allocated_peak, measure, plan_of
 from specmemo_chat.bench.shapes import random_model
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.device.info import DeviceInfo
