@@ -133,13 +133,13 @@ def _repl(
     client: ChatClient, prepared: Prepared, screen: Screen, recorder: Recorder | None, sources: dict[str, str]
 ) -> int:
     from specmemo_chat.cli.origins import ChatOrigins
-    from specmemo_chat.cli.prepare import state_folder
+    from specmemo_chat.cli.prepare import HISTORY, state_folder
     from specmemo_chat.cli.reader import TerminalReader, private_file, typing_ahead
     from specmemo_chat.cli.repl import Repl
     from specmemo_chat.cli.saving import tell
 
     repl = Repl(client, prepared, screen)
-    history = private_file(state_folder(), "history")
+    history = private_file(state_folder(), HISTORY)
     if history is None:
         screen.note(f"the history is not kept: {state_folder()} cannot be written")
     if recorder is not None:

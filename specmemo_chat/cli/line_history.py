@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import fcntl
+import os
 from pathlib import Path
 
 from prompt_toolkit.history import FileHistory
@@ -24,7 +25,9 @@ class SharedHistory(FileHistory):
         lines = "".join(f"+{line}\n" for line in string.split("\n"))
         entry = f"\n# {datetime.datetime.now()}\n{lines}".encode(errors="surrogateescape")
         try:
-            with open(self.filename, "ab", buffering=0) as file:
+            # Private also where the file was deleted while the chat goes on.
+            number = os.open(self.filename, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+            with open(number, "ab", buffering=0) as file:
                 fcntl.flock(file, fcntl.LOCK_EX)
                 file.write(entry)
         except OSError as error:

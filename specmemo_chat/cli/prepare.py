@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 # Above this the worker's log of earlier runs is thrown away.
 LOG_LIMIT = 1 << 20
+# The typed lines of all chats, in the state folder.
+HISTORY = "history"
 
 
 @dataclass(frozen=True)

@@ -228,7 +228,7 @@ class TerminalReader:
 def private_file(folder: Path, name: str) -> Path | None:
     """`folder/name`, made with mode 0600; None where the folder cannot be written."""
     try:
-        folder.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         path = folder / name
         path.touch(mode=0o600, exist_ok=True)
         path.chmod(0o600)

@@ -169,6 +169,7 @@ def rm(
 ) -> None:
     """Delete conversations for good."""
     from specmemo_chat.cli.console import Screen
+    from specmemo_chat.cli.prepare import HISTORY, state_folder
     from specmemo_chat.cli.saving import existing_store
     from specmemo_chat.cli.text import safe_line
 
@@ -190,6 +191,8 @@ def rm(
         found = store.sessions() if everything else found
         turns = sum(session.stored for session in found)
         if not found:
+            # What an earlier removal could not overwrite.
+            store.remove([])
             screen.note("no conversation is stored")
             return
         if not yes:
@@ -198,3 +201,6 @@ def rm(
             options.confirm(f"Delete {len(found)} conversation(s) with {turns} turns for good?")
         store.remove([session.id for session in found])
     screen.note(f"{len(found)} conversation(s) with {turns} turns deleted")
+    typed = state_folder() / HISTORY
+    if typed.is_file() and typed.stat().st_size:
+        screen.note(f"typed lines of all chats stay in {typed}, for the arrow keys; delete that file to forget them")

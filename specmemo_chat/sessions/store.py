@@ -94,7 +94,7 @@ class SessionStore:
         self._identity = self._file_identity()
 
     def _connect(self, uri: str, patience_s: float) -> sqlite3.Connection:
-        db = sqlite3.connect(uri, uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False)
+        db = _open(uri, patience_s)
         try:
             schema.check(db)
             # A commit is on the disk when the prompt appears, also where the power fails.
@@ -111,9 +111,7 @@ class SessionStore:
         """Without write access SQLite cannot make the files that go with a WAL: then the file is read as it lies."""
         self.writable = False
         for mode in ("mode=ro", "immutable=1"):
-            db = sqlite3.connect(
-                f"file:{quote(str(self.path))}?{mode}", uri=True, timeout=patience_s, isolation_level=None
-            )
+            db = _open(f"file:{quote(str(self.path))}?{mode}", patience_s)
             try:
                 schema.check(db)
                 if schema.version_of(db) != len(schema.MIGRATIONS):
@@ -281,16 +279,39 @@ class SessionStore:
         )
 
     def remove(self, sessions: list[int]) -> None:
-        """Delete conversations for good: their bytes are overwritten, in the file and in its log."""
-        with explained(self.path):
-            self._db.execute("PRAGMA secure_delete = ON")
+        """Delete conversations for good: no byte of them stays in the file or in its log.
+
+        Raises SessionError also where they are deleted and another program or a full disk keeps the file from being
+        written anew.
+        """
         with self.transaction():
             for session in sessions:
                 self._db.execute("DELETE FROM turns WHERE session = ?", (session,))
                 self._db.execute("DELETE FROM sessions WHERE id = ?", (session,))
-        # A chat that reads at this moment keeps the log; its next checkpoint clears it.
-        with contextlib.suppress(sqlite3.OperationalError):
-            self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        try:
+            # What an older version or another program freed without overwriting it goes with the free pages.
+            self._db.execute("VACUUM")
+            kept = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
+        except sqlite3.Error as error:
+            cause = problem(error, self.path)
+            raise SessionError(f"{_REMAINS}: {cause.message}", cause.remedy) from error
+        if kept:
+            raise SessionError(
+                f"{_REMAINS}: another program reads {self.path}",
+                "close that program; it is overwritten when the last chat ends, or with the next removal",
+            )
+
+
+_REMAINS = "the conversations are deleted, but their text is not overwritten yet"
+
+
+def _open(uri: str, patience_s: float) -> sqlite3.Connection:
+    """A connection on which whatever is deleted is overwritten, also where SQLite was built to leave it, and which
+    writes nothing of the conversations to files elsewhere."""
+    db = sqlite3.connect(uri, uri=True, timeout=patience_s, isolation_level=None, check_same_thread=False)
+    db.execute("PRAGMA secure_delete = ON")
+    db.execute("PRAGMA temp_store = MEMORY")
+    return db
 
 
 def _text(text: str) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from specmemo_chat.cli.prepare import state_folder
 from specmemo_chat.cli.saving import open_store, sessions_file
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.store import SessionStore
@@ -193,7 +194,13 @@ def test_listing_removing_and_asking() -> None:
     assert done.returncode == 0
     assert "1 conversation(s) with 1 turns deleted" in done.stderr
     assert run("sessions", "show", "one").returncode == 2
-    assert run("sessions", "rm", "--all", "--yes").returncode == 0
+    assert "typed lines" not in done.stderr
+    typed = state_folder() / "history"
+    typed.parent.mkdir(parents=True, exist_ok=True)
+    typed.write_text("\n# 2026-01-01\n+two\n")
+    done = run("sessions", "rm", "--all", "--yes")
+    assert done.returncode == 0
+    assert f"typed lines of all chats stay in {typed}" in done.stderr
     assert "no conversation" in run("sessions", "ls").stderr
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -31,6 +32,16 @@ def test_several_lines_and_odd_bytes_come_back(tmp_path: Path) -> None:
     history.store_string("half a character \udce2")
     assert list(history.load_history_strings())[1] == "first\n\nsecond 😀"
     assert history.problem is None
+
+
+def test_the_file_is_private_also_where_it_was_deleted_meanwhile(tmp_path: Path) -> None:
+    history = SharedHistory(tmp_path / "history")
+    before = os.umask(0o022)
+    try:
+        history.store_string("Hello")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "history").stat().st_mode & 0o777 == 0o600
 
 
 def test_a_full_disk_costs_the_history_and_not_the_chat() -> None:

@@ -180,15 +180,6 @@ def test_two_chats_in_one_conversation_keep_both_ways(file: Path) -> None:
     assert left.news() == []
 
 
-def test_deleted_text_is_gone_from_the_disk(file: Path, recorder: Recorder) -> None:
-    say(recorder, [], "a secret word: xylophone", "I keep it: xylophone")
-    recorder.close()
-    assert b"xylophone" in b"".join(path.read_bytes() for path in file.parent.iterdir())
-    with SessionStore(file) as store:
-        store.remove([1])
-    assert b"xylophone" not in b"".join(path.read_bytes() for path in file.parent.iterdir())
-
-
 def test_a_long_conversation_can_be_removed(file: Path, recorder: Recorder) -> None:
     """SQLite's cascades are limited to a depth of 1,000."""
     turns = [(f"q{index}", f"a{index}") for index in range(1500)]

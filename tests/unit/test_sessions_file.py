@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 import subprocess
 import sys
@@ -73,13 +74,13 @@ def torn(file: Path) -> None:
 
 def newer(file: Path) -> None:
     SessionStore(file).close()
-    with sqlite3.connect(file) as db:
+    with contextlib.closing(sqlite3.connect(file)) as db:
         db.execute("PRAGMA user_version = 99")
 
 
 def foreign(file: Path) -> None:
     file.parent.mkdir()
-    with sqlite3.connect(file) as db:
+    with contextlib.closing(sqlite3.connect(file)) as db:
         db.execute("CREATE TABLE bookmarks (url TEXT)")
 
 
