@@ -15,6 +15,7 @@ class GenerationSettings:
 
     `temperature` 0 is greedy. `top_k` 0, `top_p` 1, `min_p` 0 and `repeat_penalty` 1 are off. `max_new_tokens` 0: as
     many as the context holds. `stop`: strings that end the reply and are not shown. `speculate` False: plain decoding.
+    `stop_loops`: a reply whose end only repeats itself is stopped.
     """
 
     temperature: float = 0.0
@@ -26,6 +27,7 @@ class GenerationSettings:
     max_new_tokens: int = 0
     stop: tuple[str, ...] = ()
     speculate: bool = True
+    stop_loops: bool = False
 
     def __post_init__(self) -> None:
         checks = (

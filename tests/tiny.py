@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 from tests.models import random_model
 
@@ -23,9 +24,17 @@ TINY = {
 }
 
 
-def save_tiny(folder: Path) -> Path:
+def looping_model(**changes: Any) -> Any:
+    """A model whose every token depends on the one before alone: greedy, its texts run in a circle soon."""
+    model = random_model("llama", **changes)
+    for layer in model.model.layers:
+        layer.self_attn.o_proj.weight.data.zero_()
+    return model
+
+
+def save_tiny(folder: Path, *, loops: bool = False) -> Path:
     """Write the model into `folder`: it babbles, and does so quickly."""
-    model = random_model("llama", **TINY)
+    model = looping_model(**TINY) if loops else random_model("llama", **TINY)
     model.generation_config.eos_token_id = 4
     model.save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):

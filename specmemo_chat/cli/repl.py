@@ -70,7 +70,7 @@ class Repl:
     def __init__(self, client: ChatClient, prepared: Prepared, screen: Screen) -> None:
         self.client = client
         self.prepared = prepared
-        self.settings = prepared.settings
+        self.settings = replace(prepared.settings, stop_loops=True)
         self.screen = screen
         self.origins = ChatOrigins({}, prepared.choice)
         self.before_prompt: Callable[[], None] = lambda: None
@@ -189,6 +189,12 @@ class Repl:
             self.note(f"interrupted; {kept}")
         elif end.finish_reason == "length":
             self.note("the reply reached its length limit; /continue goes on")
+        elif end.finish_reason == "loop":
+            penalty = self.settings.repeat_penalty + 0.1
+            self.note(
+                f"the reply repeated itself and was stopped: /set repeat_penalty {penalty:.2g} helps against it, "
+                "/continue goes on all the same (/set stop_loops off never stops)"
+            )
         self.say("")
         return end
 
@@ -253,7 +259,8 @@ class Repl:
         """Load what was prepared, in the place of the running model; that comes back where loading fails."""
         before = self.prepared, self.settings
         self._use(prepared)
-        self.settings = replace(prepared.settings, speculate=self.settings.speculate)
+        own = self.settings
+        self.settings = replace(prepared.settings, speculate=own.speculate, stop_loops=own.stop_loops)
         try:
             self.ready()
         except BaseException:

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow, FeatureDrafter, FeatureRow
+from specmemo_chat.engine.loops import LoopWatch
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.engine.sampler import next_tokens
 from specmemo_chat.engine.sequence import NO_ROW, Counts, Sequence, Step
@@ -93,7 +94,9 @@ class Engine:
         counts = Counts(prompt_tokens=len(tokens))
         if self.drafter is not None and settings.speculate:
             counts.drafter = self.drafter.name
-        return Sequence(list(tokens), NO_ROW, settings, self.target.eos_ids, counts, prompt_length=len(tokens))
+        loop = LoopWatch() if settings.stop_loops else None
+        eos = self.target.eos_ids
+        return Sequence(list(tokens), NO_ROW, settings, eos, counts, prompt_length=len(tokens), loop=loop)
 
     def seat(self, sequence: Sequence, row: int, keep: int = 0) -> None:
         """Give a sequence that has none a row: a new one, or one that was parked. `keep` as in `open`."""
@@ -204,6 +207,8 @@ class Engine:
         sequence.prefilled += count
         if sequence.prefilling or sequence.new_tokens:
             return Step()
+        if sequence.loop is not None:
+            sequence.loop.take((drawn,))
         return self._append(sequence, (drawn,), (False,))
 
     def _decode(self, sequences: list[Sequence], entering: dict[Sequence, int]) -> dict[Sequence, Step]:
@@ -328,14 +333,15 @@ class Engine:
         return [drawn[index] for index in range(many)], offsets, firsts
 
     def _kept(self, sequence: Sequence, verdict: Verdict) -> int:
-        """How many of the verdict's tokens count: the reply may end inside the accepted path."""
+        """How many of the verdict's tokens count: the reply may end inside the accepted path. Asked once a verdict."""
         tokens = verdict.tokens
         room = min(len(tokens), self.plan.context_tokens - len(sequence.tokens))
         limit = sequence.settings.max_new_tokens
         if limit:
             room = min(room, limit - sequence.new_tokens)
         ends = next((at for at, token in enumerate(tokens) if token in sequence.eos_ids), None)
-        return room if ends is None else min(room, ends + 1)
+        kept = room if ends is None else min(room, ends + 1)
+        return kept if sequence.loop is None else sequence.loop.take(tokens[:kept])
 
     def _accept(self, sequence: Sequence, tree: DraftTree, verdict: Verdict, kept: int, note: str) -> Step:
         counts = sequence.statistics
@@ -355,6 +361,8 @@ class Engine:
     def _finish(self, sequence: Sequence) -> FinishReason | None:
         if sequence.tokens[-1] in sequence.eos_ids:
             return "stop"
+        if sequence.loop is not None and sequence.loop.found:
+            return "loop"
         limit = sequence.settings.max_new_tokens
         if (limit and sequence.new_tokens >= limit) or len(sequence.tokens) >= self.plan.context_tokens:
             return "length"

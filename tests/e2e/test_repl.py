@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from tests.terminal import Terminal
+from tests.tiny import save_tiny
 
 
 @pytest.fixture
@@ -77,3 +81,23 @@ def test_control_c_stops_a_reply_and_typing_ahead_is_kept(repl: Terminal) -> Non
     repl.enter("/regen")
     repl.send("\x04")
     assert repl.exit_status() == 0
+
+
+def test_the_repl_stops_a_loop_and_nothing_else_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model whose every token depends on the one before alone runs in a circle soon."""
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
+    folder = save_tiny(tmp_path / "loops", loops=True)
+    flags = ("chat", "--model", str(folder), "--ctx-size", "1024", "--device", "cpu")
+    repl = Terminal(*flags, columns=160, rows=60)
+    for line, answers in (
+        ("Hello there", ("the reply repeated itself and was stopped: /set repeat_penalty 1.1", "/continue goes on")),
+        ("/set stop_loops off", ("stop_loops = off",)),
+        ("/continue", ("the reply reached its length limit",)),
+    ):
+        repl.ask(line)
+        for answer in answers:
+            assert answer in repl.text
+    repl.close()
+    command = [sys.executable, "-m", "specmemo_chat", *flags, "-p", "Hello there", "--json"]
+    once = subprocess.run(command, capture_output=True, timeout=120, check=True)
+    assert json.loads(once.stdout)["finish_reason"] == "length"

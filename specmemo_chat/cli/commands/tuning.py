@@ -79,6 +79,7 @@ SETTINGS: dict[str, Setting] = {
     "max_new_tokens": Setting(_number(int), "the longest reply", {"0": "as many as the context holds", "512": ""}),
     "stop": Setting(_stops, "texts that end a reply", {"off": "none", '"END"': ""}),
     "speculate": Setting(_switch, "draft and verify, or decode plainly", ON_OFF),
+    "stop_loops": Setting(_switch, "stop a reply that only repeats itself", ON_OFF),
     "show_accepted": Setting(_switch, "colour what came from a draft", ON_OFF),
 }
 
