@@ -12,6 +12,7 @@ from __future__ import annotations
 import functools
 import heapq
 import math
+from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 from dataclasses import replace
 from typing import Any, NamedTuple
@@ -20,6 +21,7 @@ import torch
 
 from specmemo_chat.drafters.base import DraftBudget, DraftRow, FeatureDrafter, FeatureRow
 from specmemo_chat.errors import UsageError
+from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.speculation.sampling import uniform
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
@@ -61,7 +63,7 @@ def steer(model: Any, script: Script) -> None:
     model.register_forward_hook(say, with_kwargs=True)
 
 
-class ReplayDrafter:
+class ReplayDrafter(FeatureDrafter):
     """Implements FeatureDrafter. `head` is the real head's drafter, None where its cost is not wanted.
 
     `acceptance[d]`: the probability that the first child of a node at depth d is right where the node is (the last
@@ -131,6 +133,12 @@ class ReplayDrafter:
     def truncate(self, row: int, length: int) -> None:
         if self.head is not None:
             self.head.truncate(row, length)
+
+    def arenas(self) -> Iterable[KVArena]:
+        return self.head.arenas() if self.head is not None else ()
+
+    def graph_problem(self) -> str:
+        return self.head.graph_problem() if self.head is not None else ""
 
 
 def check_acceptance(acceptance: tuple[float, ...]) -> None:

@@ -12,7 +12,7 @@ from specmemo_chat.bench.schedule import rounds
 from specmemo_chat.bench.statistics import median_ratio
 from specmemo_chat.bench.subject import Report, Subject
 from specmemo_chat.bench.talks import Talk
-from specmemo_chat.drafters.base import DraftBudget, DraftRow
+from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow
 from specmemo_chat.engine.calibration import measure as calibrate
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.sequence import Sequence as Row
@@ -62,7 +62,7 @@ def step_times(plan: Plan, subject: Subject, prompt: list[int], report: Report, 
     return {"context_tokens": len(prompt), "nodes": found}
 
 
-class _Bushes:
+class _Bushes(Drafter):
     """A drafter whose trees have exactly `nodes` nodes, two children a node, and hardly ever a right one."""
 
     name = "bench"

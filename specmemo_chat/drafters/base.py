@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol, runtime_checkable
@@ -10,6 +11,8 @@ from specmemo_chat.speculation.tree import DraftTree, Verdict
 
 if TYPE_CHECKING:
     import torch
+
+    from specmemo_chat.kv.arena import KVArena
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,8 @@ class DraftBudget:
 
 
 class Drafter(Protocol):
-    """Proposes candidate continuations; keeps whatever it needs per row.
+    """Proposes candidate continuations; keeps whatever it needs per row. Implementations inherit: `arenas` and
+    `graph_problem` are those of a drafter without weights.
 
     `name` is the drafter's name in CONTRACT.md's `drafter`. `feature_layers` are the indices of the hidden states
     that it wants from the target, as transformers numbers them: i < layers is the input of layer i, `layers` the output
@@ -103,6 +107,14 @@ class Drafter(Protocol):
         remaining token belong to whatever token follows it now.
         """
         ...
+
+    def arenas(self) -> Iterable[KVArena]:
+        """Where its keys and values are."""
+        return ()
+
+    def graph_problem(self) -> str:
+        """Why it runs without the CUDA graphs that the plan has; "" where it does not."""
+        return ""
 
 
 @runtime_checkable

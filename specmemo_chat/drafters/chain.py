@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 from itertools import zip_longest
 
 from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow, FeatureDrafter, FeatureRow
+from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
 # Before a drafter that runs a network, the n-gram drafter must match this many tokens: of one nothing is expected.
 LONG_MATCH = 2
 
 
-class ChainDrafter:
+class ChainDrafter(FeatureDrafter):
     """Implements FeatureDrafter over `drafters`, the cheapest first; at most one of them has `feature_layers`."""
 
     def __init__(self, drafters: Rows[Drafter]) -> None:
@@ -55,6 +57,12 @@ class ChainDrafter:
     def truncate(self, row: int, length: int) -> None:
         for drafter in self.drafters:
             drafter.truncate(row, length)
+
+    def arenas(self) -> Iterable[KVArena]:
+        return (arena for drafter in self.drafters for arena in drafter.arenas())
+
+    def graph_problem(self) -> str:
+        return next((problem for drafter in self.drafters if (problem := drafter.graph_problem())), "")
 
 
 def _enough(tree: DraftTree, following: str, budget: DraftBudget) -> bool:

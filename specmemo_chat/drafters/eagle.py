@@ -9,12 +9,13 @@ adds to the head's keys and values is scratch and is never kept.
 from __future__ import annotations
 
 from array import array
+from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass, field
 
 import torch
 
-from specmemo_chat.drafters.base import DraftBudget, DraftRow, FeatureRow
+from specmemo_chat.drafters.base import DraftBudget, DraftRow, FeatureDrafter, FeatureRow
 from specmemo_chat.drafters.eagle_graphs import HeadGraphs
 from specmemo_chat.drafters.eagle_head import EagleHead
 from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
@@ -35,7 +36,7 @@ class _Row:
     last: torch.Tensor | None = None
 
 
-class EagleDrafter:
+class EagleDrafter(FeatureDrafter):
     """Implements FeatureDrafter with a head. Its arena holds one layer, `plan.context_tokens` in each row."""
 
     def __init__(self, head: EagleHead, target: Target, plan: Plan) -> None:
@@ -155,6 +156,12 @@ class EagleDrafter:
 
     def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
         """Nothing to learn: what was accepted comes with its features."""
+
+    def arenas(self) -> Iterable[KVArena]:
+        return (self.arena,)
+
+    def graph_problem(self) -> str:
+        return self.graphs.problem if self.graphs is not None else ""
 
     def truncate(self, row: int, length: int) -> None:
         """Keep what the first `length` tokens decide: length - 1 entries. Features come again from there on."""

@@ -3,18 +3,20 @@ arXiv 2211.17192; verification here is draw-then-match, see `speculation.verify`
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from collections.abc import Sequence as Rows
 
 import torch
 
-from specmemo_chat.drafters.base import DraftBudget, DraftRow
+from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow
 from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
+from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree, Verdict, draft_scratch
 
 
-class ModelDrafter:
+class ModelDrafter(Drafter):
     """Implements Drafter with `draft`, a model of the same tokenizer as `target`.
 
     Its arena holds every row's tokens up to and including the last root that it was asked about; what is new is read at
@@ -61,6 +63,9 @@ class ModelDrafter:
 
     def observe(self, rows: Rows[DraftRow], verdicts: Rows[Verdict]) -> None:
         """Nothing to learn: the next proposal reads the tokens themselves."""
+
+    def arenas(self) -> Iterable[KVArena]:
+        return (self.arena,)
 
     def truncate(self, row: int, length: int) -> None:
         if not length:

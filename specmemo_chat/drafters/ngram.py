@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Rows
 
-from specmemo_chat.drafters.base import DraftBudget, DraftRow
+from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
 LONGEST = 4
@@ -45,7 +45,7 @@ class _Index:
             self.tokens.pop()
 
 
-class NgramDrafter:
+class NgramDrafter(Drafter):
     """Implements Drafter over each row's own tokens. Matches of fewer than `shortest` tokens propose nothing."""
 
     name = "ngram"

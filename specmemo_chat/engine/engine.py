@@ -167,10 +167,8 @@ class Engine:
     def arenas(self) -> Iterator[KVArena]:
         """The target's arena and those of drafts with weights."""
         yield self.arena
-        for part in (self.drafter, *getattr(self.drafter, "drafters", ())):
-            arena = getattr(part, "arena", None)
-            if isinstance(arena, KVArena):
-                yield arena
+        if self.drafter is not None:
+            yield from self.drafter.arenas()
 
     def shrink(self) -> None:
         """Give back what the arenas grew to, where no row is held."""
@@ -187,9 +185,8 @@ class Engine:
     @property
     def graph_problem(self) -> str:
         """Why steps run without the CUDA graphs that the plan has; "" where they do not."""
-        found = [self.runner.graphs]
-        found += [getattr(part, "graphs", None) for part in (self.drafter, *getattr(self.drafter, "drafters", ()))]
-        return next((graphs.problem for graphs in found if graphs is not None and graphs.problem), "")
+        own = self.runner.graphs.problem if self.runner.graphs is not None else ""
+        return own or (self.drafter.graph_problem() if self.drafter is not None else "")
 
     def _prefill(self, sequence: Sequence, count: int) -> Step:
         """The next `count` tokens of one sequence, alone."""

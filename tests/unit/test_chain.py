@@ -6,7 +6,7 @@ from collections.abc import Sequence as Rows
 
 import pytest
 
-from specmemo_chat.drafters.base import DraftBudget, DraftRow
+from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow
 from specmemo_chat.drafters.chain import ChainDrafter
 from specmemo_chat.speculation.controller import Controller
 from specmemo_chat.speculation.pace import _DECLINED_EVERY
@@ -15,7 +15,7 @@ from specmemo_chat.speculation.tree import DraftTree, Verdict
 BUCKETS = (1, 2, 4, 8)
 
 
-class Fixed:
+class Fixed(Drafter):
     """A drafter that proposes chains of so many tokens; it notes for which rows it was asked."""
 
     feature_layers: tuple[int, ...] = ()

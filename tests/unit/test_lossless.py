@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import torch
 
-from specmemo_chat.drafters.base import DraftBudget, DraftRow
+from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow
 from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.sampling import draw, uniform
@@ -18,7 +18,7 @@ from specmemo_chat.speculation.tree import DraftTree, Verdict
 from tests.models import DEVICE, VOCABULARY, generate, prompts, target_of
 
 
-class OracleDrafter:
+class OracleDrafter(Drafter):
     """Proposes the true continuation in part: deep accepted paths, wrong siblings beside them."""
 
     name = "oracle"
