@@ -160,10 +160,12 @@ class _Section:
 
 
 class RenderedReply:
-    """Markdown rows in their order, for a stream that is never redrawn; the base of LiveReply."""
+    """Markdown rows in their order, for a stream that is never redrawn; the base of LiveReply. `before`: the answer so
+    far, where it goes on."""
 
-    def __init__(self, screen: Screen, *, show_accepted: bool = False) -> None:
+    def __init__(self, screen: Screen, *, show_accepted: bool = False, before: str = "") -> None:
         self._screen = screen
+        self._before = before
         self._show_accepted = show_accepted
         self._section: _Section | None = None
         self._reasoning = False
@@ -192,6 +194,7 @@ class RenderedReply:
                 stream = PlainStream(columns, limit=limit)
             else:
                 stream = MarkdownStream(columns, limit=limit, styled=self._screen.color)
+                stream.go_on(safe(self._before))
             self._section = _Section(stream, show_accepted=self._show_accepted)
             self._reasoning = reasoning
         self._section.feed(text, accepted)
@@ -229,8 +232,8 @@ class LiveReply(RenderedReply):
     is raised by the next call.
     """
 
-    def __init__(self, screen: Screen, *, show_accepted: bool = False) -> None:
-        super().__init__(screen, show_accepted=show_accepted)
+    def __init__(self, screen: Screen, *, show_accepted: bool = False, before: str = "") -> None:
+        super().__init__(screen, show_accepted=show_accepted, before=before)
         self._queue: deque[tuple[str, bool, bool]] = deque()
         self._tail = LiveTail(screen.out.file, color=screen.color)
         self._keys = KeysUnseen()
@@ -337,15 +340,15 @@ class LiveReply(RenderedReply):
             raise error
 
 
-def reply_sink(screen: Screen, *, show_text: bool, show_accepted: bool) -> ReplySink:
+def reply_sink(screen: Screen, *, show_text: bool, show_accepted: bool, before: str = "") -> ReplySink:
     """The sink that suits the screen: a reply that is not shown, a live one, plain text, rendered rows, or a pipe."""
     show_accepted = show_accepted and screen.color
     if not show_text:
         return Silence(screen)
     if screen.markdown and screen.moves_cursor:
-        return LiveReply(screen, show_accepted=show_accepted)
+        return LiveReply(screen, show_accepted=show_accepted, before=before)
     if screen.markdown and screen.color:
-        return RenderedReply(screen, show_accepted=show_accepted)
+        return RenderedReply(screen, show_accepted=show_accepted, before=before)
     if screen.terminal or screen.color:
         return PlainReply(screen, show_accepted=show_accepted)
     return PipeReply(screen)

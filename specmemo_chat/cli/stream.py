@@ -84,7 +84,8 @@ class ReplyView:
     def run(self, events: Iterator[Event], interrupt: Callable[[], None]) -> ReplyEnd:
         """Show everything and return the end. Raises what the events raise; the terminal is left in order."""
         end: ReplyEnd | None = None
-        sink = reply_sink(self._screen, show_text=self._show_text, show_accepted=self._show_accepted)
+        before = split_reasoning(self._before, opened=self._reasoning_open())[1] if self._before else ""
+        sink = reply_sink(self._screen, show_text=self._show_text, show_accepted=self._show_accepted, before=before)
         with interrupts(interrupt):
             try:
                 with suspension(sink):

@@ -73,7 +73,7 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     """Starts a chat with the scripted worker; `script` is merged into what it reads."""
     opened: list[Terminal] = []
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    for name in ("WAYLAND_DISPLAY", "DISPLAY", "TMUX", "WSL_DISTRO_NAME", "NO_COLOR"):
+    for name in ("WAYLAND_DISPLAY", "DISPLAY", "TMUX", "STY", "WSL_DISTRO_NAME", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
     def begin(*flags: str, columns: int = 80, rows: int = 40, script: dict[str, Any] | None = None) -> Terminal:

@@ -22,7 +22,7 @@ Start = Callable[..., Terminal]
 def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     opened: list[Terminal] = []
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
-    for name in ("WAYLAND_DISPLAY", "DISPLAY", "TMUX", "WSL_DISTRO_NAME", "NO_COLOR"):
+    for name in ("WAYLAND_DISPLAY", "DISPLAY", "TMUX", "STY", "WSL_DISTRO_NAME", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
     def begin(by: Path = SCRIPTED, **script: Any) -> Terminal:
@@ -151,7 +151,7 @@ def test_the_editor_and_the_clipboard(start: Start, tmp_path: Path, monkeypatch:
     chat.send("\r")
     chat.wait("You said: some and more")
     chat.ask("/copy")
-    assert "copied the reply, 23 characters, by xclip and the terminal (OSC 52)" in chat.text
+    assert "copied the reply, 23 characters, by xclip; also sent to the terminal (OSC 52)" in chat.text
     assert (tmp_path / "clipboard").read_text() == "You said: some and more"
     program(tools, "ed1", "exit 3")
     chat.ask("/editor")

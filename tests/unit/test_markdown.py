@@ -69,6 +69,91 @@ def test_markdown_becomes_rows(source: str, shown: list[str]) -> None:
     assert lines(source) == shown
 
 
+PYTHON = '''def area(shapes):
+    """Sum of __all__ areas."""
+    total = 0
+    for shape in shapes:
+        # squares first
+        if shape.kind == "*square*":
+            total += shape.side ** 2
+
+    # a blank line does not end it
+    return total
+class Shape:
+  side = 1
+	name = "x"
+'''
+YAML = """version: "3"
+services:
+  web:
+    # the first one
+    image: nginx
+    ports:
+      - "80:80"
+  db:
+    image: postgres
+- a
+- b
+last: 1
+"""
+
+
+@pytest.mark.parametrize(
+    "source", [PYTHON, YAML, "# Title\n" + PYTHON, f"Here it is:\n\n{YAML}", "function f() {\n  g();\n}\n"]
+)
+def test_lines_without_fences_keep_the_blanks_that_they_begin_with(source: str) -> None:
+    def begins(text: str) -> list[int]:
+        lines = [line.expandtabs(4) for line in text.splitlines() if line.strip()]
+        return [len(line) - len(line.lstrip()) for line in lines]
+
+    for size in (1, 3, len(source)):
+        chunks = [source[at : at + size] for at in range(0, len(source), size)]
+        rows = [joined(row.pieces) for row in render(source, 60, chunks=chunks)]
+        assert begins("\n".join(rows)) == begins(source)
+    # What four blanks indent is shown as written.
+    for line in source.splitlines():
+        if line.startswith("    ") and not line.lstrip().startswith("-"):
+            assert line in rows
+
+
+@pytest.mark.parametrize(
+    ("width", "source", "shown"),
+    [
+        # Counted from the item's content, wherever that stands.
+        (40, "1. Write:\n   def f():\n       return 1\n\n   and\n     more", [
+            "1. Write:", "   def f():", "       return 1", "", "   and", "     more",
+        ]),
+        (40, "*   item\n    text\n      deeper\n    *   nested\n        text", [
+            "• item", "  text", "    deeper", "  • nested", "    text",
+        ]),
+        (40, "> a\n>   b\n> - c\n>   d\n>     e", ["▎ a", "▎   b", "▎ • c", "▎   d", "▎     e"]),
+        # A list in the shape that it was written in.
+        (40, "- a\n  - b\n    - c\n  - d\n- e", ["• a", "  • b", "    • c", "  • d", "• e"]),
+        (40, "1. a\n    - b\n    - c\n2. d", ["1. a", "    • b", "    • c", "2. d"]),
+        (40, "Here:\n  - a\n  - b", ["Here:", "  • a", "  • b"]),
+        # No lazy lines: what is not indented is no part of the item.
+        (40, "- a\nname: x\n# Title\n  - b", ["• a", "name: x", "Title", "  • b"]),
+        (40, "-\n# Title", ["•", "Title"]),
+        # Rows of one line begin alike.
+        (10, "  one two three four", ["  one two", "  three", "  four"]),
+        (10, "  " + "x" * 20, ["  " + "x" * 8, "  " + "x" * 8, "  xxxx"]),
+        (40, " " * 200 + "\n" + " " * 30 + "x | y", [" " * 30 + "x | y"]),
+        (10, "a | b\n" + "c " * 600, ["a | b", *["c c c c c"] * 120]),
+    ],
+)  # fmt: skip
+def test_blanks_stand_where_they_were_written(width: int, source: str, shown: list[str]) -> None:
+    assert lines(source, width) == shown
+
+
+def test_code_goes_on_where_a_reply_was_cut_in_it() -> None:
+    stream = MarkdownStream(40)
+    stream.go_on("So:\n- x\n  ```python\n  def f():")
+    stream.feed("      return 1\n  ```\nDone.\n")
+    assert [joined(row.pieces) for row in stream.take()] == [
+        "── python " + "─" * 22, "    return 1", "─" * 32, "Done.",
+    ]  # fmt: skip
+
+
 def test_emphasis_has_styles_and_unstyled_rows_keep_their_source() -> None:
     assert styles("a **b *c* d**") == [("a ", 0), ("b ", BOLD), ("c", BOLD | ITALIC), (" d", BOLD)]
     assert styles("***x***") == [("x", BOLD | ITALIC)]

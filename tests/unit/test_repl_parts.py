@@ -1,4 +1,4 @@
-"""Parts of the REPL without a terminal: code blocks, attachments, the words of /model, bars, completion, the banner."""
+"""Parts of the REPL without a terminal: attachments, the words of /model, bars, completion, the banner."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.cli import advice, setup, switch
 from specmemo_chat.cli.attachments import Attachment, compose, fenced, gist, read_text
 from specmemo_chat.cli.commands import tuning
-from specmemo_chat.cli.commands.files import code_blocks
 from specmemo_chat.cli.commands.registry import COMMANDS, find
 from specmemo_chat.cli.gauge import gauge
 from specmemo_chat.cli.options import ModelChoice
@@ -25,13 +24,6 @@ from specmemo_chat.profiles import match_profile
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import GIB
 from tests.models import tiny_plan
-
-
-def test_code_blocks_are_found_whatever_their_fences() -> None:
-    text = "a\n```python\nx = 1\n```\nb\n~~~~\n```\ninner\n```\n~~~~\n  ```\n  y\n  ```\n````js\nopen"
-    assert code_blocks(text) == ["x = 1", "```\ninner\n```", "  y", "open"]
-    assert code_blocks("no `code` here") == []
-    assert code_blocks("```\n```") == [""]
 
 
 def test_a_file_goes_along_in_fences_longer_than_its_own() -> None:

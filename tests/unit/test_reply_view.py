@@ -174,7 +174,7 @@ def test_accepted_tokens_are_green_wherever_markdown_puts_them() -> None:
         for text, accepted in (
             ("- one **tw", False),
             ("o th", True),
-            ("ree** four\n", False),
+            ("ree** four\n  ", False),
             ("`co", True),
             ("de`", False),
         ):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,8 +10,10 @@ from typing import TYPE_CHECKING
 from specmemo_chat.cli import clipboard, editor
 from specmemo_chat.cli.attachments import Attachment, fenced, read_text
 from specmemo_chat.cli.commands.registry import Suggestion, command, matching
-from specmemo_chat.cli.text import safe_line
+from specmemo_chat.cli.reasoning import split_reasoning
+from specmemo_chat.cli.text import safe, safe_line
 from specmemo_chat.errors import UsageError
+from specmemo_chat.fences import code_blocks
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
@@ -90,18 +91,15 @@ def _fits(repl: Repl, name: str, tokens: int) -> bool:
     )
 
 
-CODE = re.compile(
-    r"^ {0,3}(?P<fence>`{3,}|~{3,})[^\n]*\n(?P<code>.*?)(?:^ {0,3}(?P=fence)[`~]*[ \t]*$|\Z)", re.M | re.S
-)
-
-
-def code_blocks(text: str) -> list[str]:
-    """The fenced code blocks of a Markdown text; one that is not closed reaches to the end."""
-    return [match["code"].rstrip("\n") for match in CODE.finditer(text)]
+def _answer(repl: Repl) -> str:
+    """The last reply as the screen shows it, without the model's reasoning; "" where there is none."""
+    if not repl.client.turns:
+        return ""
+    return safe(split_reasoning(repl.client.turns[-1].reply, opened=repl.client.reasoning_open())[1])
 
 
 def _blocks(repl: Repl, argument: str) -> Iterator[Suggestion]:
-    blocks = code_blocks(repl.client.turns[-1].reply) if repl.client.turns else []
+    blocks = code_blocks(_answer(repl))
     first_lines = {str(number): safe_line(code)[:50] for number, code in enumerate(blocks, start=1)}
     yield from matching(argument, first_lines)
 
@@ -110,7 +108,7 @@ def _blocks(repl: Repl, argument: str) -> Iterator[Suggestion]:
 def _copy(repl: Repl, argument: str) -> None:
     if not repl.client.turns:
         raise UsageError("there is no reply to copy", "send a message first")
-    text, what = repl.client.turns[-1].reply, "the reply"
+    text, what = _answer(repl), "the reply"
     if argument:
         blocks = code_blocks(text)
         if not argument.isdecimal() or not 1 <= int(argument) <= len(blocks):
@@ -120,13 +118,9 @@ def _copy(repl: Repl, argument: str) -> None:
                 "/copy copies the whole reply" if not blocks else f"/copy {len(blocks)}",
             )
         text, what = blocks[int(argument) - 1], f"code block {argument}"
-    took = clipboard.copy(text)
-    if not took:
-        raise UsageError(
-            f"{what} could not be copied: no clipboard program was found, and this terminal cannot",
-            "install wl-copy, xclip or xsel, or /save FILE",
-        )
-    repl.say(f"copied {what}, {len(text)} characters, by {' and '.join(took)}")
+    if not text.strip():
+        raise UsageError(f"{what} is empty: there is nothing to copy")
+    repl.say(clipboard.copy(text, what))
 
 
 @command("editor", "/editor [TEXT]", "Write the next message in $VISUAL or $EDITOR; Enter then sends it",

@@ -7,27 +7,22 @@ import copy
 from specmemo_chat.cli.render.highlight import Highlighter
 from specmemo_chat.cli.render.style import DIM, PLAIN, Piece, Row
 from specmemo_chat.cli.render.wrap import chop, cut, joined
+from specmemo_chat.fences import TAB, Fence
 
 RULE_CELLS = 32
-TAB = 4
 
 
 class CodeBlock:
     """Code between rules, flush left and unbroken, so that copying it from the screen gives the code.
 
-    `quote`: how deep in quotes it stands; `bars` stand before each row then.
+    `bars` stand before each row where it is in a quote.
     """
 
-    def __init__(
-        self, fence: str, language: str, indent: int, quote: int, bars: tuple[Piece, ...], *, styled: bool
-    ) -> None:
-        self._fence = fence
-        self._language = language
-        self._indent = indent
+    def __init__(self, fence: Fence, bars: tuple[Piece, ...], *, styled: bool) -> None:
+        self.fence = fence
         self._bars = bars
-        self._highlighter = Highlighter(language if styled else "")
+        self._highlighter = Highlighter(fence.language if styled else "")
         self._rest: list[Piece] = []
-        self.quote = quote
 
     def copy(self) -> CodeBlock:
         other = copy.copy(self)
@@ -35,19 +30,11 @@ class CodeBlock:
         other._rest = list(self._rest)
         return other
 
-    def is_closed_by(self, line: str) -> bool:
-        text = line.strip()
-        return len(text) >= len(self._fence) and not text.strip(self._fence[0])
-
-    def may_be_closed_by(self, line: str) -> bool:
-        """Whether `line`, which is not complete, may be the beginning of the closing fence."""
-        text = line.strip()
-        return bool(text) and not text.strip(self._fence[0])
-
     def open(self, width: int) -> list[Row]:
         """The rule above the code, with the language."""
         size = min(RULE_CELLS, width)
-        title = f"── {self._language[: max(0, size - 6)]} " if self._language else ""
+        language = self.fence.language[: max(0, size - 6)]
+        title = f"── {language} " if language else ""
         return [Row((*self._bars, Piece(title + "─" * (size - len(title)), DIM)))]
 
     def close(self, width: int) -> list[Row]:
@@ -63,25 +50,25 @@ class CodeBlock:
             rows.append(Row((*self._bars, *self._rest)))
             self._rest = []
             return rows
-        place = 0
-        while place < min(self._indent, len(text)) and text[place] in " \t":
-            place += 1
-        pieces, offset = [], at + place
-        for run, style in self._highlighter.line(text[place:]):
+        skipped, blanks = self.fence.indentation(text)
+        pieces, offset = [Piece(" " * blanks)] if blanks else [], at + skipped
+        for run, style in self._highlighter.line(text[skipped:]):
             pieces.append(Piece(run, style, offset))
             offset += len(run)
-        return [Row((*self._bars, *_expanded(pieces)), wraps=True)]
+        return [Row((*self._bars, *expanded(pieces)), wraps=True)]
 
     def part(self, text: str, at: int, width: int) -> list[Row]:
         """The next part of a very long line, without colours: its rows but the last, which may go on."""
-        pieces = [*self._rest, *_expanded([Piece(text, PLAIN, at)])]
+        skipped, blanks = (0, 0) if self._rest else self.fence.indentation(text)
+        first = [Piece(" " * blanks)] if blanks else []
+        pieces = [*self._rest, *first, *expanded([Piece(text[skipped:], PLAIN, at + skipped)])]
         parts = chop(joined(pieces), max(1, width - len(joined(self._bars))))
         rows = [Row((*self._bars, *cut(pieces, *part))) for part in parts[:-1]]
         self._rest = cut(pieces, *parts[-1])
         return rows
 
 
-def _expanded(pieces: list[Piece]) -> list[Piece]:
+def expanded(pieces: list[Piece]) -> list[Piece]:
     """Tabs as blanks up to the next stop: a terminal's own stops would depend on where the code stands."""
     if not any("\t" in piece.text for piece in pieces):
         return pieces

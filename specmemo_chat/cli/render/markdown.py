@@ -5,34 +5,41 @@ of the text and the width alone, and a row that was given out is never taken bac
 complete, is: every line of a code block, every item of a list, the lines of a paragraph in which no emphasis is open.
 Only a table waits for its end (or `TABLE_ROWS`), and a line that goes on for ever for `limit` characters.
 
-Departures from CommonMark, for chat: a line break in the source is one on the screen; a heading is `# …` only (a line
-of `===` or `---` is a rule); a list may be indented by any two blanks or more; quotes have no lazy lines.
+Departures from CommonMark, for chat: a line break in the source is one on the screen, and so are the blanks that a line
+begins with, counted from its list item's content, because models write code and YAML without fences; a line that four
+of them indent is shown as written; a heading is `# …` only (a line of `===` or `---` is a rule); a list may be indented
+by any two blanks or more; lists and quotes have no lazy lines. `fences` says what a code block is.
 """
 
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
-from specmemo_chat.cli.render.code_block import CodeBlock
+from specmemo_chat.cli.render.code_block import RULE_CELLS, CodeBlock, expanded
 from specmemo_chat.cli.render.paragraph import LEAST_CELLS, Paragraph
 from specmemo_chat.cli.render.style import BOLD, CYAN, DIM, UNDERLINE, Piece, Row
 from specmemo_chat.cli.render.table import Table, is_delimiter_row
 from specmemo_chat.cli.render.wrap import cells, joined, joins
+from specmemo_chat.fences import ITEM, TAB, Fence, columns, fence, opening, unclosed, unquoted
 
 TABLE_ROWS = 100
-RULE_CELLS = 32
 # Nesting beyond this is shown as this.
 DEEPEST_QUOTE = 4
 DEEPEST_LIST = 6
-TAB = 4
 
-_QUOTE = re.compile(r" {0,3}> ?")
-_FENCE = re.compile(r"(`{3,}|~{3,}) *([^`]*)")
 _HEADING = re.compile(r"(#{1,6})(?:[ \t]+|$)")
 _HEADING_END = re.compile(r"[ \t]+#+[ \t]*$")
 _RULE = re.compile(r"(?:(?:- *){3,}|(?:\* *){3,}|(?:_ *){3,}|={3,}) *")
-_ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
 _TASK = re.compile(r"\[([ xX])\][ \t]+")
+
+
+class Item(NamedTuple):
+    """An open list item: the columns of its marker and its content in the source, and where its content is shown."""
+
+    marker: int
+    content: int
+    shown: int
 
 
 class MarkdownStream:
@@ -52,7 +59,7 @@ class MarkdownStream:
         self._blank: tuple[Piece, ...] | None = None  # a blank line comes before the next row, with these bars
         self._begun = False
         self._quote = 0
-        self._items: list[tuple[int, int]] = []  # indent of the marker and width of marker and blank, outermost first
+        self._items: list[Item] = []  # outermost first
         self._marker: tuple[Piece, ...] = ()  # of an item of which nothing was shown yet
         self._paragraph: Paragraph | None = None
         self._code: CodeBlock | None = None
@@ -64,6 +71,13 @@ class MarkdownStream:
         """What is not final yet gets another width."""
         self._width = max(width, LEAST_CELLS)
         self._limit = max(limit, 4 * self._width, 200)
+
+    def go_on(self, before: str) -> None:
+        """The reply goes on after `before`, which is on the screen already: a block of code that it left open does."""
+        left = unclosed(before)
+        if left is not None:
+            self._quote = left.quote
+            self._open_code(left)
 
     def feed(self, text: str) -> None:
         """More of the reply, already without control characters."""
@@ -90,8 +104,7 @@ class MarkdownStream:
         self._text = ""
         self._close()
         if self._code is not None:
-            self._put(self._code.close(self._width))
-            self._code = None
+            self._close_code(self._code)
 
     def preview(self) -> list[Row]:
         """The rows of what is not final, as they would be if the text went on as one hopes. Changes nothing."""
@@ -104,7 +117,7 @@ class MarkdownStream:
         if twin._code is None:
             # What may become emphasis or a fence does not flash up as text.
             twin._text = twin._text.rstrip("*_~`")
-        elif twin._code.may_be_closed_by(twin._text):
+        elif twin._code.fence.may_be_closed_by(twin._text):
             twin._text = ""
         if twin._text or twin._continues:
             twin._line(twin._text, twin._at)
@@ -158,59 +171,68 @@ class MarkdownStream:
     def _begin(self, text: str, at: int, *, whole: bool) -> None:
         """A line from its beginning; not `whole`: it goes on, so that it cannot be what only a whole line can be."""
         code = self._code
-        depth, place = 0, 0
-        while (code is None or depth < code.quote) and (found := _QUOTE.match(text, place)) is not None:
-            depth, place = depth + 1, found.end()
-        if code is not None and depth == code.quote:
-            if whole and code.is_closed_by(text[place:]):
-                self._put(code.close(self._width))
-                self._code = None
-            elif whole:
-                self._put(code.line(text[place:], at + place, self._width))
-            else:
-                self._put(code.part(text[place:], at + place, self._width))
-            return
         if code is not None:
-            self._put(code.close(self._width))
-            self._code = None
+            place = code.fence.inside(text)
+            if place >= 0:
+                self._code_line(code, text[place:], at + place, whole)
+                return
+            self._close_code(code)
+        depth, place = unquoted(text)
         if depth != self._quote:
             self._leave()
             self._quote = depth
         body = text[place:].lstrip(" \t")
-        at += len(text) - len(body)
         if not body:
             self._close()
             self._blank = self._bars()
             return
-        indent = cells(text[place : len(text) - len(body)].expandtabs(TAB))
-        self._block(body.rstrip() if whole else body, indent, at, whole)
+        if whole and opening(text) is not None:
+            self._close(keep_marker=True)
+        indent = columns(text[place : len(text) - len(body)])
+        self._block(body.rstrip() if whole else body, indent, at + len(text) - len(body), whole)
+
+    def _code_line(self, code: CodeBlock, text: str, at: int, whole: bool) -> None:
+        if not whole:
+            self._put(code.part(text, at, self._width))
+        elif code.fence.is_closed_by(text):
+            self._close_code(code)
+        else:
+            self._put(code.line(text, at, self._width))
+
+    def _open_code(self, found: Fence) -> None:
+        self._code = CodeBlock(found, self._bars(), styled=self._styled)
+        self._put(self._code.open(self._width))
+
+    def _close_code(self, code: CodeBlock) -> None:
+        self._put(code.close(self._width))
+        self._code = None
 
     def _block(self, body: str, indent: int, at: int, whole: bool) -> None:
-        """A line that is not empty, without its indentation."""
-        if whole and self._in_table(body, at):
+        """A line that is not empty, without its indentation of `indent` columns."""
+        found = fence(body, indent, self._quote) if whole else None
+        if found is None and self._in_table(body, at, whole):
             return
-        if whole and (fence := _FENCE.fullmatch(body)) is not None:
-            self._close(keep_marker=True)
+        self._outdent(indent)
+        deeper = self._deeper(indent)
+        if found is not None:
             self._show_marker()
-            language = fence.group(2).split()[0] if fence.group(2).strip() else ""
-            self._code = CodeBlock(fence.group(1), language, indent, self._quote, self._bars(), styled=self._styled)
-            self._put(self._code.open(self._width))
-        elif (heading := _HEADING.match(body)) is not None and (whole or heading.group(0)[-1:] in " \t"):
+            self._open_code(found)
+        elif deeper < 2 and (heading := _HEADING.match(body)) is not None and (whole or heading.group()[-1:] in " \t"):
             self._heading(body, heading, at, whole)
-        elif whole and _RULE.fullmatch(body):
+        elif deeper < TAB and whole and _RULE.fullmatch(body):
             self._leave()
             self._put([Row((*self._bars(), Piece("─" * min(RULE_CELLS, self._width), DIM)))])
-        elif (item := _ITEM.match(body)) is not None and (whole or item.group(0)[-1:] in " \t"):
+        elif (item := ITEM.match(body)) is not None and (whole or item.group()[-1:] in " \t"):
             self._item(body, item, indent, at, whole)
         elif whole and "|" in body:
             self._header = (body, indent, at)
         else:
             self._text_line(body, indent, at, whole)
 
-    def _in_table(self, body: str, at: int) -> bool:
+    def _in_table(self, body: str, at: int, whole: bool) -> bool:
         """Whether the line belongs to a table, or makes one of itself and the line before."""
         if self._table is not None:
-            if "|" in body:
+            if whole and "|" in body:
                 self._table.add(body, at)
                 if len(self._table.rows) >= TABLE_ROWS:
                     self._close()
@@ -218,7 +240,7 @@ class MarkdownStream:
             self._close()
         elif self._header is not None:
             header, _, header_at = self._header
-            if is_delimiter_row(body, header):
+            if whole and is_delimiter_row(body, header):
                 self._header = None
                 self._close(keep_marker=True)
                 self._show_marker()
@@ -242,43 +264,57 @@ class MarkdownStream:
 
     def _item(self, body: str, found: re.Match[str], indent: int, at: int, whole: bool) -> None:
         self._close()
-        while self._items and indent < self._items[-1][0] + 2:
-            self._items.pop()
         content = body[found.end() :]
         at += found.end()
         mark = found.group(1)
+        end = columns(" " * indent + found.group())
+        gap = end - indent - len(mark)
+        inside = indent + len(mark) + (gap if gap <= TAB else 1) if content else indent + len(mark) + 1
         if self._styled and not mark[0].isdigit():
             mark = "•"
         task = _TASK.match(content)
         if task is not None and self._styled:
             mark = "☐" if task.group(1) == " " else "☑"
             content, at = content[task.end() :], at + task.end()
-        before = self._indentation()
-        if len(self._items) < DEEPEST_LIST:
-            self._items.append((indent, len(mark) + 1))
-        self._marker = (*self._bars(), *before, Piece(mark, CYAN), Piece(" "))
+        shown = self._shown() + self._deeper(indent)
+        self._marker = (*self._bars(), *self._blanks(shown), Piece(mark, CYAN), Piece(" "))
+        nested = len(self._items) < DEEPEST_LIST
+        if nested:
+            self._items.append(Item(indent, inside, shown + len(mark) + 1))
         inner = content.lstrip(" \t")
         at += len(content) - len(inner)
-        if inner and len(self._items) < DEEPEST_LIST:
-            self._block(inner, indent + found.end(), at, whole)
+        if inner and task is None and (nested or (whole and opening(inner) is not None)):
+            self._block(inner, end, at, whole)
         elif inner:
-            self._text_line(inner, indent + found.end(), at, whole)
+            self._text_line(inner, end, at, whole)
+
+    def _outdent(self, indent: int) -> None:
+        """Leave the list items that a line at this column does not belong to."""
+        if self._items and indent < self._items[-1].marker + 2:
+            self._close()
+            while self._items and indent < self._items[-1].marker + 2:
+                self._items.pop()
+
+    def _deeper(self, indent: int) -> int:
+        """The blanks of a line at this column beyond its item's content."""
+        return max(0, indent - (self._items[-1].content if self._items else 0)) if not self._marker else 0
 
     def _text_line(self, body: str, indent: int, at: int, whole: bool) -> None:
-        if self._paragraph is None and not self._marker:
-            while self._items and indent < self._items[-1][0] + 2:
-                self._items.pop()
-            if whole and not self._items and indent >= TAB:
-                self._put([Row((*self._bars(), Piece(" " * indent), Piece(body, 0, at)), wraps=True)])
-                return
+        deeper = self._deeper(indent)
+        if whole and deeper >= TAB:
+            self._settle(last=True)
+            self._paragraph = None
+            before = (*self._bars(), *self._blanks(self._shown()), Piece(" " * deeper))
+            self._put([Row((*before, *expanded([Piece(body, 0, at)])), wraps=True)])
+            return
         if self._paragraph is None:
             self._open_paragraph()
-        self._add(body, at)
+        self._add(" " * deeper + body, at - deeper)
         if whole:
             self._settle()
 
     def _open_paragraph(self, style: int = 0) -> None:
-        other = (*self._bars(), *self._indentation())
+        other = (*self._bars(), *self._blanks(self._shown()))
         self._paragraph = Paragraph(self._marker or other, other, self._styled, style)
         self._marker = ()
 
@@ -321,8 +357,11 @@ class MarkdownStream:
     def _bars(self) -> tuple[Piece, ...]:
         return (Piece("▎ ", DIM),) * min(self._quote, DEEPEST_QUOTE)
 
-    def _indentation(self) -> tuple[Piece, ...]:
-        size = sum(width for _, width in self._items)
+    def _shown(self) -> int:
+        """The column where the content of the innermost item is shown."""
+        return self._items[-1].shown if self._items else 0
+
+    def _blanks(self, size: int) -> tuple[Piece, ...]:
         return (Piece(" " * min(size, self._width // 2)),) if size else ()
 
     def _put(self, rows: list[Row]) -> None:

@@ -56,12 +56,16 @@ class Paragraph:
         for number, line in enumerate(lines):
             content = joined(line)
             room = max(LEAST_CELLS, width - max(cells(joined(self.first)), cells(joined(self.other))))
-            parts = wrap(content, room)
+            # The blanks that a line begins with stand before all of its rows.
+            begins = len(content) - len(content.lstrip(" "))
+            blanks = [Piece(" " * min(begins, room - LEAST_CELLS))] if begins and room > LEAST_CELLS else []
+            content, line = content[begins:], cut(line, begins, len(content))
+            parts = wrap(content, room - len(joined(blanks)))
             if partial and number == len(lines) - 1:
-                self.rest = cut(line, *parts.pop())
+                self.rest = [*blanks, *cut(line, *parts.pop())]
             for start, end in parts:
                 shown = cut(line, start, start + len(content[start:end].rstrip(" ")))
-                rows.append([*(self.other if self.shown else self.first), *shown])
+                rows.append([*(self.other if self.shown else self.first), *blanks, *shown])
                 self.shown = True
         self.lines = []
         return rows
