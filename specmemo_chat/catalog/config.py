@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from specmemo_chat.catalog.rotary import check_rotation
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.errors import ModelError, UsageError
 
@@ -92,6 +93,8 @@ def spec_from_config(
     hidden = _size(config, "hidden_size", name)
     head_dim = config.get("head_dim") or hidden // heads
     layers = _size(config, "num_hidden_layers", name)
+    if model_type in SUPPORTED:
+        check_rotation(name, config, int(head_dim))
     # Mistral's projections have no biases, whatever its config says.
     attention_bias = bool(config.get("attention_bias", False)) and model_type != "mistral"
     window, marks = _sliding(config, model_type, layers)

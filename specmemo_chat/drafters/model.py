@@ -32,6 +32,8 @@ class ModelDrafter(Drafter):
         # Either model may have rows in its embedding that no token has.
         self._vocab = min(draft.vocab_size, target.vocab_size)
         self._chunk = plan.prefill_chunk
+        # What is added to the positions of each row's text (Target.stretch).
+        self._stretches = [0] * plan.rows
         self.arena = draft.new_arena(
             plan.rows,
             plan.context_tokens,
@@ -50,11 +52,12 @@ class ModelDrafter(Drafter):
         if not fits or (budget.pace is not None and not budget.pace.begin(self.name, len(rows))):
             return [DraftTree.root_only(row.tokens[-1]) for row in rows]
         first = self._read(rows)[:, : self._vocab]
+        stretches = [self._stretches[row] for row in numbers]
         scratch = Scratch(self.arena, numbers, budget.depth - 1, min(width, self._vocab), self.draft.device)
 
         def expand(tokens: torch.Tensor, picked: Rows[Rows[int]], straight: bool) -> torch.Tensor:
             level = scratch.level(picked, straight)
-            positions = level.positions.expand(tokens.shape)
+            positions = self._turned(level.positions, stretches).expand(tokens.shape)
             given = tokens.to(self.draft.device)
             logits = self.draft.forward(self.arena, numbers, given, positions, level.slots, level.mask, scratch.view)
             return logits[..., : self._vocab]
@@ -76,6 +79,10 @@ class ModelDrafter(Drafter):
     def _read(self, rows: Rows[DraftRow]) -> torch.Tensor:
         """Run what is new of every row; logits [R, vocab] after its last token."""
         for row in rows:
+            stretch = self.draft.stretch(len(row.tokens))
+            if stretch != self._stretches[row.row]:
+                self.truncate(row.row, 0)
+                self._stretches[row.row] = stretch
             # The root is always run, read before or not: its logits begin the tree.
             self.truncate(row.row, len(row.tokens) - 1)
             held = self.arena.lengths[row.row]
@@ -89,11 +96,13 @@ class ModelDrafter(Drafter):
         appended = Appended(self.arena, rows, texts, self.draft.device, self._chunk if self.draft.shapes_repeat else 0)
         # A token that only the target knows cannot be embedded: another one in its place costs at worst a guess.
         tokens = appended.tokens.clamp(max=self.draft.vocab_size - 1)
+        stretches = [self._stretches[row] for row, text in zip(rows, texts, strict=True) for _ in text]
+        stretches += stretches[-1:] * appended.padding
         logits = self.draft.forward(
             self.arena,
             rows,
             tokens,
-            appended.positions,
+            self._turned(appended.positions, stretches),
             appended.slots,
             appended.mask,
             appended.view,
@@ -103,3 +112,9 @@ class ModelDrafter(Drafter):
         for row, text in zip(rows, texts, strict=True):
             self.arena.extend(row, len(text))
         return logits[0]
+
+    def _turned(self, positions: torch.Tensor, stretches: Rows[int]) -> torch.Tensor:
+        """`positions`, each with its text's stretch."""
+        if not any(stretches):
+            return positions
+        return positions + torch.tensor(stretches, device=positions.device).view(positions.shape)

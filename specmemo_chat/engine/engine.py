@@ -103,7 +103,10 @@ class Engine:
         fresh = not sequence.new_tokens
         # Of a new text the last token is always run: its logits decide the next. Of a parked one it is the next root.
         sequence.goal = len(sequence.tokens) - (not fresh)
-        common = min(keep, len(sequence.tokens) - 1)
+        stretch = self.target.stretch(len(sequence.tokens))
+        # Keys that were turned by the factors for another length are no part of this text.
+        common = min(keep, len(sequence.tokens) - 1) if stretch == self.runner.stretches[row] else 0
+        self.runner.stretches[row] = stretch
         if self.drafter is not None:
             self.drafter.truncate(row, common)
         keep = min(common, self.arena.lengths[row])
@@ -149,6 +152,11 @@ class Engine:
         while some decode, a part of one for all of them."""
         steps: dict[Sequence, Step] = {}
         active = [sequence for sequence in sequences if sequence.finished is None and not sequence.closed]
+        for sequence in active:
+            row = sequence.row
+            if self.target.stretch(len(sequence.tokens)) != self.runner.stretches[row]:
+                self.park(sequence)
+                self.seat(sequence, row)
         decoding = [sequence for sequence in active if not sequence.prefilling]
         chunk = self.plan.prefill_chunk
         left = max(1, chunk // PREFILL_PART) if decoding else chunk * max(1, len(active))
@@ -332,7 +340,11 @@ class Engine:
     def _kept(self, sequence: Sequence, verdict: Verdict) -> int:
         """How many of the verdict's tokens count: the reply may end inside the accepted path. Asked once a verdict."""
         tokens = verdict.tokens
-        room = min(len(tokens), self.plan.context_tokens - len(sequence.tokens))
+        length, boundary = len(sequence.tokens), self.target.rotary_boundary
+        room = min(len(tokens), self.plan.context_tokens - length)
+        if length <= boundary:
+            # Beyond it the text has other rotary factors: the token after the first one there is drawn with those.
+            room = min(room, boundary + 1 - length)
         limit = sequence.settings.max_new_tokens
         if limit:
             room = min(room, limit - sequence.new_tokens)

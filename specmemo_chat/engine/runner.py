@@ -45,6 +45,8 @@ class Runner:
             if feature_layers:
                 results.append(graphed * len(feature_layers) * target.config.hidden_size * target.dtype.itemsize)
             self.graphs = GraphPool(target.device, (4 * 8 * graphed, graphed * arena.largest_capacity), results)
+        # What is added to the positions of each row's text (Target.stretch).
+        self.stretches = [0] * len(arena.lengths)
         self._features: torch.Tensor | None = None
         self._tap = FeatureTap(target.model, feature_layers) if feature_layers else None
 
@@ -54,12 +56,12 @@ class Runner:
         arena.place(row)
         start, count = arena.lengths[row], len(tokens)
         view = arena.view(start + count)
-        positions = torch.arange(start, start + count, device=device)[None]
+        slots = torch.arange(start, start + count, device=device)[None]
         logits = self._forward(
             (row,),
             torch.tensor([tokens], device=device),
-            positions,
-            positions,
+            slots + self.stretches[row],
+            slots,
             chunk_mask(start, count, view, device),
             view,
             logits=1,
@@ -90,12 +92,13 @@ class Runner:
         tokens: list[int] = []
         positions: list[int] = []
         slots: list[int] = []
-        for tree, length in zip(trees, lengths, strict=True):
+        for row, tree, length in zip(rows, trees, lengths, strict=True):
             tokens.extend(tree.tokens)
+            first = length + self.stretches[row]
             if isinstance(tree, Chunk):
-                positions.extend(range(length, length + len(tree)))
+                positions.extend(range(first, first + len(tree)))
             else:
-                positions.extend([length + depth for depth in tree.depths] if len(tree) > 1 else (length,))
+                positions.extend([first + depth for depth in tree.depths] if len(tree) > 1 else (first,))
             slots.extend(range(length, length + len(tree)))
         if padding:
             tokens.extend(tokens[:1] * padding)
@@ -131,7 +134,7 @@ class Runner:
         for row, (tree, length) in enumerate(zip(trees, lengths, strict=True)):
             cells[0, row, : len(tree)], cells[0, row, len(tree) :] = tree.tokens, tree.tokens[0]
             cells[1, row, : len(tree)], cells[1, row, len(tree) :] = tree.depths, 0
-            cells[1, row] += length
+            cells[1, row] += length + self.stretches[rows[row]]
             cells[2, row] = range(length, length + nodes)
             cells[3, row] = arena.place(rows[row])
         mask = tree_mask(trees, lengths, nodes, view, "cpu")

@@ -19,9 +19,10 @@ from specmemo_chat.models.attention import folded_attention
 from specmemo_chat.models.direct import run_directly
 from specmemo_chat.models.norms import FusedNorm, GpuNorm, norm_of
 from specmemo_chat.models.packing import Packing
+from specmemo_chat.models.rotary import settle
 
-# Rotary embeddings whose frequencies do not follow the length of the text.
-_FIXED_ROPES = ("default", "linear", "llama3", "yarn")
+# Rotary embeddings with one set of frequencies; of the others cosine and sine are asked for.
+_FIXED_ROPES = ("default", "linear", "llama3", "yarn", "proportional", "dynamic")
 # Families whose attention, MLP and norm are those of Llama, with bias or query and key norms where they exist.
 FUSABLE = ("llama", "mistral", "qwen2", "qwen3")
 
@@ -109,6 +110,7 @@ class ComplexRotary(nn.Module):
         super().__init__()
         self._rotary: Any = rotary
         self._fixed = getattr(rotary, "rope_type", "") in _FIXED_ROPES
+        self.boundary: int = getattr(rotary, "boundary", 0)
 
     def forward(self, x: torch.Tensor, position_ids: torch.Tensor) -> torch.Tensor:
         """The turns of `position_ids` [R, nodes]."""
@@ -262,6 +264,7 @@ def fuse(model: Any) -> None:
                 torch.cuda.empty_cache()
         body.norm = _norm(body.norm)
         embedding = model.get_input_embeddings()
+        settle(body)
         body.rotary_emb = ComplexRotary(body.rotary_emb)
         if model.lm_head.weight is not embedding.weight:
             model.lm_head = linear_of(model.lm_head.weight.detach(), _detached(model.lm_head.bias))

@@ -17,6 +17,7 @@ from specmemo_chat.models.fused import prepares
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.masks import within_window
 from specmemo_chat.models.packing import Packing
+from specmemo_chat.models.rotary import STRETCHED, of_whole_texts, settle
 
 
 class Target:
@@ -42,6 +43,13 @@ class Target:
         # Mistral has one mask for all layers and no layer types.
         self._all_slide = not types and self._window > 0 and getattr(config, "use_sliding_window", True)
         self._cache: ArenaCache | None = None
+        # Texts of more tokens are turned by another set of rotary factors; 0: there is one set.
+        self.rotary_boundary = settle(getattr(model, "model", None))
+
+    def stretch(self, tokens: int) -> int:
+        """What is added to every position of a text of `tokens` tokens, so that all of it is turned by the rotary
+        factors for its length."""
+        return STRETCHED if 0 < self.rotary_boundary < tokens else 0
 
     @cached_property
     def shapes_repeat(self) -> bool:
@@ -89,7 +97,8 @@ class Target:
         packing: Packing | None = None,
         tap: FeatureTap | None = None,
     ) -> torch.Tensor:
-        """One forward over `tokens` [R, N] at `positions` [R, N], written to `slots` [R, N] of `rows`.
+        """One forward over `tokens` [R, N] at `positions` [R, N] (each with its text's `stretch`), written to `slots`
+        [R, N] of `rows`.
 
         `mask` is bool [R, 1, N, view]. Returns the logits of the last `logits` tokens (None: of all), or of the
         tokens at the indices `logits`: [R, n, vocab].
@@ -151,7 +160,7 @@ class Target:
             out = self.model.base_model(
                 input_ids=tokens,
                 attention_mask=self._masks(mask, positions, slots, tokens.shape[1], None),
-                position_ids=positions,
+                position_ids=of_whole_texts(positions, self.rotary_boundary) if self.rotary_boundary else positions,
                 use_cache=False,
             )
         result: torch.Tensor = out.last_hidden_state
@@ -170,6 +179,8 @@ class Target:
         folded = fold(mask)
         if not (self._by_type or self._all_slide):
             return folded
+        if self.rotary_boundary:
+            positions = positions % STRETCHED
         if packing is not None:
             # Beside each other, as the mask is; padding repeats a token of its row.
             positions, slots = packing.beside(positions), packing.beside(slots)

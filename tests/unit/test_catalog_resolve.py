@@ -176,6 +176,21 @@ def test_safetensors_are_preferred_to_pickles_and_both_are_measured(tmp_path: Pa
         ({"num_hidden_layers": "2"}, ModelError, "'num_hidden_layers'"),
         ({"vocab_size": -1}, ModelError, "'vocab_size'"),
         ({"num_attention_heads": True}, ModelError, "'num_attention_heads'"),
+        ({"rope_scaling": {"type": "su"}}, UsageError, "'su'"),
+        ({"rope_parameters": {"rope_type": "axial"}}, UsageError, "'axial'"),
+        ({"rope_scaling": [1]}, ModelError, "no object"),
+        ({"rope_scaling": {"rope_type": "linear", "factor": "4"}}, ModelError, "factor is '4'"),
+        ({"rope_scaling": {"rope_type": "llama3", "factor": 8.0}}, ModelError, "low_freq_factor is None"),
+        (
+            {"rope_parameters": {"rope_type": "longrope", "short_factor": [1.0] * 3, "long_factor": [1.0] * 8}},
+            ModelError,
+            "short_factor is no list of 8 numbers",
+        ),
+        (
+            {"rope_parameters": {"rope_type": "linear", "factor": 2, "partial_rotary_factor": 0.5}},
+            UsageError,
+            "a part of each head",
+        ),
     ],
 )
 def test_a_config_that_cannot_be_used(changes: dict[str, Any], kind: type[Exception], words: str) -> None:
