@@ -12,12 +12,12 @@ import json
 import os
 import signal
 import sys
-import threading
 import traceback
 from dataclasses import replace
 from typing import Any, TextIO
 
 from specmemo_chat.bench.job import Job
+from specmemo_chat.device.lifeline import leave_with_parent
 from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.memory import meter
 
@@ -28,7 +28,7 @@ def main() -> None:
     os.dup2(2, 1)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     job = Job.from_json(json.loads(sys.stdin.readline()))
-    threading.Thread(target=_leave_with_parent, daemon=True).start()
+    leave_with_parent()
     try:
         _send(out, {"result": run(job, lambda *progress: _send(out, {"progress": progress}))})
     except SpecmemoError as error:
@@ -118,12 +118,6 @@ def run(job: Job, report: Any) -> dict[str, Any]:
 def _send(out: TextIO, values: dict[str, Any]) -> None:
     out.write(json.dumps(values) + "\n")
     out.flush()
-
-
-def _leave_with_parent() -> None:
-    while sys.stdin.buffer.read(4096):
-        continue
-    os._exit(1)
 
 
 if __name__ == "__main__":

@@ -18,8 +18,6 @@ from specmemo_chat.cli.doctor import Finding
 from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.sizes import GIB, format_size
 
-# A worker's socket lies in a folder of the temporary one; the system cuts such names at 104 to 108 bytes.
-LONGEST_TEMPORARY = 70
 LITTLE_DISK = 5 * GIB
 TRIAL = b"\0" * 65536
 
@@ -81,8 +79,6 @@ def folders() -> Iterator[Finding]:
         )
         return
     yield _try_writing("temporary files", temporary, "TMPDIR")
-    if len(os.fsencode(temporary)) > LONGEST_TEMPORARY:
-        yield Finding("temporary files", "broken", f"the path {temporary} is too long for a socket", "set TMPDIR=/tmp")
 
 
 def _try_writing(name: str, folder: Path, variable: str) -> Finding:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import signal
 import subprocess
@@ -49,8 +50,9 @@ class Training:
             "trust_remote_code": load.trust_remote_code,
             "settings": asdict(settings),
         }
-        self._process.stdin.write(json.dumps(asked) + "\n")
-        self._process.stdin.close()
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.write(json.dumps(asked) + "\n")
+            self._process.stdin.flush()
 
     def _listen(self) -> None:
         assert self._process.stderr is not None

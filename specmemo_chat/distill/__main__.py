@@ -1,5 +1,6 @@
 """The process that trains: `python -m specmemo_chat.distill` reads one JSON object from stdin and writes events to
-stdout, one JSON object a line. The terminal starts it (cli/train_draft.py) and shows them."""
+stdout, one JSON object a line. The terminal starts it (cli/train_draft.py) and shows them; standard input then is the
+lifeline (device/lifeline.py)."""
 
 from __future__ import annotations
 
@@ -11,6 +12,7 @@ import sys
 from pathlib import Path
 from typing import IO, Any
 
+from specmemo_chat.device.lifeline import leave_with_parent
 from specmemo_chat.distill.data import read_prompts
 from specmemo_chat.distill.settings import TrainingSettings
 from specmemo_chat.errors import SpecmemoError, UsageError
@@ -44,7 +46,9 @@ def main() -> int:
         events.flush()
 
     try:
-        return _run(json.loads(sys.stdin.readline()), emit, signals)
+        asked = json.loads(sys.stdin.readline())
+        leave_with_parent()
+        return _run(asked, emit, signals)
     except SpecmemoError as error:
         emit({"event": "error", "message": error.message, "remedy": error.remedy, "exit_code": error.exit_code})
         return error.exit_code

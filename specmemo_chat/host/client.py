@@ -6,6 +6,7 @@ and not the chat: the next request starts a new worker and restores the turns.
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
@@ -73,6 +74,8 @@ class ChatClient:
         self._executor: Executor | None = None
         # The worker's conversation may differ from the one that was shown: a reply was given up half-way.
         self._differs = False
+        # What was asked for last is to be stopped; set also before it is on its way to the worker.
+        self._unwanted = threading.Event()
         self.ready: Ready | None = None
         self.system = load.system
         self.turns: list[ShownTurn] = []
@@ -109,7 +112,10 @@ class ChatClient:
         self.ready = None
 
     def say(self, text: str, settings: GenerationSettings) -> Iterator[Event]:
-        """Send a message; the events of its reply."""
+        """Send a message; the events of its reply. `interrupt` stops it from this call on."""
+        return self._wanted(self._say(text, settings))
+
+    def _say(self, text: str, settings: GenerationSettings) -> Iterator[Event]:
         before = list(self.turns)
         for event in self._reply(Say(text, settings), before, text):
             if isinstance(event, ReplyEnd):
@@ -120,11 +126,11 @@ class ChatClient:
 
     def regenerate(self, settings: GenerationSettings) -> Iterator[Event]:
         """Answer the last message again."""
-        yield from self._replace(Regenerate(settings))
+        return self._wanted(self._replace(Regenerate(settings)))
 
     def answer_all(self, conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
         """Answer many conversations beside each other (requests.AnswerAll); the client's own is not touched."""
-        yield from self._request(AnswerAll(conversations, settings))
+        return self._wanted(self._request(AnswerAll(conversations, settings)))
 
     @property
     def plan(self) -> Plan:
@@ -133,7 +139,7 @@ class ChatClient:
 
     def resume(self, settings: GenerationSettings) -> Iterator[Event]:
         """Go on with the last reply; its end has the whole text."""
-        yield from self._replace(Resume(settings))
+        return self._wanted(self._replace(Resume(settings)))
 
     def _replace(self, request: Request) -> Iterator[Event]:
         """The events of a reply that takes the place of the last one."""
@@ -213,7 +219,8 @@ class ChatClient:
         return pairs
 
     def interrupt(self) -> None:
-        """Stop the reply that is being made. May be called from any thread."""
+        """Stop the reply that was asked for last. May be called from any thread."""
+        self._unwanted.set()
         if self._executor is not None:
             self._executor.interrupt()
 
@@ -229,10 +236,14 @@ class ChatClient:
         if self._differs:
             for _ in self._executor.request(Restore(self.messages(), self.system)):
                 self._differs = False
-        yield from self._executor.request(request)
+        yield from self._executor.request(request, self._unwanted.is_set)
+
+    def _wanted(self, answer: Iterator[Event]) -> Iterator[Event]:
+        self._unwanted.clear()
+        return answer
 
     def _tell(self, request: Request) -> dict[str, Any]:
-        for event in self._request(request):
+        for event in self._wanted(self._request(request)):
             if isinstance(event, Done):
                 return event.values
         raise WorkerError(f"the worker gave no answer to {type(request).__name__}")

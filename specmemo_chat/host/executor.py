@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 from specmemo_chat import events
 from specmemo_chat.errors import SpecmemoError, WorkerError, error_with_exit_code
 from specmemo_chat.events import Done, Event, Failure, Ready, ReplyEnd
 from specmemo_chat.host import requests
-from specmemo_chat.host.link import HEARTBEAT, LOST, Doorway, Link, LinkClosedError, Message
+from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, Message, link_pair
 from specmemo_chat.host.requests import Interrupt, Request, Shutdown
 
 # A worker sends a heartbeat every second, also while it computes: torch releases the interpreter lock. Importing does
@@ -41,8 +41,9 @@ class Executor(Protocol):
     @property
     def alive(self) -> bool: ...
 
-    def request(self, request: Request) -> Iterator[Event]:
-        """Send and yield the answer's events up to its last one (Ready, ReplyEnd or Done).
+    def request(self, request: Request, interrupted: Callable[[], bool] = lambda: False) -> Iterator[Event]:
+        """Send and yield the answer's events up to its last one (Ready, ReplyEnd or Done). `interrupted`: whether the
+        answer is not wanted any more, asked once it is on its way; what is called then is `interrupt`.
 
         Raises the error that a Failure describes, and WorkerError where the worker died or hangs.
         """
@@ -56,40 +57,28 @@ class Executor(Protocol):
 class WorkerExecutor:
     """One worker process on this machine.
 
-    The worker gets the socket's address and key on its standard input, which then stays open: when this process ends,
-    however it ends, the worker reads the end of its input and leaves. Its stderr goes to `log`.
+    The worker inherits its end of the link. Its standard input is its lifeline: when this process ends, however it
+    ends, the worker leaves. Its stderr goes to `log`.
     """
 
     # How long the process may take to leave when it is asked to, in seconds.
     leave_s = 2.0
 
     def __init__(self, log: Path | None = None, command: list[str] | None = None) -> None:
-        self._doorway = Doorway()
         self._log = log
         self._link: Link | None = None
         self._came: deque[Event] = deque()  # with the last message, not yielded yet
         self._ready = False
         self._busy = False
-        command = command or [sys.executable, "-m", "specmemo_chat.host.worker"]
-        stderr = subprocess.DEVNULL if log is None else log.open("ab")
-        try:
-            # A process group of its own: Ctrl-C in the terminal must reach the parent only.
-            self._process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, process_group=0
-            )
-        finally:
-            if not isinstance(stderr, int):
-                stderr.close()
-        if self._process.stdin is None:
-            raise WorkerError("the worker has no standard input")
-        greeting = json.dumps(self._greeting()) + "\n"
-        with contextlib.suppress(BrokenPipeError):
-            self._process.stdin.write(greeting.encode())
-            self._process.stdin.flush()
+        # Between "sent" and "busy" no interrupt may look.
+        self._asking = threading.Lock()
+        self._process = self._start(command or [sys.executable, "-m", "specmemo_chat.host.worker"])
 
-    def _greeting(self) -> dict[str, Any]:
-        """What the process is told on its standard input."""
-        return {"address": self._doorway.address, "key": self._doorway.key.hex()}
+    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        self._link, far = link_pair()
+        with far:
+            number = far.fileno()
+            return start_process([*command, str(number)], self._log, inherited=(number,))
 
     @property
     def alive(self) -> bool:
@@ -99,12 +88,15 @@ class WorkerExecutor:
     def pid(self) -> int:
         return self._process.pid
 
-    def request(self, request: Request) -> Iterator[Event]:
+    def request(self, request: Request, interrupted: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         """See Executor.request. Where the caller stops early, the rest of the answer is read and dropped first."""
         link = self._connected()
         self._drain(link)
-        self._send(link, request)
-        self._busy = True
+        with self._asking:
+            self._send(link, request)
+            self._busy = True
+        if interrupted():
+            self.interrupt()
         while self._busy:
             event = self._next_event(link)
             if isinstance(event, Failure):
@@ -116,9 +108,10 @@ class WorkerExecutor:
             yield event
 
     def interrupt(self) -> None:
-        if self._link is not None and self._busy:
-            with contextlib.suppress(LinkClosedError):
-                self._link.send(requests.encode(Interrupt()))
+        with self._asking:
+            if self._link is not None and self._busy:
+                with contextlib.suppress(LinkClosedError):
+                    self._link.send(requests.encode(Interrupt()))
 
     def close(self) -> None:
         """Ask the worker to leave, then make it: no orphan stays behind."""
@@ -140,7 +133,6 @@ class WorkerExecutor:
         self._close_input()
         if self._link is not None:
             self._link.close()
-        self._doorway.close()
 
     def _close_input(self) -> None:
         if self._process.stdin is not None:
@@ -148,11 +140,8 @@ class WorkerExecutor:
                 self._process.stdin.close()
 
     def _connected(self) -> Link:
-        deadline = time.monotonic() + LOADING_SILENCE_LIMIT_S
-        while self._link is None:
-            self._link = self._doorway.accept(timeout=POLL_S)
-            if self._link is None and (not self.alive or time.monotonic() > deadline):
-                raise self._death()
+        if self._link is None:
+            raise self._death()
         return self._link
 
     def _drain(self, link: Link) -> None:
@@ -180,17 +169,19 @@ class WorkerExecutor:
         while True:
             try:
                 message = link.receive(timeout=POLL_S)
+                if message is not None and message["event"] not in (HEARTBEAT, LOST):
+                    return events.decode_all(message)
             except LinkClosedError:
                 raise self._death() from None
+            except (ValueError, LookupError, TypeError) as error:
+                raise self._nonsense(error) from error
             if message is None:
                 if time.monotonic() - heard > limit:
                     raise self._hang(time.monotonic() - heard)
                 continue
             heard = time.monotonic()
-            if message.get("event") == LOST:
+            if message["event"] == LOST:
                 raise self._lost(message)
-            if message.get("event") != HEARTBEAT:
-                return events.decode_all(message)
 
     def _death(self) -> WorkerError:
         self._busy = False
@@ -217,6 +208,16 @@ class WorkerExecutor:
             return WorkerError(message["message"], message["remedy"])
         return error_with_exit_code(message["exit_code"], message["message"], message["remedy"])
 
+    def _nonsense(self, error: Exception) -> WorkerError:
+        self._busy = False
+        self._process.kill()
+        self._process.wait()
+        what = f"sent what cannot be read ({type(error).__name__}: {error})"
+        return WorkerError(
+            f"the worker process {what} and was ended{self._log_hint}",
+            "the conversation is kept; send the message again to restart the worker, and report it",
+        )
+
     def _hang(self, silent: float) -> WorkerError:
         self._busy = False
         pid = self._process.pid
@@ -225,4 +226,16 @@ class WorkerExecutor:
         return WorkerError(
             f"the worker process {pid} gave no sign of life for {silent:.0f} s and was ended",
             "the conversation is kept; send the message again to restart the worker",
+        )
+
+
+def start_process(
+    command: list[str], log: Path | None, *, inherited: tuple[int, ...] = (), stdout: int = subprocess.DEVNULL
+) -> subprocess.Popen[bytes]:
+    """Start a process that leaves when its standard input, a pipe from here, ends. Its stderr goes to `log`, and it
+    inherits the file descriptors `inherited`."""
+    with contextlib.nullcontext(subprocess.DEVNULL) if log is None else log.open("ab") as stderr:
+        # A process group of its own: Ctrl-C in the terminal must reach the parent only.
+        return subprocess.Popen(
+            command, stdin=subprocess.PIPE, stdout=stdout, stderr=stderr, process_group=0, pass_fds=inherited
         )

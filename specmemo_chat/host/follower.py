@@ -41,7 +41,7 @@ def follow(own: Request) -> NoReturn:
         import_torch()
         store = meeting_store()
         address, key = json.loads(store.get(ADDRESS_KEY))
-        link = connect(address if isinstance(address, str) else (address[0], address[1]), bytes.fromhex(key))
+        link = connect(address, bytes.fromhex(key))
         link.send({"event": "Hello", "rank": place.rank, "pid": os.getpid(), "host": socket.gethostname()})
         threading.Thread(target=_beat, args=(link,), name="heartbeat", daemon=True).start()
         _serve(link, place, store, own)

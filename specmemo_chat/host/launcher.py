@@ -1,21 +1,21 @@
 """Starts a group of workers by torch.distributed.run (torchrun), says why one of them ended, and leaves none behind.
 
-Run as `python -m specmemo_chat.host.launcher [torchrun's options]`; the first line on standard input is JSON: what each
-worker gets in its environment ("worker") and the file for the report of a failure ("report"). Standard input then stays
-open: its end means that the terminal's process has ended, however it ended.
+Run as `python -m specmemo_chat.host.launcher [torchrun's options]`; the first line on standard input is what each
+worker gets in its environment; from then on standard input is the lifeline (device/lifeline.py). Where a worker fails a
+line of JSON on standard output says which: {"failures": [{"rank", "pid", "exit_code"}]}.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import sys
-import threading
-from pathlib import Path
 from typing import NoReturn
 
 import psutil
 
+from specmemo_chat.device.lifeline import leave_with_parent
 from specmemo_chat.models.threads import limit_workers
 
 # The greeting of a worker that torchrun started: its standard input is shared with the others.
@@ -24,9 +24,11 @@ WORKER_MODULE = "specmemo_chat.host.worker"
 
 
 def main() -> None:
-    greeting = json.loads(sys.stdin.buffer.readline())
-    threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
-    os.environ[GREETING] = json.dumps(greeting["worker"])
+    # What libraries and workers print must not stand in the report.
+    report = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    os.environ[GREETING] = sys.stdin.readline()
+    leave_with_parent(_end_workers)
     # A stopped worker does not hear SIGTERM.
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "2")
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
@@ -43,7 +45,7 @@ def main() -> None:
             {"rank": rank, "pid": failure.pid, "exit_code": failure.exitcode}
             for rank, failure in error.failures.items()
         ]
-        Path(greeting["report"]).write_text(json.dumps({"failures": failures}), encoding="utf-8")
+        print(json.dumps({"failures": failures}), file=report, flush=True)
         _leave(1)
     _leave(0)
 
@@ -54,16 +56,10 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _watch_parent() -> None:
-    """End the workers and leave when the parent's end of standard input closes."""
-    while os.read(sys.stdin.fileno(), 4096):
-        continue
-    children = psutil.Process().children(recursive=True)
-    # They read the end of the same input and leave by themselves, unless they are stopped.
-    _, left = psutil.wait_procs(children, timeout=1.0)
-    for process in left:
-        process.kill()
-    os._exit(0)
+def _end_workers() -> None:
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.kill()
 
 
 if __name__ == "__main__":

@@ -66,7 +66,7 @@ class Leader:
         self._joined = threading.Event()
         self._members: list[_Member] = []
         store = meeting_store()
-        self._doorway = Doorway(place.world - 1, host=_own_address() if place.nodes > 1 else None)
+        self._doorway = Doorway(place.world - 1, host=_own_address() if place.nodes > 1 else "127.0.0.1")
         store.set(ADDRESS_KEY, json.dumps([self._doorway.address, self._doorway.key.hex()]))
         for _ in range(place.world - 1):
             self._members.append(self._welcome(load))

@@ -1,4 +1,5 @@
-"""The link between the terminal's process and a worker: JSON messages over a private, authenticated Unix socket."""
+"""The link between two of the program's processes: JSON messages over a socket that the one inherits from the other, or
+over an authenticated TCP connection where that cannot be."""
 
 from __future__ import annotations
 
@@ -9,11 +10,9 @@ import queue
 import secrets
 import select
 import socket
-import tempfile
 import threading
 from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
-from pathlib import Path
 from typing import Any, cast
 
 Message = dict[str, Any]
@@ -49,6 +48,10 @@ class Link:
                 self._connection.send_bytes(payload)
             except OSError as error:
                 raise LinkClosedError(str(error)) from error
+            except BaseException:
+                # A signal came in the middle: what follows a part of a message could not be read.
+                self._connection.close()
+                raise
 
     def receive(self, timeout: float | None = None) -> Message | None:
         """The next message; None where none came within `timeout` seconds. Raises LinkClosedError at the end."""
@@ -71,44 +74,40 @@ class Link:
         self._connection.close()
 
 
-Address = str | tuple[str, int]
+Address = tuple[str, int]
+
+
+def link_pair() -> tuple[Link, socket.socket]:
+    """A link, and the socket of its other end for a process to inherit (`inherited`). It has no name: nobody else can
+    reach it, and nothing of it is left behind."""
+    near, far = socket.socketpair()
+    return Link(Connection(near.detach())), far
+
+
+def inherited(descriptor: int) -> Link:
+    """The other end of a `link_pair`."""
+    return Link(Connection(descriptor))
 
 
 class Doorway:
-    """The side that is connected to, before `links` others have: a socket and a one-time key.
+    """The side that is connected to, before `links` others have: a TCP port of `host`, and a one-time key."""
 
-    The socket lies in a folder of its own (0700); with `host` it is a TCP port of that address instead, for workers on
-    other machines.
-    """
-
-    def __init__(self, links: int = 1, host: str | None = None) -> None:
-        self._folder = tempfile.TemporaryDirectory(prefix="specmemo-")
+    def __init__(self, links: int = 1, host: str = "127.0.0.1") -> None:
         self.key = secrets.token_bytes(32)
         self._links = links
-        self.address: Address
-        if host is None:
-            self.address = str(self.folder / "worker.sock")
-            self._listener = Listener(self.address, family="AF_UNIX", authkey=self.key, backlog=links)
-            os.chmod(self.address, 0o600)
-        else:
-            self._listener = Listener((host, 0), family="AF_INET", authkey=self.key, backlog=links)
-            self.address = cast(tuple[str, int], self._listener.address)
+        self._listener = Listener((host, 0), family="AF_INET", authkey=self.key, backlog=links)
+        self.address = cast(Address, self._listener.address)
         self._accepted: queue.SimpleQueue[Link] = queue.SimpleQueue()
         self._closing = False
         # accept() has no timeout, and a worker may die before it connects: a thread waits in it.
         self._waiter = threading.Thread(target=self._accept, name="specmemo-doorway", daemon=True)
         self._waiter.start()
 
-    @property
-    def folder(self) -> Path:
-        """Where the socket lies: nobody else can read there."""
-        return Path(self._folder.name)
-
     def _accept(self) -> None:
         left = self._links
         while left and not self._closing:
             try:
-                self._accepted.put(Link(self._listener.accept()))
+                self._accepted.put(_tcp_link(self._listener.accept()))
                 left -= 1
             except AuthenticationError:
                 continue
@@ -125,14 +124,19 @@ class Doorway:
     def close(self) -> None:
         self._closing = True
         if self._waiter.is_alive():
-            family = socket.AF_UNIX if isinstance(self.address, str) else socket.AF_INET
-            with contextlib.suppress(OSError, EOFError), socket.socket(family) as knock:
+            with contextlib.suppress(OSError, EOFError), socket.socket(socket.AF_INET) as knock:
                 knock.connect(self.address)
             self._waiter.join(timeout=1.0)
         self._listener.close()
-        self._folder.cleanup()
 
 
 def connect(address: Address, key: bytes) -> Link:
-    """The worker's side."""
-    return Link(Client(address, family="AF_UNIX" if isinstance(address, str) else "AF_INET", authkey=key))
+    """The worker's side of a Doorway."""
+    return _tcp_link(Client((address[0], address[1]), family="AF_INET", authkey=key))
+
+
+def _tcp_link(connection: Connection[Any, Any]) -> Link:
+    # A message of a few bytes must not wait until the one before it is acknowledged.
+    with socket.socket(fileno=os.dup(connection.fileno())) as tcp:
+        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return Link(connection)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import subprocess
 import sys
-import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,8 +17,8 @@ import psutil
 from specmemo_chat.errors import SpecmemoError, WorkerError
 from specmemo_chat.events import Event, Ready
 from specmemo_chat.host import requests
-from specmemo_chat.host.executor import WorkerExecutor, end_of
-from specmemo_chat.host.link import Link, Message
+from specmemo_chat.host.executor import LOADING_SILENCE_LIMIT_S, POLL_S, WorkerExecutor, end_of, start_process
+from specmemo_chat.host.link import Doorway, Link, Message
 from specmemo_chat.host.requests import Load
 
 # The launcher looks at its workers ten times a second, gives those that are left two seconds to leave, and then writes
@@ -44,6 +44,8 @@ class Nodes:
 def torchrun_options(load: Load, nodes: Nodes) -> list[str]:
     """The options of torch.distributed.run. No restarts: a new worker would not know the conversation."""
     options = ["--nproc-per-node", str(len(load.devices)), "--max-restarts", "0", "--nnodes", str(nodes.count)]
+    # Otherwise it makes a folder for logs that it never fills and never removes.
+    options += ["--log-dir", os.devnull]
     if nodes.count == 1:
         return [*options, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
     # Not c10d, the elastic rendezvous: it numbers the machines as it likes, and worker 0 must be at the terminal.
@@ -62,8 +64,16 @@ class TorchrunExecutor(WorkerExecutor):
         self._nodes = nodes or Nodes()
         self._gone = False
         self._workers: list[psutil.Process] = []
-        options = torchrun_options(load, self._nodes)
-        super().__init__(log, [sys.executable, "-m", "specmemo_chat.host.launcher", *options])
+        self._report = b""
+        self._doorway = Doorway()
+        super().__init__(log, _launcher(load, self._nodes))
+
+    def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
+        # The launcher's workers inherit nothing of ours but the lifeline.
+        door = {"address": self._doorway.address, "key": self._doorway.key.hex()}
+        process = start_process(command, self._log, stdout=subprocess.PIPE)
+        _greet(process, {**door, "load": requests.encode(self._load)})
+        return process
 
     @property
     def alive(self) -> bool:
@@ -72,20 +82,15 @@ class TorchrunExecutor(WorkerExecutor):
     def close(self) -> None:
         self._find_workers()
         super().close()
+        self._doorway.close()
         self._end()
 
-    def _greeting(self) -> dict[str, Any]:
-        return {"worker": {**super()._greeting(), "load": requests.encode(self._load)}, "report": str(self._report)}
-
-    @property
-    def _report(self) -> Path:
-        return self._doorway.folder / "failure.json"
-
     def _connected(self) -> Link:
-        deadline = time.monotonic() + _MEETING_S
-        while self._link is None and self._nodes.count > 1 and super().alive and time.monotonic() < deadline:
-            # The other machines may be minutes behind.
-            self._link = self._doorway.accept(timeout=0.2)
+        # Other machines may be minutes behind.
+        limit = LOADING_SILENCE_LIMIT_S if self._nodes.count == 1 else _MEETING_S
+        deadline = time.monotonic() + limit
+        while self._link is None and super().alive and time.monotonic() < deadline:
+            self._link = self._doorway.accept(POLL_S)
         return super()._connected()
 
     def _next_event(self, link: Link) -> Event:
@@ -125,13 +130,12 @@ class TorchrunExecutor(WorkerExecutor):
     def _cause(self, first_rank: int = 0) -> str:
         """Which worker from `first_rank` on ended first and how, as this machine's launcher says; "" where it does
         not."""
-        deadline = time.monotonic() + _REPORT_S
-        while True:
-            over = self._process.poll() is not None  # before the report is read: then there will be no other
-            cause = failed_worker(self._report, self._load.plan.tp, first_rank)
-            if cause or over or time.monotonic() > deadline:
-                return cause
-            time.sleep(0.05)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._process.wait(timeout=_REPORT_S)
+        out = self._process.stdout
+        if self._process.poll() is not None and out is not None and not out.closed:
+            self._report = self._report or out.read()
+        return failed_worker(self._report, self._load.plan.tp, first_rank)
 
     def _find_workers(self) -> None:
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -147,15 +151,29 @@ class TorchrunExecutor(WorkerExecutor):
             with contextlib.suppress(psutil.NoSuchProcess):
                 worker.kill()
         self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
         psutil.wait_procs(self._workers, timeout=2.0)
 
 
-def failed_worker(report: Path, world: int, first_rank: int = 0) -> str:
+def _launcher(load: Load, nodes: Nodes) -> list[str]:
+    return [sys.executable, "-m", "specmemo_chat.host.launcher", *torchrun_options(load, nodes)]
+
+
+def _greet(process: subprocess.Popen[bytes], worker: dict[str, Any]) -> None:
+    """Tell the launcher what its workers are to know."""
+    if process.stdin is not None:
+        with contextlib.suppress(BrokenPipeError):
+            process.stdin.write(json.dumps(worker).encode() + b"\n")
+            process.stdin.flush()
+
+
+def failed_worker(report: bytes, world: int, first_rank: int = 0) -> str:
     """Which of `world` workers ended first and how, by the launcher's report; "" where it names none from `first_rank`
     on."""
     try:
-        failures = json.loads(report.read_text(encoding="utf-8"))["failures"]
-    except (OSError, ValueError, KeyError):
+        failures = json.loads(report)["failures"]
+    except (ValueError, KeyError):
         return ""
     failures = [failure for failure in failures if failure["rank"] >= first_rank]
     # The others end because of the first: by an error of their own, or because the launcher ends them (SIGTERM).
@@ -168,25 +186,18 @@ def failed_worker(report: Path, world: int, first_rank: int = 0) -> str:
 
 def serve_node(load: Load, nodes: Nodes, log: Path | None = None) -> None:
     """Run this machine's workers for the terminal on machine 0, until it leaves. Raises WorkerError where one fails."""
-    with tempfile.TemporaryDirectory(prefix="specmemo-") as folder:
-        report = Path(folder) / "failure.json"
-        command = [sys.executable, "-m", "specmemo_chat.host.launcher", *torchrun_options(load, nodes)]
-        with log.open("ab") if log is not None else contextlib.nullcontext(subprocess.DEVNULL) as stderr:
-            process = subprocess.Popen(
-                command, stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=stderr, process_group=0
-            )
-        if process.stdin is None:
-            raise WorkerError("the launcher has no standard input")
-        greeting = {"worker": {"load": requests.encode(load)}, "report": str(report)}
-        process.stdin.write(json.dumps(greeting).encode() + b"\n")
-        process.stdin.flush()
+    process = start_process(_launcher(load, nodes), log, stdout=subprocess.PIPE)
+    with process:
         try:
+            _greet(process, {"load": requests.encode(load)})
+            report = process.stdout.read() if process.stdout is not None else b""
             code = process.wait()
         finally:
             # Its end is what the launcher leaves by, with all its workers.
-            process.stdin.close()
+            if process.stdin is not None:
+                process.stdin.close()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(timeout=5.0)
-        if code:
-            cause = failed_worker(report, load.plan.tp) or f"the workers' launcher {end_of(code)}"
-            raise WorkerError(cause, "start the command on every machine again")
+    if code:
+        cause = failed_worker(report, load.plan.tp) or f"the workers' launcher {end_of(code)}"
+        raise WorkerError(cause, "start the command on every machine again")

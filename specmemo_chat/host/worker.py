@@ -1,8 +1,8 @@
 """The worker process: holds the model, answers the terminal's requests, and leaves when the terminal is gone.
 
-Run as `python -m specmemo_chat.host.worker`; the first line on standard input is JSON with the socket's address and
-its key. Standard input then stays open: its end means that the parent has ended, however it ended. Where torchrun
-started several workers, that JSON is in the environment; the first worker serves the terminal, the others follow it.
+Run as `python -m specmemo_chat.host.worker DESCRIPTOR`, the number of the inherited link; standard input is the
+lifeline (device/lifeline.py). Where torchrun started several workers, the environment holds JSON instead, with the
+address to connect to and its key; the first worker serves the terminal, the others follow it.
 """
 
 from __future__ import annotations
@@ -21,12 +21,13 @@ from collections.abc import Iterator
 from typing import Any, NoReturn
 
 from specmemo_chat import events
+from specmemo_chat.device.lifeline import die_with, leave_with_parent
 from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
 from specmemo_chat.host.coalescing import coalesced
 from specmemo_chat.host.launcher import GREETING
-from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, connect
+from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, connect, inherited
 from specmemo_chat.host.requests import Interrupt, Load, Request, Shutdown
 from specmemo_chat.host.service import Service
 
@@ -41,7 +42,8 @@ class Worker:
     def __init__(self, link: Link, *, grouped: bool = False) -> None:
         self._link = link
         self._grouped = grouped
-        self._requests: queue.SimpleQueue[Request] = queue.SimpleQueue()
+        # A Failure stands where a request came that cannot be read.
+        self._requests: queue.SimpleQueue[Request | Failure] = queue.SimpleQueue()
         self._interrupted = threading.Event()
 
     def serve(self) -> None:
@@ -51,6 +53,9 @@ class Worker:
         service: Service | None = None
         while True:
             request = self._requests.get()
+            if isinstance(request, Failure):
+                self._link.send(events.encode(request))
+                continue
             if isinstance(request, Shutdown):
                 if service is not None:
                     service.leave()
@@ -58,7 +63,8 @@ class Worker:
             if isinstance(request, Load):
                 service = Service(request, self._lost if self._grouped else None)
             if service is None:
-                return
+                self._link.send(events.encode(Failure("the model is not loaded", "load it first", 1)))
+                continue
             for together in coalesced(self._guarded(service.answer(request, self._interrupted.is_set))):
                 self._link.send(events.encode_all(together))
 
@@ -71,13 +77,7 @@ class Worker:
         except LinkClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of the process: reported with its traceback
-            traceback.print_exc()
-            yield Failure(
-                f"internal error: {type(error).__name__}: {error}",
-                "run again with --debug and report it",
-                1,
-                traceback.format_exc(),
-            )
+            yield _internal(error)
 
     def _lost(self, message: str, remedy: str | None, exit_code: int) -> NoReturn:
         """Another worker is gone, and so this process must go, whatever its main thread waits for."""
@@ -88,10 +88,7 @@ class Worker:
     def _read(self) -> None:
         try:
             while True:
-                message = self._link.receive()
-                if message is None:
-                    continue
-                request = requests.decode(message)
+                request = self._received()
                 if isinstance(request, Interrupt):
                     self._interrupted.set()
                 else:
@@ -102,6 +99,18 @@ class Worker:
             self._interrupted.set()
             self._requests.put(Shutdown())
 
+    def _received(self) -> Request | Failure:
+        """The next request. One that cannot be read is answered all the same, or the terminal would wait for ever."""
+        try:
+            message = self._link.receive()
+            while message is None:
+                message = self._link.receive()
+            return requests.decode(message)
+        except LinkClosedError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever came, this thread must live on
+            return _internal(error)
+
     def _beat(self) -> None:
         pause = threading.Event()
         try:
@@ -111,17 +120,19 @@ class Worker:
             return
 
 
-def _watch_parent() -> None:
-    """Leave at once when the parent's end of standard input closes."""
-    # Not through the buffer: a thread that waits in it makes the interpreter's own end a fatal error.
-    while os.read(sys.stdin.fileno(), 4096):
-        continue
-    os._exit(0)
+def _internal(error: Exception) -> Failure:
+    """An error that nobody expected, as the answer to what was asked; its traceback goes to the log."""
+    traceback.print_exc()
+    return Failure(
+        f"internal error: {type(error).__name__}: {error}",
+        "run again with --debug and report it",
+        1,
+        traceback.format_exc(),
+    )
 
 
-def _watch_launcher() -> None:
+def _watch_launcher(launcher: int) -> None:
     """Leave when the launcher is gone: nobody would end this process any more."""
-    launcher = os.getppid()
     while os.getppid() == launcher:
         time.sleep(HEARTBEAT_S)
     os._exit(1)
@@ -144,15 +155,21 @@ def main() -> None:
     # Ctrl-C belongs to the terminal's process; it sends Interrupt.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     given = os.environ.pop(GREETING, None)
-    greeting = json.loads(given or sys.stdin.buffer.readline())
-    threading.Thread(target=_watch_parent, name="parent", daemon=True).start()
-    if given is not None:
-        threading.Thread(target=_watch_launcher, name="launcher", daemon=True).start()
+    if given is None:
+        leave_with_parent()
+        link = inherited(int(sys.argv[1]))
+    else:
+        leave_with_parent(shared=True)
+        launcher = os.getppid()
+        die_with(launcher)
+        threading.Thread(target=_watch_launcher, args=(launcher,), name="launcher", daemon=True).start()
+        greeting = json.loads(given)
         if os.environ["RANK"] != "0":
             from specmemo_chat.host.follower import follow
 
             follow(requests.decode(greeting["load"]))
-    Worker(connect(greeting["address"], bytes.fromhex(greeting["key"])), grouped=given is not None).serve()
+        link = connect(greeting["address"], bytes.fromhex(greeting["key"]))
+    Worker(link, grouped=given is not None).serve()
     sys.stderr.flush()
     # The terminal waits for this. To take an interpreter with torch apart takes a second, and taking a process group
     # apart may wait for workers that have left already.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,12 +13,10 @@ from specmemo_chat.host import follower
 from specmemo_chat.host.torchrun import failed_worker
 
 
-def report_of(folder: Path, *failures: tuple[int, int]) -> Path:
+def report_of(*failures: tuple[int, int]) -> bytes:
     """A launcher's report: (rank, exit code) of each."""
-    path = folder / "failure.json"
     listed = [{"rank": rank, "pid": 100 + rank, "exit_code": code} for rank, code in failures]
-    path.write_text(json.dumps({"failures": listed}), encoding="utf-8")
-    return path
+    return json.dumps({"failures": listed}).encode()
 
 
 @pytest.mark.parametrize(
@@ -34,15 +31,14 @@ def report_of(folder: Path, *failures: tuple[int, int]) -> Path:
         ((), 0, ""),
     ],
 )
-def test_the_first_cause(tmp_path: Path, failures: tuple[tuple[int, int], ...], first_rank: int, expected: str) -> None:
-    found = failed_worker(report_of(tmp_path, *failures), 4, first_rank)
+def test_the_first_cause(failures: tuple[tuple[int, int], ...], first_rank: int, expected: str) -> None:
+    found = failed_worker(report_of(*failures), 4, first_rank)
     assert found.replace(" (often the system's out-of-memory killer)", "") == expected
 
 
-def test_a_report_that_is_not_there_yet(tmp_path: Path) -> None:
-    assert failed_worker(tmp_path / "failure.json", 2) == ""
-    (tmp_path / "failure.json").write_text('{"failures": [{"ra')
-    assert failed_worker(tmp_path / "failure.json", 2) == ""
+def test_a_report_that_did_not_come() -> None:
+    assert failed_worker(b"", 2) == ""
+    assert failed_worker(b'{"failures": [{"ra', 2) == ""
 
 
 @pytest.mark.parametrize(
