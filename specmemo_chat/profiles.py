@@ -15,6 +15,7 @@ from typing import Any, Literal, Protocol
 
 from specmemo_chat.errors import UsageError
 from specmemo_chat.sizes import format_size, parse_size
+from specmemo_chat.texts import read_text
 
 _PACKAGE = Path(__file__).resolve().parent
 DeviceKind = Literal["cuda", "rocm", "mps", "cpu"]
@@ -142,7 +143,7 @@ class _Reader:
     def __init__(self, path: Path) -> None:
         self._path = path
         try:
-            self._text = path.read_text(encoding="utf-8")
+            self._text = read_text(path, f"the profile {path}")
             self.values = tomllib.loads(self._text)
         except (OSError, ValueError) as error:
             raise UsageError(f"the profile {path} cannot be read: {error}") from error

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from specmemo_chat.errors import UsageError
+from specmemo_chat.texts import check_unicode
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class GenerationSettings:
                 raise UsageError(f"{name} is {value}: allowed is {allowed}")
         if any(not text for text in self.stop):
             raise UsageError("a stop text is empty", "give --stop a text of one character or more")
+        for text in self.stop:
+            check_unicode(text, "a stop text")
 
     @property
     def greedy(self) -> bool:

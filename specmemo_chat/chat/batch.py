@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 from specmemo_chat.chat.conversation import Conversation
@@ -21,13 +21,15 @@ from specmemo_chat.speculation.sampling import row_seed
 @dataclass(frozen=True)
 class Task:
     """A conversation to be answered: the messages that stand before, and the user messages in turn. `number` names it,
-    from 1 on; `seed` None: hash(settings.seed, number - 1). `system` None: the conversation's own."""
+    from 1 on; `seed` None: hash(settings.seed, number - 1). `system` None: the conversation's own. `sampling`: settings
+    in which it differs, by their names."""
 
     number: int
     turns: tuple[str, ...]
     before: tuple[dict[str, str], ...] = ()
     system: str | None = None
     seed: int | None = None
+    sampling: dict[str, Any] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, values: dict[str, Any]) -> Task:
@@ -95,7 +97,7 @@ class ConversationBatch:
     def _begin(self, task: Task, settings: GenerationSettings) -> Iterator[Answered]:
         conversation = self._converse()
         seed = task.seed if task.seed is not None else row_seed(settings.seed, task.number - 1)
-        settings = replace(settings, seed=seed)
+        settings = GenerationSettings.from_json({**settings.as_json(), **task.sampling, "seed": seed})
         try:
             conversation.restore(task.before, task.system or conversation.history.system)
             reply, _ = conversation.begin(task.turns[0], settings)

@@ -24,7 +24,7 @@ from specmemo_chat.cli import (
 )
 from specmemo_chat.cli.configuration import Key, config_file, defaults_for, keys_of, read
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.crash import SafeGroup, make_crashes_safe, print_traceback
+from specmemo_chat.cli.crash import SafeGroup, TextCommand, make_crashes_safe, print_traceback
 from specmemo_chat.cli.quick_help import import_help
 from specmemo_chat.errors import SpecmemoError, UsageError
 
@@ -76,11 +76,11 @@ REPAIRS = ("config", "doctor", "sessions")
 
 def _register() -> None:
     for name, function in COMMANDS.items():
-        app.command(name, cls=PARSERS.get(name))(function)
+        app.command(name, cls=PARSERS.get(name, TextCommand))(function)
     for name, (help, commands) in GROUPS.items():
         group = typer.Typer(help=help, no_args_is_help=True)
         for command, function in commands.items():
-            group.command(command)(function)
+            group.command(command, cls=TextCommand)(function)
         app.add_typer(group, name=name)
 
 

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import re
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
+from specmemo_chat import texts
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.errors import UsageError
-from specmemo_chat.sizes import MIB, format_size
-
-# More than any context holds, and quick to read and count.
-LARGEST_FILE = 16 * MIB
+from specmemo_chat.sizes import format_size
 
 
 @dataclass(frozen=True)
@@ -52,30 +52,43 @@ def gist(message: str) -> str:
     return safe_line(f"{message} (+ {', '.join(names)})" if names else message)
 
 
+# What may go by a file's name and has no end, or waits for a writer.
+_NO_FILES = (
+    (stat.S_ISDIR, "a folder"),
+    (stat.S_ISFIFO, "a pipe"),
+    (stat.S_ISSOCK, "a socket"),
+    (stat.S_ISCHR, "a device"),
+    (stat.S_ISBLK, "a device"),
+)
+
+
 def read_text(name: str) -> tuple[str, str]:
-    """(the file's name, its text). Raises UsageError where it is no readable UTF-8 text."""
+    """(the file's name, its text). Raises UsageError where it is no readable UTF-8 text, and before anything is read
+    where it is no file or too long."""
     path = Path(name).expanduser()
     shown = safe_line(str(path))
     try:
-        if path.is_dir():
-            raise UsageError(f"{shown} is a folder", "give one file; Tab completes its name")
-        size = path.stat().st_size
-        if size > LARGEST_FILE:
-            raise UsageError(f"{shown} has {format_size(size)}", f"give a file of at most {format_size(LARGEST_FILE)}")
-        data = path.read_bytes()
+        status = path.stat()
+        for kind, words in _NO_FILES:
+            if kind(status.st_mode):
+                raise UsageError(f"{shown} is {words}", "give one file with text; Tab completes its name")
+        if status.st_size > texts.LARGEST:
+            size, limit = format_size(status.st_size), format_size(texts.LARGEST)
+            raise UsageError(f"{shown} has {size}, and no context holds that much", f"give a file of at most {limit}")
+        if status.st_size == 0:
+            # Also what the system makes up at every reading, as in /proc; some of it waits or never ends.
+            raise UsageError(f"{shown} is empty", "give a file that is kept on a disk, and not empty")
+        with path.open("rb") as file:
+            data = texts.read_at_most(file, shown)
     except FileNotFoundError:
         raise UsageError(f"there is no file {shown}", "Tab completes file names") from None
-    except OSError as error:
-        raise UsageError(f"{shown} cannot be read: {error.strerror or error}") from None
+    except (OSError, ValueError) as error:
+        raise UsageError(f"{shown} cannot be read: {getattr(error, 'strerror', None) or error}") from None
+    texts.check_encoding(data, shown)
     if b"\0" in data[:8192]:
         raise UsageError(f"{shown} is no text", "give a text file")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{shown} is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}",
-            f"convert it: iconv -f latin1 -t utf-8 {shown}",
-        ) from None
+    text = texts.decode(data, shown)
     if not text.strip():
         raise UsageError(f"{shown} is empty")
-    return path.name, text.replace("\r\n", "\n")
+    # A name that is no UTF-8 is shown to the model as it is shown to the user.
+    return os.fsencode(path.name).decode("utf-8", "replace"), text.replace("\r\n", "\n")

@@ -9,18 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
-from specmemo_chat.cli.batch_input import BrokenLine, Conversation, read_conversations
+from specmemo_chat.cli.batch_input import Conversation, read_conversations
 from specmemo_chat.cli.batch_output import OutputFile
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.text import safe_line
+from specmemo_chat.conversations import BrokenLine
 from specmemo_chat.errors import WorkerError
 from specmemo_chat.events import Answered, BatchProgress, Done
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.sizes import MIB
 
 # A conversation in flight when a worker dies may not be to blame: it is tried again, then alone. So often in all.
 ATTEMPTS = 2
+# Characters of the conversations that are sent together: the worker holds them all.
+TOGETHER = 4 * MIB
 
 
 @dataclass
@@ -81,16 +85,27 @@ class Batch:
             continue
         with _progress(self._screen) as show:
             while self._open:
-                fresh = [entry for number, entry in self._open.items() if number not in self._attempts]
                 left = len(self._open)
                 try:
-                    self._ask(fresh or [next(iter(self._open.values()))], settings, show)
+                    self._ask(self._next(), settings, show)
                 except WorkerError as error:
                     if not self._flying and len(self._open) == left:
                         raise  # it did not even begin
                     # Its remedy is for a reader who must act; here nothing is to be done.
                     self._screen.error(WorkerError(error.message))
                     self._blame(error)
+
+    def _next(self) -> list[Conversation]:
+        """Those that are sent now: new ones, as many as may go together, or the first that a worker died of."""
+        chosen: list[Conversation] = []
+        size = 0
+        for number, entry in self._open.items():
+            if number not in self._attempts:
+                size += entry.size
+                if chosen and size > TOGETHER:
+                    break
+                chosen.append(entry)
+        return chosen or [next(iter(self._open.values()))]
 
     def _ask(self, entries: list[Conversation], settings: GenerationSettings, show: Show) -> None:
         """Send `entries` to the worker and write what comes back."""

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from typer.core import TyperCommand
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.crash import TextCommand
 
 if TYPE_CHECKING:
     from specmemo_chat.bench.job import Job
@@ -20,7 +20,7 @@ INTERRUPTED = 130
 STDOUT = "-"
 
 
-class BenchCommand(TyperCommand):
+class BenchCommand(TextCommand):
     """Lets `--json` stand without a value: then the object goes to standard output."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:

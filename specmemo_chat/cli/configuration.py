@@ -23,6 +23,7 @@ from typer.models import OptionInfo
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import parse_size
+from specmemo_chat.texts import read_text
 
 PREFIX = "SPECMEMO_"
 FILE_NAME = "config.toml"
@@ -115,12 +116,11 @@ def read(path: Path, keys: Mapping[str, Key]) -> dict[str, Any]:
     Raises UsageError with file and line for unknown keys, wrong types and values that the flag would refuse.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, str(path))
     except FileNotFoundError:
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not UTF-8"
-        raise UsageError(f"{path} cannot be read: {reason}", "mend the file, or move it away") from error
+    except OSError as error:
+        raise UsageError(f"{path} cannot be read: {error.strerror}", "mend the file, or move it away") from error
     try:
         values = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

@@ -8,9 +8,23 @@ import traceback
 from types import TracebackType
 from typing import Any
 
-from typer.core import TyperGroup
+from typer.core import TyperCommand, TyperGroup
 
 from specmemo_chat.cli.text import safe
+from specmemo_chat.texts import check_unicode
+
+
+class TextCommand(TyperCommand):
+    """A command that takes Unicode text only, from the command line, the environment or config.toml; what is declared
+    as a path may have any bytes. Raises UsageError."""
+
+    def invoke(self, ctx: Any) -> Any:
+        for parameter in self.params:
+            value = ctx.params.get(parameter.name)
+            for text in value if isinstance(value, (list, tuple)) else (value,):
+                if isinstance(text, str):
+                    check_unicode(text, parameter.opts[0] if parameter.param_type_name == "option" else "the argument")
+        return super().invoke(ctx)
 
 
 class SafeGroup(TyperGroup):

@@ -10,6 +10,7 @@ import tempfile
 from pathlib import Path
 
 from specmemo_chat.errors import UsageError
+from specmemo_chat.texts import read_text
 
 FALLBACKS = ("sensible-editor", "nano", "vim", "vi")
 
@@ -47,6 +48,6 @@ def edit(text: str) -> str:
         if done.returncode != 0:
             raise UsageError(f"the editor {command[0]} ended with exit code {done.returncode}", "the text is unchanged")
         try:
-            return path.read_text(encoding="utf-8").rstrip("\n")
-        except (OSError, UnicodeDecodeError) as error:
+            return read_text(path, "what the editor left").rstrip("\n")
+        except OSError as error:
             raise UsageError(f"what the editor left cannot be read: {error}") from None

@@ -12,6 +12,7 @@ from specmemo_chat.errors import UsageError
 from specmemo_chat.events import ReplyEnd
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.texts import decode, read_at_most
 
 INTERRUPTED_EXIT_CODE = 130
 
@@ -22,17 +23,15 @@ def input_is_piped() -> bool:
 
 
 def piped_input() -> str | None:
-    """What was piped to standard input, None where it is a terminal. Raises UsageError where it is not UTF-8."""
+    """What was piped to standard input, None where it is a terminal. Raises UsageError where it cannot be read, is
+    not UTF-8, or is so long that no context holds it."""
     if not input_is_piped():
         return None
-    data = sys.stdin.buffer.read()
     try:
-        return data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        raise UsageError(
-            f"standard input is not UTF-8: byte 0x{data[error.start]:02x} at offset {error.start}",
-            "convert it, for example: iconv -f latin1 -t utf-8",
-        ) from error
+        data = read_at_most(sys.stdin.buffer, "standard input")
+    except OSError as error:
+        raise UsageError(f"standard input cannot be read: {error.strerror}", "pipe a text in") from error
+    return decode(data, "standard input")
 
 
 def compose_prompt(text: str | None, piped: str | None) -> str:

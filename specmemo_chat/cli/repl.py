@@ -26,6 +26,7 @@ from specmemo_chat.events import Event, ReplyEnd
 from specmemo_chat.host.client import ChatClient, shown
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.sizes import format_size
+from specmemo_chat.texts import check_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -119,6 +120,7 @@ class Repl:
             except (EOFError, KeyboardInterrupt):
                 return
             try:
+                check_unicode(message, "what was typed")
                 self._carry_out(message)
             except commands.Leave:
                 return

@@ -49,8 +49,8 @@ class AnswerAll:
     """Answer many conversations beside each other, in the plan's rows. Answered for each when it ends, BatchProgress
     between, then Done: {"peak_bytes": of each worker, "parked"}.
 
-    `conversations` are objects with the keys `number` (from 1 on), `turns`, and perhaps `before`, `system` and `seed`;
-    one without a seed uses hash(settings.seed, number - 1).
+    `conversations` are objects with the keys `number` (from 1 on), `turns`, and perhaps `before`, `system`, `seed` and
+    `sampling` (settings that differ); one without a seed uses hash(settings.seed, number - 1).
     """
 
     conversations: list[dict[str, Any]]

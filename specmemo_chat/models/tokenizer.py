@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.texts import check_unicode, read_text
 
 
 class ChatTokenizer:
@@ -43,6 +44,8 @@ class ChatTokenizer:
         return template or None
 
     def encode(self, text: str) -> list[int]:
+        """The token ids of `text`. Raises UsageError where it is no Unicode text."""
+        check_unicode(text, "the text")
         ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
         return ids
 
@@ -98,6 +101,6 @@ def read_template(choice: str, tokenizer: ChatTokenizer) -> str | None:
             )
         return tokenizer.template
     try:
-        return Path(choice).read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"the chat template {choice} cannot be read: {error}") from error
+        return read_text(Path(choice), f"the chat template {choice}")
+    except OSError as error:
+        raise UsageError(f"the chat template {choice} cannot be read: {error.strerror}") from error

@@ -112,7 +112,8 @@ def test_killed_twice_and_resumed_equals_an_uninterrupted_run(tiny_folder: Path,
         assert lines > before
     done = subprocess.run([*batched, "--json"], capture_output=True, timeout=120)
     summary = json.loads(done.stdout)
-    assert summary["skipped"] == lines
+    # The line that is no JSON is tried again, and nothing else.
+    assert summary["skipped"] == lines - 1
     assert summary["batch_size"] == 4
     assert summary["skipped"] + summary["conversations"] == 15
     assert content(target) == content(whole)
@@ -194,8 +195,13 @@ def test_the_output_is_sorted_at_once_or_not_at_all(tmp_path: Path) -> None:
     path.write_bytes(b'{"input_line": 3, "replies": ["c"]}\n{"input_line": 1, "replies": ["a"]}\n{"input_li')
     output = OutputFile(path)
     assert output.done == {1, 3}
-    output.write({"input_line": 2, "replies": ["b"]})
+    output.write({"input_line": 2, "error": "no"})
     assert [line for line, _, _ in content(path)] == [3, 1, 2]
+    output.close()
+    output = OutputFile(path)
+    assert output.done == {1, 3}
+    assert [line for line, _, _ in content(path)] == [3, 1]
+    output.write({"input_line": 2, "replies": ["b"]})
     output.sort()
     assert content(path) == [(1, ["a"], None), (2, ["b"], None), (3, ["c"], None)]
     assert list(tmp_path.iterdir()) == [path]

@@ -235,7 +235,8 @@ def test_batch_answers_all_turns_names_broken_lines_and_resumes(tiny_folder: Pat
     kept = target.read_bytes().splitlines(keepends=True)
     target.write_bytes(b"".join(kept[:3]) + kept[3][:10])
     again = specmemo(*arguments)
-    assert json.loads(again.stdout)["skipped"] == 3
+    # Those that failed are tried again too.
+    assert json.loads(again.stdout)["skipped"] == 2
     assert [line.get("replies") for line in batch_lines(target)] == [line.get("replies") for line in out]
 
 

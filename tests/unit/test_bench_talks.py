@@ -46,9 +46,9 @@ def test_every_form_is_read(tmp_path: Path) -> None:
     [
         (["{"], "line 1 is not JSON"),
         (["[1]"], "line 1 is not a JSON object"),
-        ([{"prompt": "a"}, {"text": "b"}], "line 2 has none of"),
+        ([{"prompt": "a"}, {"text": "b"}], "line 2: it has none of"),
         ([{"turns": []}], "no message of the user"),
-        ([{"turns": ["a", " "]}], "no text"),
+        ([{"turns": ["a", " "]}], 'text 2 of "turns" is empty'),
         ([{"turns": "a"}], "no message of the user"),
         ([{"messages": [{"role": "tool", "content": "a"}]}], "'tool'"),
         ([{"messages": [{"role": "assistant", "content": "a"}]}], "no message of the user"),
