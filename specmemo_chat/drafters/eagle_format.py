@@ -8,17 +8,16 @@ error that names file and tensor; what is extra is left alone.
 from __future__ import annotations
 
 import json
-import pickle
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from specmemo_chat.drafters.eagle_config import HeadConfig, as_json, read_config
 from specmemo_chat.errors import ModelError
 from specmemo_chat.models.loading import check_safetensors
+from specmemo_chat.models.weight_files import copied, safetensors, unpickled
 
 _AGAIN = "download the draft head again"
 Shape = tuple[int, ...]
@@ -177,23 +176,14 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _tensors(file: Path, names: set[str], config: HeadConfig) -> Iterator[tuple[str, torch.Tensor]]:
-    """Those tensors of `file` whose canonical name is among `names`."""
+    """Those tensors of `file` whose canonical name is among `names`, in memory of their own."""
     if file.suffix == ".safetensors":
         check_safetensors(file)
-        try:
-            with safe_open(str(file), framework="pt") as opened:
-                for raw in opened.keys():  # noqa: SIM118 (not a mapping)
-                    if _canonical(raw, config) in names:
-                        yield raw, opened.get_tensor(raw)
-        except (OSError, SafetensorError) as error:
-            raise ModelError(f"{file} cannot be read: {error}", _AGAIN) from error
-        return
     try:
-        values = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except (OSError, RuntimeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise ModelError(f"{file} cannot be read: {str(error).splitlines()[0]}", _AGAIN) from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{file} holds no tensors by name", _AGAIN)
-    for raw, value in values.items():
-        if _canonical(raw, config) in names and isinstance(value, torch.Tensor):
-            yield raw, value
+        with file.open("rb") as opened:
+            sources = safetensors(opened) if file.suffix == ".safetensors" else unpickled(file)
+            for raw, source in sources.items():
+                if _canonical(raw, config) in names:
+                    yield raw, copied(source)
+    except OSError as error:
+        raise ModelError(f"{file} cannot be read: {error.strerror}", _AGAIN) from error

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import platformdirs
 
-from specmemo_chat.device.heap import bound_heap
+from specmemo_chat.device.heap import bound_heap, own_mappings, trim_heap
 from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Answered, Done, Event, Note, Progress, Ready, ReplyEnd
 from specmemo_chat.host.requests import (
@@ -167,19 +167,23 @@ class Service:
             mark = lap("tokenizer_s", mark)
             self._memory = DeviceMemory(plan.device, plan.graph_bytes)
             self._memory.enforce(plan.cap_bytes)
-            target = load_target(
-                plan.target,
-                dtype=plan.dtype,
-                device=plan.device,
-                trust_remote_code=load.trust_remote_code,
-                **({"share": share} if share is not None else {}),
-            )
+            # What reading a tokenizer took is a part of the weights' memory again.
+            trim_heap()
+            with own_mappings():
+                target = load_target(
+                    plan.target,
+                    dtype=plan.dtype,
+                    device=plan.device,
+                    trust_remote_code=load.trust_remote_code,
+                    **({"share": share} if share is not None else {}),
+                )
             mark = lap("weights_s", mark)
         if self._leader is not None:
             # Outside: torch's process group needs what was left out.
             target = self._leader.lead(target)
-        drafter = make_drafter(plan, target)
-        self._engine = Engine(target, drafter, plan)
+        with own_mappings():
+            drafter = make_drafter(plan, target)
+            self._engine = Engine(target, drafter, plan)
         history = History(tokenizer, template, target.eos_ids, load.system)
         self._conversation = Conversation(self._engine, tokenizer, history, measure=self._measure)
         mark = lap("arena_s", mark)

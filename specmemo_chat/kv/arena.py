@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import torch
 
+from specmemo_chat.device.heap import own_mappings
 from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.memory.footprint import next_capacity
 
@@ -236,7 +237,7 @@ class KVArena:
             for layer, old in enumerate(tensors):
                 # One layer's old and new tensor are the whole transient. A tensor made in inference mode could not be
                 # changed outside it.
-                with torch.inference_mode(False):
+                with torch.inference_mode(False), own_mappings():
                     new = torch.zeros((height, heads, capacity, head_dim), dtype=self._dtype, device=self._device)
                 new[:rows, :, :kept] = old[:rows, :, :kept]
                 tensors[layer] = new

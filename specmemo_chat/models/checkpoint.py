@@ -6,12 +6,11 @@ import json
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors import SafetensorError, safe_open
 
 from specmemo_chat.errors import ModelError
+from specmemo_chat.models.weight_files import Source, copied, safetensors, unpickled
 
 
 @dataclass(frozen=True)
@@ -26,60 +25,53 @@ class Part:
 
 
 class Checkpoint:
-    """The tensors of `folder` by name. A context manager: the files are mapped into memory until it ends.
+    """The tensors of `folder` by name. A context manager: the files are open until it ends.
 
     Raises ModelError where a file cannot be read. Pickled weights are read with `weights_only`.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
         self._stack = ExitStack()
-        self._safetensors: dict[str, Any] = {}
-        self._pickled: dict[str, torch.Tensor] = {}
+        self._sources: dict[str, Source] = {}
         try:
             files = _files(folder, "model.safetensors")
             for file in files:
-                opened = self._stack.enter_context(safe_open(file, framework="pt", device="cpu"))
-                self._safetensors.update(dict.fromkeys(opened.keys(), opened))
+                self._sources.update(safetensors(self._stack.enter_context(file.open("rb"))))
             for file in [] if files else _files(folder, "pytorch_model.bin"):
-                self._pickled.update(_unpickled(file))
-        except (OSError, ValueError, KeyError, RuntimeError, SafetensorError) as error:
+                self._sources.update(unpickled(file))
+        except (OSError, ValueError, KeyError) as error:
             self._stack.close()
             raise ModelError(f"the weights in {folder} cannot be read: {error}", "download the model again") from error
+        except ModelError:
+            self._stack.close()
+            raise
 
     def __enter__(self) -> Checkpoint:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._pickled.clear()
+        self._sources.clear()
         self._stack.close()
 
     def name_of(self, parameter: str) -> str | None:
         """The name under which the files hold the model's `parameter`: some lack the prefix `model.`."""
-        names = (parameter, parameter.removeprefix("model."))
-        return next((name for name in names if name in self._safetensors or name in self._pickled), None)
+        return next((name for name in (parameter, parameter.removeprefix("model.")) if name in self._sources), None)
 
     def shape(self, name: str) -> list[int]:
         """The shape of the whole tensor `name`; nothing of it is read."""
-        if name in self._safetensors:
-            return list(self._safetensors[name].get_slice(name).get_shape())
-        return list(self._pickled[name].shape)
+        return list(self._sources[name].shape)
 
-    def read(self, name: str, part: Part | None = None) -> torch.Tensor:
-        """The tensor `name`, or a part of it; only that part's bytes are read from a safetensors file."""
-        source: Any = self._safetensors[name].get_slice(name) if name in self._safetensors else self._pickled[name]
-        if part is None:
-            whole: torch.Tensor = source[:]
-            return whole
-        shape = self.shape(name)
-        stop = min(part.stop, part.size)
-        ranges = (slice(None),) * part.dim + (slice(min(part.start, stop), stop),)
-        read: torch.Tensor = source[ranges]
-        missing = part.stop - part.start - read.shape[part.dim]
-        if missing:
-            shape[part.dim] = missing
-            read = torch.cat((read, read.new_zeros(shape)), part.dim)
-        return read
+    def read(
+        self,
+        name: str,
+        part: Part | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> torch.Tensor:
+        """The tensor `name`, or a part of it, on `device` and in `dtype` (None: the file's), in memory of its own."""
+        wanted = None if part is None else (part.dim, part.start, part.stop)
+        return copied(self._sources[name], part=wanted, dtype=dtype, device=device)
 
 
 def _files(folder: Path, single: str) -> list[Path]:
@@ -89,12 +81,3 @@ def _files(folder: Path, single: str) -> list[Path]:
         names = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
         return [folder / name for name in sorted(set(names))]
     return [folder / single] if (folder / single).exists() else []
-
-
-def _unpickled(file: Path) -> dict[str, torch.Tensor]:
-    try:
-        tensors = torch.load(file, map_location="cpu", weights_only=True, mmap=True)
-    except RuntimeError:
-        # Files from before torch 1.6 cannot be mapped.
-        tensors = torch.load(file, map_location="cpu", weights_only=True)
-    return {name: tensor for name, tensor in tensors.items() if isinstance(tensor, torch.Tensor)}

@@ -1,8 +1,8 @@
 """Load a model tensor by tensor onto its device, and of each tensor only one worker's share.
 
 The model is built without memory (on torch's meta device), cut down to the share, and filled from the files: neither
-the host nor the device ever holds more than the share and one tensor. transformers' own loading needs accelerate for
-every device but the CPU, and prepares itself for the checkpoints of every model that it knows.
+the host nor the device ever holds more than the share and a block of a file. transformers' own loading needs accelerate
+for every device but the CPU, and prepares itself for the checkpoints of every model that it knows.
 """
 
 from __future__ import annotations
@@ -108,8 +108,7 @@ def _fill_parameters(
                 f"the tensor {source} has the shape {checkpoint.shape(source)}, and the model's config wants {whole}",
                 "download the model again",
             )
-        tensor = checkpoint.read(source, part)
-        filled = nn.Parameter(tensor.to(device=device, dtype=dtype), requires_grad=False)
+        filled = nn.Parameter(checkpoint.read(source, part, dtype=dtype, device=device), requires_grad=False)
         if name in zero:
             filled.zero_()
         owner, _, leaf = name.rpartition(".")
