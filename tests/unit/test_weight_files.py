@@ -83,7 +83,7 @@ def test_a_file_that_ends_early_or_holds_an_unknown_type_is_named(tmp_path: Path
     with Checkpoint(tmp_path) as checkpoint, pytest.raises(ModelError, match=r"model\.safetensors is truncated"):
         checkpoint.read("matrix")
     file.write_bytes(whole.replace(b'"F32"', b'"F77"'))
-    with pytest.raises(ModelError, match="unsupported type F77"):
+    with pytest.raises(ModelError, match="type F77, which is not supported"):
         Checkpoint(tmp_path)
     file.write_bytes(whole.replace(b"[23,11]", b"[24,11]"))
     with pytest.raises(ModelError, match="corrupt"):
