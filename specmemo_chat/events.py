@@ -10,6 +10,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from specmemo_chat.errors import Remedy, unpack
+
 FinishReason = Literal["stop", "length", "interrupted", "loop"]
 
 
@@ -137,7 +139,7 @@ class Failure:
     """A request failed; the worker goes on. Rebuilt in the parent by `errors.error_with_exit_code`."""
 
     message: str
-    remedy: str | None
+    remedies: tuple[Remedy, ...]
     exit_code: int
     traceback: str = ""
 
@@ -174,5 +176,7 @@ def decode(values: dict[str, Any]) -> Event:
         fields["stats"] = Statistics(**fields["stats"])
     elif kind is Answered:
         fields["stats"] = [Statistics(**values) for values in fields["stats"]]
+    elif kind is Failure:
+        fields["remedies"] = unpack(fields["remedies"])
     event: Event = kind(**fields)
     return event

@@ -10,6 +10,15 @@ from specmemo_chat.errors import UsageError
 from specmemo_chat.texts import check_unicode
 
 
+class SettingError(UsageError):
+    """A value that the setting `name` cannot have; `sentence` says why, with {name} for what it is called."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        super().__init__(sentence.format(name=f"--{name.replace('_', '-')}"))
+        self.name = name
+        self.sentence = sentence
+
+
 @dataclass(frozen=True)
 class GenerationSettings:
     """Sampling parameters and stop conditions of one reply.
@@ -33,23 +42,23 @@ class GenerationSettings:
     def __post_init__(self) -> None:
         checks = (
             (0.0 <= self.temperature <= 100.0, "temperature", self.temperature, "0 to 100"),
-            (self.top_k >= 0, "top-k", self.top_k, "0 (off) or more"),
-            (0.0 < self.top_p <= 1.0, "top-p", self.top_p, "more than 0, at most 1 (off)"),
-            (0.0 <= self.min_p <= 1.0, "min-p", self.min_p, "0 (off) to 1"),
+            (self.top_k >= 0, "top_k", self.top_k, "0 (off) or more"),
+            (0.0 < self.top_p <= 1.0, "top_p", self.top_p, "more than 0, at most 1 (off)"),
+            (0.0 <= self.min_p <= 1.0, "min_p", self.min_p, "0 (off) to 1"),
             (
                 0.0 < self.repeat_penalty <= 10.0,
-                "repeat-penalty",
+                "repeat_penalty",
                 self.repeat_penalty,
                 "more than 0, at most 10; 1 is off",
             ),
             (0 <= self.seed < 2**63, "seed", self.seed, "0 to 2^63 - 1"),
-            (self.max_new_tokens >= 0, "max-new-tokens", self.max_new_tokens, "0 (up to the context) or more"),
+            (self.max_new_tokens >= 0, "max_new_tokens", self.max_new_tokens, "0 (up to the context) or more"),
         )
         for valid, name, value, allowed in checks:
             if not valid:
-                raise UsageError(f"{name} is {value}: allowed is {allowed}")
+                raise SettingError(name, f"{{name}} is {value}: allowed is {allowed}")
         if any(not text for text in self.stop):
-            raise UsageError("a stop text is empty", "give --stop a text of one character or more")
+            raise SettingError("stop", "a stop text is empty")
         for text in self.stop:
             check_unicode(text, "a stop text")
 

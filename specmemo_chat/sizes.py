@@ -1,4 +1,4 @@
-"""Sizes as people write them, and back: "6GiB" and "6G" are 6 · 2^30 bytes, "6GB" is 6 · 10^9."""
+"""Sizes as people write them, and back: "6GiB" and "6G" are 6 · 2^30 bytes, "6GB" is 6 · 10^9. And counts of things."""
 
 from __future__ import annotations
 
@@ -36,3 +36,8 @@ def format_size(size: int) -> str:
         if abs(size) >= unit - unit // 20480:
             return f"{size / unit:.1f} {name}"
     return f"{size / KIB:.1f} KiB"
+
+
+def counted(number: int, what: str, several: str = "") -> str:
+    """ "1 turn", "2 turns"; `several`: the plural that is not made by an s."""
+    return f"{number} {what if number == 1 else several or f'{what}s'}"

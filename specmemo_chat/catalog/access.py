@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from specmemo_chat.catalog.aliases import BUNDLED, CatalogEntry, load_catalog
 from specmemo_chat.catalog.resolve import ModelSource
-from specmemo_chat.errors import ModelError
+from specmemo_chat.errors import Flag, ModelError, Remedy, Words
 
 
 def hub_token() -> str | None:
@@ -58,15 +58,19 @@ def check_access(source: ModelSource, *, offline: bool, fit: str, nearest: str) 
         licence = source.entry.licence if source.entry is not None else "its licence"
         raise ModelError(
             f"{source.name} is gated ({licence}) and there is no Hugging Face token on this machine. {fit}",
-            gate_remedy(source, nearest),
+            *gate_remedies(source, nearest),
         )
     if is_offline(offline):
         raise ModelError(
             f"{source.name} is not on this machine, and the network must not be used (offline)",
-            f"run once without --offline to download {source.hub_id}, or copy its folder here and give the path",
+            Words(
+                f"run once without --offline to download {source.hub_id}",
+                f"in a shell: specmemo models pull {source.hub_id}",
+            ),
+            "copy its folder here and give the path",
         )
 
 
-def gate_remedy(source: ModelSource, nearest: str) -> str:
+def gate_remedies(source: ModelSource, nearest: str) -> tuple[Remedy, ...]:
     """Licence and login steps, and the way around them."""
-    return f"{licence_steps(source)}; without a gate and fitting here: --model {nearest}"
+    return licence_steps(source), Flag("--model", nearest, "without a gate and fitting here")

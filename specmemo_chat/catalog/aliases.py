@@ -13,7 +13,7 @@ from typing import Any
 
 from specmemo_chat.catalog.config import spec_from_config, spec_from_folder
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.errors import ModelError
+from specmemo_chat.errors import Flag, ModelError
 
 BUNDLED = "pocket"
 BUNDLED_FOLDER = Path(__file__).resolve().parent.parent / BUNDLED
@@ -53,7 +53,8 @@ def bundled_folder() -> Path:
     if not (BUNDLED_FOLDER / "config.json").is_file():
         raise ModelError(
             f"the bundled model is missing from {BUNDLED_FOLDER}",
-            "install specmemo again, or choose a model with --model",
+            "install specmemo again",
+            Flag("--model", "NAME", "for another model"),
         )
     return BUNDLED_FOLDER
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specmemo_chat.catalog.aliases import CatalogEntry, bundled_folder, close_names, find_alias
 from specmemo_chat.catalog.config import gguf_error
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError
 
 # The hub's own rule for names: owner/name, each of letters, digits, '-', '_' and '.'.
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
@@ -35,7 +35,7 @@ def resolve(name: str) -> ModelSource:
     Raises UsageError for an empty name, ModelError for one that is none of the three and for a GGUF file.
     """
     if not name.strip():
-        raise UsageError("the model's name is empty", "leave out --model for the bundled model")
+        raise UsageError("the model's name is empty", Flag("--model", "pocket", "for the bundled one"))
     entry = find_alias(name)
     if entry is not None:
         return (
@@ -64,7 +64,7 @@ def resolve(name: str) -> ModelSource:
 def _file_error(path: Path) -> ModelError:
     if path.suffix.lower() == ".gguf" or _magic(path) == b"GGUF":
         return gguf_error(str(path))
-    return ModelError(f"{path} is a file, and a model is a folder", f"try --model {path.parent}")
+    return ModelError(f"{path} is a file, and a model is a folder", Flag("--model", str(path.parent)))
 
 
 def _magic(path: Path) -> bytes:

@@ -12,17 +12,17 @@ from specmemo_chat.chat.reply import Memory, Reply
 from specmemo_chat.chat.reply_writer import ReplyWriter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.sequence import NO_ROW, Sequence
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import UsageError, Words
 from specmemo_chat.events import Event, Note, ReplyEnd
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.sizes import counted
 
 # Overflow drops whole oldest turns until the prompt takes at most this share of the context: once in a while, not at
 # every turn, because the remaining turns must be prefilled again.
 OVERFLOW_SHARE = 0.6
 # Room that a prompt leaves for the reply, in tokens, where the user set no maximum; at most a quarter of the context.
 REPLY_ROOM = 128
-LARGER_CONTEXT = "take a larger --ctx-size, or begin anew"
 
 Interrupted = Callable[[], bool]
 Ids = Rows[int]
@@ -169,7 +169,11 @@ class Conversation:
             turns = "turn" if dropped == 1 else "turns"
             notes.append(Note(f"the context ({context} tokens) is full: the oldest {dropped} {turns} dropped"))
         if len(turn.prompt) + len(ids) + 1 > context:
-            raise UsageError(f"the last message and its reply fill the context ({context} tokens)", LARGER_CONTEXT)
+            raise UsageError(
+                f"the last message and its reply fill the context ({context} tokens)",
+                self._engine.larger_context(len(turn.prompt) + len(ids) + room),
+                Words("begin another conversation", "/clear begins anew"),
+            )
         return ids, notes
 
     def reply_room(self, settings: GenerationSettings) -> int:
@@ -244,7 +248,8 @@ class Conversation:
         if len(prompt.tokens) + 1 > context:
             raise UsageError(
                 f"the prompt is {len(prompt.tokens)} tokens long and the context holds {context}",
-                f"shorten it by {len(prompt.tokens) + 1 - context} tokens, or give a larger --ctx-size",
+                f"shorten it by {counted(len(prompt.tokens) + 1 - context, 'token')}",
+                self._engine.larger_context(len(prompt.tokens) + room),
             )
         reused = common_prefix(self._cached, prompt.tokens)
         if self.history.turns and not self._cached:

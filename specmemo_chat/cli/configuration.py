@@ -144,7 +144,7 @@ def _check(place: str, key: Key, value: Any) -> None:
         _check_meaning(key.name, value)
     except UsageError as error:
         named = "" if key.name in error.message else f"{key.name}: "
-        raise UsageError(f"{place}: {named}{error.message}", error.remedy) from error
+        raise UsageError(f"{place}: {named}{error.message}", *error.remedies) from error
 
 
 def _fits(key: Key, value: Any) -> bool:

@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any, Literal, NoReturn
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -62,6 +62,8 @@ class Screen:
             if isinstance(stream, io.TextIOWrapper):
                 with contextlib.suppress(OSError):
                     stream.reconfigure(errors="replace")
+        # In which words: a chat puts its own in.
+        self.remedy_of: Callable[[SpecmemoError], str | None] = lambda error: error.remedy
         self.quiet = quiet
         self.verbose = verbose
         self.markdown = markdown
@@ -99,10 +101,13 @@ class Screen:
             self._sentence(text, "dim")
 
     def error(self, error: SpecmemoError) -> None:
-        """An error and its remedy on stderr."""
+        """An error, its remedies and what was added to it, on stderr."""
         self._sentence(f"error: {error.message}", "bold red")
-        if error.remedy:
-            self._sentence(f"  fix: {error.remedy}", "")
+        remedy = self.remedy_of(error)
+        if remedy:
+            self._sentence(f"  fix: {remedy}", "")
+        for note in getattr(error, "__notes__", ()):
+            self._sentence(f"  {note}", "dim")
 
     def _sentence(self, text: str, style: str) -> None:
         """On a terminal broken between words, in a file one line."""

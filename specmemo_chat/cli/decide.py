@@ -23,7 +23,7 @@ from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import check_name, select
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError, Words
 from specmemo_chat.host.requests import Load
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.plan import Outcome
@@ -119,7 +119,8 @@ def _draft_folder(plan: Plan, place: Situation, screen: Screen) -> str | None:
     if folder is None and place.offline:
         raise ModelError(
             f"the draft {source.hub_id} is not on this machine, and the network must not be used (offline)",
-            "run once without --offline, or give --draft ngram",
+            Words("run once without --offline", f"in a shell: specmemo models pull {source.hub_id}"),
+            Flag("--draft", "ngram"),
         )
     return str(folder or fetch(source, screen, code=False, tokenizer=with_tokenizer))
 

@@ -12,9 +12,12 @@ from specmemo_chat.catalog.download import fetch_config
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.drafters.eagle_config import draft_kind, parse
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError, Words
 from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.memory.drafts import DraftShape, head_shape
+
+# What a draft can be.
+KNOWN = "give auto, none, ngram, a folder with a head, or owner/name"
 
 
 def find_draft(name: str, target: ModelSpec, dtype: Dtype, *, offline: bool) -> DraftShape:
@@ -22,7 +25,10 @@ def find_draft(name: str, target: ModelSpec, dtype: Dtype, *, offline: bool) -> 
 
     Raises ModelError where it is not known or cannot be read, UsageError where it drafts for another model.
     """
-    source = resolve(name)
+    try:
+        source = resolve(name)
+    except ModelError as error:
+        raise ModelError(error.message, KNOWN) from error
     if source.entry is not None:
         spec = source.entry.spec(name)
         return _checked(DraftShape("model", spec, dtype), target)
@@ -32,9 +38,9 @@ def find_draft(name: str, target: ModelSpec, dtype: Dtype, *, offline: bool) -> 
     try:
         return _checked(head_shape(parse(values), location, dtype), target)
     except ModelError as error:
-        raise ModelError(f"--draft {name}: {error.message}", error.remedy) from error
+        raise ModelError(f"the draft {name}: {error.message}", *error.remedies) from error
     except (KeyError, TypeError, ValueError, ZeroDivisionError) as error:
-        raise ModelError(f"--draft {name}: its config.json is no draft head's: {error!r}") from error
+        raise ModelError(f"the draft {name}: its config.json is no draft head's: {error!r}") from error
 
 
 def _config(source: ModelSource, offline: bool) -> tuple[str, Mapping[str, Any]]:
@@ -51,7 +57,8 @@ def _config(source: ModelSource, offline: bool) -> tuple[str, Mapping[str, Any]]
     if offline:
         raise ModelError(
             f"the draft {hub_id} is not on this machine, and the network must not be used (offline)",
-            "run once without --offline, or give the folder of a draft that is here",
+            Words("run once without --offline", f"in a shell: specmemo models pull {hub_id}"),
+            "give the folder of a draft that is here",
         )
     return hub_id, read_config(fetch_config(source))
 
@@ -66,14 +73,16 @@ def _checked(draft: DraftShape, target: ModelSpec) -> DraftShape:
     head = draft.kind != "model"
     if head and draft.target_hidden != target.hidden:
         raise UsageError(
-            f"--draft {draft.spec.name} reads hidden states of {draft.target_hidden} values, and {target.name} has "
+            f"the draft {draft.spec.name} reads hidden states of {draft.target_hidden} values, and {target.name} has "
             f"{target.hidden}",
-            "give a head that was trained for this model, or --draft ngram",
+            "give a head that was trained for this model",
+            Flag("--draft", "ngram"),
         )
     if head and draft.spec.vocab != target.vocab:
         raise UsageError(
-            f"--draft {draft.spec.name} has a vocabulary of {draft.spec.vocab} tokens, and {target.name} has "
+            f"the draft {draft.spec.name} has a vocabulary of {draft.spec.vocab} tokens, and {target.name} has "
             f"{target.vocab}",
-            "give a draft with the same tokenizer, or --draft ngram",
+            "give a draft with the same tokenizer",
+            Flag("--draft", "ngram"),
         )
     return draft

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
@@ -20,6 +21,7 @@ from specmemo_chat.cli.layout import wrapped
 from specmemo_chat.cli.loader import Loader
 from specmemo_chat.cli.options import SamplingChoice
 from specmemo_chat.cli.origins import ChatOrigins
+from specmemo_chat.cli.remedies import in_repl
 from specmemo_chat.cli.stream import ReplyView
 from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.events import Event, ReplyEnd
@@ -99,9 +101,11 @@ class Repl:
 
     def run(self, reader: LineReader) -> None:
         """Until /bye, Ctrl-D or Ctrl-C twice. An error costs a message, never the chat."""
+        before, self.screen.remedy_of = self.screen.remedy_of, self._remedy
         try:
             self._run(reader)
         finally:
+            self.screen.remedy_of = before
             # Whoever presses Ctrl-C once more than needed shall not disturb the leaving.
             signal.signal(signal.SIGINT, signal.SIG_IGN)
 
@@ -128,6 +132,9 @@ class Repl:
                 self.note("interrupted")
             except SpecmemoError as error:
                 self.screen.error(error)
+
+    def _remedy(self, error: SpecmemoError) -> str | None:
+        return in_repl(error.remedies, shlex.quote(self.prepared.choice.model))
 
     def _carry_out(self, message: str) -> None:
         at, self._editing = self._editing, None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from specmemo_chat.catalog.aliases import find_alias
 from specmemo_chat.cli.text import safe_line
-from specmemo_chat.errors import SessionError, UsageError
+from specmemo_chat.errors import SessionError, UsageError, Words
 from specmemo_chat.host.client import ChatClient, ShownTurn
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.store import FILE_NAME, SessionStore
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
 
 NAME_LENGTH = 64
-LIST = "`specmemo sessions ls` lists the stored ones"
+LIST = Words("`specmemo sessions ls` lists the stored ones", "/sessions lists the stored ones")
 
 
 def sessions_file() -> Path:
@@ -58,7 +58,9 @@ def find_conversation(go_on: bool, key: str | None) -> Resumed | None:
         with store:
             return store.resume(found)
     if key is None:
-        raise UsageError("there is no stored conversation to continue", "start one: specmemo chat")
+        raise UsageError(
+            "there is no stored conversation to continue", Words("start one: specmemo chat", "send a message")
+        )
     if go_on or key.isdigit():
         raise UsageError(f"there is no stored conversation {key!r}", LIST)
     return None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import platformdirs
 
-from specmemo_chat.catalog.access import gate_is_closed, gate_remedy, is_offline, nearest_open_model
+from specmemo_chat.catalog.access import gate_is_closed, is_offline, licence_steps, nearest_open_model
 from specmemo_chat.catalog.aliases import CatalogEntry
 from specmemo_chat.catalog.cache import cached_model, cached_snapshot, draft_at_hand, missing_files
 from specmemo_chat.catalog.config import gguf_error, spec_from_folder
@@ -16,7 +16,7 @@ from specmemo_chat.catalog.resolve import ModelSource
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.errors import ModelError, PlanError, UsageError
+from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError, Words
 from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.memory.measured import Measurements, runtime_key
 from specmemo_chat.memory.plan import Outcome, refusal, solve
@@ -66,7 +66,9 @@ def check_flags(choice: ModelChoice) -> Wishes:
     """The wishes of the command line. Raises UsageError for values that no model and no device could make sense of."""
     if choice.chat_template not in ("auto", "none") and not Path(choice.chat_template).is_file():
         raise UsageError(
-            f"the chat template {choice.chat_template} is no file", "give auto, none or the path of a Jinja file"
+            f"the chat template {choice.chat_template} is no file",
+            Flag("--chat-template", "auto"),
+            "give the path of a Jinja file",
         )
     return Wishes(
         max_memory=parse_size(choice.max_memory) if choice.max_memory else 0,
@@ -82,7 +84,9 @@ def check_flags(choice: ModelChoice) -> Wishes:
 def check_precision(wishes: Wishes) -> None:
     """Raise UsageError where the weights' precision needs a library that is not installed."""
     if wishes.dtype in ("int8", "nf4") and importlib.util.find_spec("bitsandbytes") is None:
-        raise UsageError(f"--dtype {wishes.dtype} needs bitsandbytes", "pip install bitsandbytes, or leave out --dtype")
+        raise UsageError(
+            f"--dtype {wishes.dtype} needs bitsandbytes", "pip install bitsandbytes", Flag("--dtype", "auto")
+        )
 
 
 def own_profiles() -> dict[str, Profile]:
@@ -155,7 +159,8 @@ def find_spec(source: ModelSource, folder: Path | None, place: Situation) -> Mod
         if place.offline:
             raise ModelError(
                 f"{source.name} is not on this machine, and the network must not be used (offline)",
-                "run once without --offline, or give the folder of a model that is here",
+                Words("run once without --offline", f"in a shell: specmemo models pull {source.hub_id}"),
+                "give the folder of a model that is here",
             )
         from specmemo_chat.catalog.download import fetch_config
 
@@ -168,9 +173,10 @@ def find_spec(source: ModelSource, folder: Path | None, place: Situation) -> Mod
 def refuse(source: ModelSource, spec: ModelSpec, outcome: Outcome, place: Situation, *, local: bool) -> PlanError:
     """The error for a plan that does not fit: the smallest fix, and where it applies the way through the gate."""
     error = refusal(spec.name, outcome)
-    fix = outcome.smallest_fix or ""
     if not local and gate_is_closed(source):
-        licence = source.entry.licence if source.entry is not None else "its licence"
-        message = f"{error.message} It is gated too ({licence}), and there is no Hugging Face token on this machine."
-        return PlanError(message, f"{fix}. {gate_remedy(source, place.nearest(spec))}")
-    return PlanError(error.message, fix if fix.startswith("--") else f"{fix}: --model {place.nearest(spec)} fits")
+        gate = f"It is gated too, and there is no Hugging Face token on this machine: {licence_steps(source)}."
+        other = Flag("--model", place.nearest(spec), "without a gate and fitting here")
+        return PlanError(f"{error.message} {gate}", outcome.fix, other)
+    if isinstance(outcome.fix, Flag):
+        return error
+    return PlanError(error.message, outcome.fix, Flag("--model", place.nearest(spec), "one that fits"))

@@ -10,8 +10,9 @@ from specmemo_chat.cli import setup
 from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.cli.prepare import prepare
 from specmemo_chat.cli.text import safe_line
-from specmemo_chat.errors import SpecmemoError, UsageError
+from specmemo_chat.errors import Flag, SpecmemoError, UsageError
 from specmemo_chat.memory.contract import Dtype
+from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
@@ -39,10 +40,11 @@ def parse(argument: str, current: ModelChoice) -> ModelChoice:
     except ValueError as error:
         raise UsageError(f"/model cannot read this: {error}", "close the quotes") from None
     choice = current
-    if words and not words[0].startswith("-"):
+    named = words.pop(0) if words and not words[0].startswith("-") else current.model
+    if named != current.model:
         choice = replace(
             current,
-            model=words.pop(0),
+            model=named,
             draft=current.draft if current.draft in setup.DRAFTS else "auto",
             chat_template="auto",
             trust_remote_code=False,
@@ -97,11 +99,12 @@ def switch(repl: Repl, choice: ModelChoice) -> None:
         prepared = prepare(choice, repl.sampling(), repl.screen, freed=held_bytes(repl))
         repl.move_to(prepared)
     except SpecmemoError as error:
-        raise in_repl(error, choice, before.choice) from error
+        _refuse(error, choice, before.choice)
+        raise
     turns = len(repl.client.turns)
     if turns:
-        goes = "turn goes" if turns == 1 else "turns go"
-        repl.note(f"{turns} {goes} along as text and will be read anew")
+        goes = "goes" if turns == 1 else "go"
+        repl.note(f"{counted(turns, 'turn')} {goes} along as text and will be read anew")
 
 
 def held_bytes(repl: Repl) -> int:
@@ -116,15 +119,23 @@ def held_bytes(repl: Repl) -> int:
     return plan.terms.get("target_weights", 0) + plan.terms.get("draft_weights", 0)
 
 
-def in_repl(error: SpecmemoError, choice: ModelChoice, before: ModelChoice) -> SpecmemoError:
-    """The error with a remedy in the words of the REPL, and that nothing was lost."""
-    remedy = error.remedy or ""
-    if choice.draft != before.draft and error.message.startswith(f"no model is known as {choice.draft!r}"):
-        remedy = "give auto, none, ngram, a folder with a head, or owner/name"
-    if remedy.startswith("--"):
-        remedy = f"/model {choice.model} {remedy}"
-    remedy = remedy.replace("--model ", "/model ").replace("give --", f"/model {choice.model} --")
-    stays = f"the chat goes on with {before.model}"
-    if choice.model == before.model:
-        stays = "the chat goes on as before"
-    return type(error)(error.message, f"{remedy}; {stays}" if remedy else stays)
+def _refuse(error: SpecmemoError, choice: ModelChoice, before: ModelChoice) -> None:
+    """Let the error's flags go with what was asked for, and say that nothing was lost."""
+    error.remedies = tuple(
+        replace(remedy, beside=_words(choice, before, remedy.name)) if isinstance(remedy, Flag) else remedy
+        for remedy in error.remedies
+    )
+    same = choice.model == before.model
+    error.add_note("the chat goes on as before" if same else f"the chat goes on with {before.model}")
+
+
+def _words(choice: ModelChoice, before: ModelChoice, without: str) -> str:
+    """What /model makes `choice` of `before` from, but for the flag `without`."""
+    named = shlex.quote(choice.model)
+    base = parse(named, before)
+    words = [named]
+    for flag in FLAGS:
+        value = getattr(choice, flag[2:].replace("-", "_"))
+        if flag != without and value != getattr(base, flag[2:].replace("-", "_")):
+            words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
+    return " ".join(words)

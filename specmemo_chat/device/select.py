@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import Probe
 from specmemo_chat.device.torch_build import torch_lacks_cuda
-from specmemo_chat.errors import DeviceError, UsageError
+from specmemo_chat.errors import DeviceError, Flag, Remedy, UsageError, Words
 
 KINDS = ("auto", "cpu", "cuda", "rocm", "mps")
 
@@ -51,7 +51,7 @@ def select(probe: Probe, name: str, gpus: int = 1, *, model: str = "", plan_prof
     if index:
         found = [device for device in found if device.index == int(index)]
     if len(found) < gpus:
-        raise DeviceError(f"--device {name} cannot be used: {_reason(probe, kind)}", _remedy(probe, kind))
+        raise DeviceError(f"--device {name} cannot be used: {_reason(probe, kind)}", *_remedies(probe, kind))
     return Selection(tuple(found[:gpus]))
 
 
@@ -64,7 +64,7 @@ def require_gpus(probe: Probe, count: int, *, model: str = "", plan_profile: str
     command = f"specmemo plan {model} --device {plan_profile} --gpus {count}".replace("  ", " ")
     raise UsageError(
         f"--gpus {count}: {count} GPUs needed, {found} found{reason}",
-        f"to plan for {count} GPUs that are not here: {command}",
+        Words(f"to plan for {count} GPUs that are not here: {command}", f"in a shell, to plan for them: {command}"),
     )
 
 
@@ -87,7 +87,8 @@ def _reason(probe: Probe, kind: str) -> str:
     return {"mps": "this machine has no Apple GPU"}.get(kind, "no GPU was found")
 
 
-def _remedy(probe: Probe, kind: str) -> str:
+def _remedies(probe: Probe, kind: str) -> tuple[Remedy, ...]:
     if kind == "cuda" and not probe.gpus and torch_lacks_cuda() and probe.problems:
-        return "install torch with CUDA, or use --device cpu"
-    return "use --device cpu or auto; `specmemo probe` lists the devices"
+        return "install torch with CUDA", Flag("--device", "cpu")
+    listed = "`specmemo probe` lists the devices"
+    return Flag("--device", "cpu"), Flag("--device", "auto"), Words(listed, f"in a shell {listed}")

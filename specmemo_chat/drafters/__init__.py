@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from specmemo_chat.drafters.base import Drafter
 from specmemo_chat.drafters.ngram import NgramDrafter
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError
 
 if TYPE_CHECKING:
     from specmemo_chat.memory.contract import Plan
@@ -39,12 +39,12 @@ def _make(name: str, plan: Plan, target: Target, chained: bool) -> Drafter:
         return _eagle(name, _folder(name, plan), plan, target)
     if name == "model":
         return _model(_folder(name, plan), plan, target)
-    raise UsageError(f"no drafter is called {name}", "use --draft ngram, --draft none, or a draft's id or folder")
+    raise UsageError(f"no drafter is called {name}", Flag("--draft", "ngram"))
 
 
 def _folder(name: str, plan: Plan) -> Path:
     if plan.draft is None:
-        raise UsageError(f"the drafter {name} needs weights and the plan names none", "give --draft ID_OR_PATH")
+        raise UsageError(f"the drafter {name} needs weights and the plan names none", Flag("--draft", "ID_OR_PATH"))
     return Path(plan.draft)
 
 

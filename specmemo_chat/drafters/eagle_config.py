@@ -105,7 +105,7 @@ def read_config(folder: Path) -> HeadConfig:
     except (TypeError, ValueError, AttributeError, ZeroDivisionError) as error:
         raise ModelError(f"{file} holds a value that makes no sense: {error}") from error
     except ModelError as error:
-        raise ModelError(f"{file}: {error.message}", error.remedy) from error
+        raise ModelError(f"{file}: {error.message}", *error.remedies) from error
 
 
 def draft_kind(values: Mapping[str, Any]) -> Literal["eagle", "eagle3", "model"]:
@@ -127,7 +127,7 @@ def parse(values: Mapping[str, Any]) -> HeadConfig:
     does not run."""
     kind = draft_kind(values)
     if kind == "model":
-        raise ModelError("it describes a whole model and no draft head", "use it as --draft of the kind model")
+        raise ModelError("it describes a whole model and no draft head", "give the folder of a draft head")
     layer: Mapping[str, Any] = values.get("transformer_layer_config") or values
     _refuse_unknown(values, layer)
     hidden, heads = int(layer["hidden_size"]), int(layer["num_attention_heads"])

@@ -6,7 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError, Words
 
 # Of every weight file this many blocks of this size are hashed, evenly spread: whoever trains a model further changes
 # every tensor of it, and a model of 140 GB is checked in a moment.
@@ -45,7 +45,8 @@ def check_hash(head: Path, recorded: str, target: Path) -> None:
     if recorded and recorded != weights_hash(target):
         raise ModelError(
             f"the draft head in {head} was trained for other weights than those in {target}",
-            "train it again with specmemo train-draft, or give --draft ngram",
+            Words("train it again with specmemo train-draft", "in a shell: specmemo train-draft"),
+            Flag("--draft", "ngram"),
         )
 
 
@@ -54,7 +55,7 @@ def check_tokenizers(draft: Path, target: Path) -> None:
 
     Tokens that only one of them has are allowed: models of one family differ in their last special tokens.
     """
-    remedy = "give a smaller model of the same family, or --draft ngram"
+    remedies = "give a smaller model of the same family", Flag("--draft", "ngram")
     refused = f"the model in {draft} cannot draft for the one in {target}"
     ours, theirs = _tokens(target), _tokens(draft)
     if ours is None or theirs is None:
@@ -63,17 +64,17 @@ def check_tokenizers(draft: Path, target: Path) -> None:
         if all(file.exists() for file in files) and files[0].read_bytes() == files[1].read_bytes():
             return
         which = draft if theirs is None else target
-        raise UsageError(f"{refused}: {which} has no tokenizer.json to compare", remedy)
+        raise UsageError(f"{refused}: {which} has no tokenizer.json to compare", *remedies)
     for token in sorted(ours.keys() & theirs.keys()):
         if ours[token] != theirs[token]:
             raise UsageError(
                 f"{refused}: their tokenizers differ, token {token} is {theirs[token]!r} in the draft and "
                 f"{ours[token]!r} in the target",
-                remedy,
+                *remedies,
             )
     common, least = len(ours.keys() & theirs.keys()), min(len(ours), len(theirs))
     if common < least:
-        raise UsageError(f"{refused}: only {common} of {least} token ids are known to both tokenizers", remedy)
+        raise UsageError(f"{refused}: only {common} of {least} token ids are known to both tokenizers", *remedies)
 
 
 def _tokens(folder: Path) -> dict[int, str] | None:

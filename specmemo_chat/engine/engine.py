@@ -14,13 +14,14 @@ from specmemo_chat.engine.loops import LoopWatch
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.engine.sampler import next_tokens
 from specmemo_chat.engine.sequence import NO_ROW, Counts, Sequence, Step
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.events import FinishReason
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.models.masks import Chunk
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.sizes import counted
 from specmemo_chat.speculation.controller import Controller
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 from specmemo_chat.speculation.verify import verify
@@ -89,7 +90,8 @@ class Engine:
         if len(tokens) >= self.plan.context_tokens:
             raise UsageError(
                 f"the prompt is {len(tokens)} tokens long and the context holds {self.plan.context_tokens}",
-                f"shorten it by {len(tokens) + 1 - self.plan.context_tokens} tokens, or give a larger --ctx-size",
+                f"shorten it by {counted(len(tokens) + 1 - self.plan.context_tokens, 'token')}",
+                self.larger_context(len(tokens) + 1),
             )
         counts = Counts(prompt_tokens=len(tokens))
         if self.drafter is not None and settings.speculate:
@@ -97,6 +99,11 @@ class Engine:
         loop = LoopWatch() if settings.stop_loops else None
         eos = self.target.eos_ids
         return Sequence(list(tokens), NO_ROW, settings, eos, counts, prompt_length=len(tokens), loop=loop)
+
+    def larger_context(self, tokens: int) -> Flag | None:
+        """The flag that gives the context at least so many tokens; None where the model was made for fewer."""
+        most = getattr(self.target.config, "max_position_embeddings", None) or tokens
+        return Flag("--ctx-size", str(min(-(-tokens // 64) * 64, most))) if tokens <= most else None
 
     def seat(self, sequence: Sequence, row: int, keep: int = 0) -> None:
         """Give a sequence that has none a row: a new one, or one that was parked. `keep` as in `open`."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from specmemo_chat.device.heap import trim_heap
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.rehearsal import rehearse
-from specmemo_chat.errors import PlanError
+from specmemo_chat.errors import Flag, PlanError
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.measured import Measurements
 from specmemo_chat.sizes import MIB, format_size
@@ -63,6 +63,6 @@ def check_cap(plan: Plan, taken: int, what: str) -> None:
         raise PlanError(
             f"{what} took {format_size(taken)}, {format_size(taken - plan.cap_bytes)} more than the cap of "
             f"{format_size(plan.cap_bytes)}: nothing was answered",
-            f"give --max-memory {-(-taken // MIB)}MiB, or start again without a fixed context: the next plan counts "
-            "what was measured",
+            Flag("--max-memory", f"{-(-taken // MIB)}MiB"),
+            "start again without a fixed context: the next plan counts what was measured",
         )

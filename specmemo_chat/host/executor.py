@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Protocol
 
 from specmemo_chat import events
-from specmemo_chat.errors import SpecmemoError, WorkerError, error_with_exit_code
+from specmemo_chat.errors import SpecmemoError, WorkerError, error_with_exit_code, unpack
 from specmemo_chat.events import Done, Event, Failure, Ready, ReplyEnd
 from specmemo_chat.host import requests
-from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, Message, link_pair
+from specmemo_chat.host.link import AGAIN, HEARTBEAT, LOST, SMALLER_CAP, Link, LinkClosedError, Message, link_pair
 from specmemo_chat.host.requests import Interrupt, Request, Shutdown
 
 # A worker sends a heartbeat every second, also while it computes: torch releases the interpreter lock. Importing does
@@ -101,7 +101,7 @@ class WorkerExecutor:
             event = self._next_event(link)
             if isinstance(event, Failure):
                 self._busy = False
-                raise error_with_exit_code(event.exit_code, event.message, event.remedy)
+                raise error_with_exit_code(event.exit_code, event.message, *event.remedies)
             if isinstance(event, Ready | ReplyEnd | Done):
                 self._busy = False
                 self._ready = self._ready or isinstance(event, Ready)
@@ -193,8 +193,8 @@ class WorkerExecutor:
         how = "closed its link" if code is None else end_of(code)
         return WorkerError(
             f"the worker process {how}{self._log_hint}",
-            "the conversation is kept; send the message again to restart the worker, "
-            "with a smaller --max-memory if the machine ran out of memory",
+            AGAIN,
+            SMALLER_CAP,
         )
 
     @property
@@ -205,8 +205,8 @@ class WorkerExecutor:
         """The worker ends itself and says why."""
         self._busy = False
         if message["exit_code"] == WorkerError.exit_code:
-            return WorkerError(message["message"], message["remedy"])
-        return error_with_exit_code(message["exit_code"], message["message"], message["remedy"])
+            return WorkerError(message["message"], *unpack(message["remedies"]))
+        return error_with_exit_code(message["exit_code"], message["message"], *unpack(message["remedies"]))
 
     def _nonsense(self, error: Exception) -> WorkerError:
         self._busy = False
@@ -215,7 +215,7 @@ class WorkerExecutor:
         what = f"sent what cannot be read ({type(error).__name__}: {error})"
         return WorkerError(
             f"the worker process {what} and was ended{self._log_hint}",
-            "the conversation is kept; send the message again to restart the worker, and report it",
+            AGAIN,
         )
 
     def _hang(self, silent: float) -> WorkerError:
@@ -225,7 +225,7 @@ class WorkerExecutor:
         self._process.wait()
         return WorkerError(
             f"the worker process {pid} gave no sign of life for {silent:.0f} s and was ended",
-            "the conversation is kept; send the message again to restart the worker",
+            AGAIN,
         )
 
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import Any, NoReturn
 
 from specmemo_chat.device.heap import bound_heap
-from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.errors import SpecmemoError, pack
 from specmemo_chat.host import requests
 from specmemo_chat.host.leader import ADDRESS_KEY
 from specmemo_chat.host.link import HEARTBEAT, Link, LinkClosedError, connect
@@ -100,7 +100,7 @@ def _report(link: Link, error: Exception) -> None:
     message = {
         "event": "Failed",
         "message": known.message if known is not None else f"{type(error).__name__}: {error}",
-        "remedy": known.remedy if known is not None else "see the worker's log",
+        "remedies": pack(known.remedies) if known is not None else ["see the worker's log"],
         "exit_code": known.exit_code if known is not None else 1,
     }
     with contextlib.suppress(LinkClosedError):

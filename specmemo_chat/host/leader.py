@@ -11,11 +11,11 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from specmemo_chat.errors import WorkerError
+from specmemo_chat.errors import WorkerError, pack
 from specmemo_chat.host import requests
-from specmemo_chat.host.link import Doorway, Link, LinkClosedError, Message
+from specmemo_chat.host.link import AGAIN, Doorway, Link, LinkClosedError, Message
 from specmemo_chat.host.place import MEETING_TIMEOUT, Place, join, meeting_store
 from specmemo_chat.host.requests import Load
 
@@ -35,7 +35,7 @@ _LEAVE_S = 3.0
 # Where the leader is found in the meeting store.
 ADDRESS_KEY = "specmemo/leader"
 
-Lost = Callable[[str, str | None, int], NoReturn]
+Lost = Callable[[str, list[Any], int], NoReturn]
 
 
 @dataclass
@@ -54,7 +54,7 @@ class _Member:
 class Leader:
     """Implements `models.mirror.Followers` over one link to every other worker.
 
-    `lost(message, remedy, exit_code)` ends this process; it is called when the group cannot go on, from any thread.
+    `lost(message, remedies, exit_code)` ends this process; it is called when the group cannot go on, from any thread.
     """
 
     def __init__(self, load: Load, place: Place, lost: Lost) -> None:
@@ -96,7 +96,7 @@ class Leader:
         # The others' threads name the one that is gone, and end this process.
         if not isinstance(error, MemoryError) and "out of memory" not in str(error):
             time.sleep(_CAUSE_S)
-        self._lost(f"{self._name(0)} failed: {error or type(error).__name__}", _REMEDY, 1)
+        self._lost(f"{self._name(0)} failed: {error or type(error).__name__}", _REMEDIES, 1)
 
     def measure(self) -> list[dict[str, int]]:
         """What the other workers take: "rss_bytes" and "peak_bytes" of each."""
@@ -149,12 +149,12 @@ class Leader:
                 member.gone.set()
                 if self._leaving:
                     return
-                self._lost(f"{name} has ended", _REMEDY, 1)
+                self._lost(f"{name} has ended", _REMEDIES, 1)
             if message is None:
                 silent = time.monotonic() - heard
                 limit = SILENCE_LIMIT_S if self._joined.is_set() else LOADING_SILENCE_LIMIT_S
                 if silent > limit:
-                    self._lost(f"{name} gave no sign of life for {silent:.0f} s", _REMEDY, 1)
+                    self._lost(f"{name} gave no sign of life for {silent:.0f} s", _REMEDIES, 1)
                 continue
             heard = time.monotonic()
             match message["event"]:
@@ -163,7 +163,7 @@ class Leader:
                 case "Loaded":
                     member.loaded.set()
                 case "Failed":
-                    self._lost(f"{name}: {message['message']}", message["remedy"], message["exit_code"])
+                    self._lost(f"{name}: {message['message']}", message["remedies"], message["exit_code"])
                 case _:
                     member.answers.put(message)
 
@@ -174,7 +174,7 @@ class Leader:
         return f"{name} (process {member.pid}{f' on {member.host}' if self.place.nodes > 1 else ''})"
 
 
-_REMEDY = "the conversation is kept; send the message again to start the workers anew"
+_REMEDIES = pack((AGAIN,))
 
 
 def _own_address() -> str:

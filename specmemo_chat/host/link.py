@@ -15,11 +15,17 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import Any, cast
 
+from specmemo_chat.errors import Flag, Words
+
 Message = dict[str, Any]
 
 HEARTBEAT = "Heartbeat"
-# The worker is about to end itself: "message", "remedy" and "exit_code" say why.
+# The worker is about to end itself: "message", "remedies" (errors.pack) and "exit_code" say why.
 LOST = "Lost"
+
+# What helps where a worker is gone, and where it was the memory.
+AGAIN = Words("run the command again", "the conversation is kept: send the message again, and a new worker starts")
+SMALLER_CAP = Flag("--max-memory", "SIZE", "if the machine ran out of memory, with a smaller cap")
 
 _encode = json.JSONEncoder(ensure_ascii=False).encode
 

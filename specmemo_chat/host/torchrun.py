@@ -14,21 +14,17 @@ from typing import Any
 
 import psutil
 
-from specmemo_chat.errors import SpecmemoError, WorkerError
+from specmemo_chat.errors import SpecmemoError, WorkerError, pack
 from specmemo_chat.events import Event, Ready
 from specmemo_chat.host import requests
 from specmemo_chat.host.executor import LOADING_SILENCE_LIMIT_S, POLL_S, WorkerExecutor, end_of, start_process
-from specmemo_chat.host.link import Doorway, Link, Message
+from specmemo_chat.host.link import AGAIN, SMALLER_CAP, Doorway, Link, Message
 from specmemo_chat.host.requests import Load
 
 # The launcher looks at its workers ten times a second, gives those that are left two seconds to leave, and then writes
 # which one failed. On a busy machine all of that takes its time.
 _REPORT_S = 4.0
 _MEETING_S = 600.0
-_REMEDY = (
-    "the conversation is kept; send the message again to start the workers anew, "
-    "with a smaller --max-memory if the machine ran out of memory"
-)
 
 
 @dataclass(frozen=True)
@@ -106,7 +102,7 @@ class TorchrunExecutor(WorkerExecutor):
         self._end()
         if not cause:
             cause = "worker 0 closed its link" if code is None else f"the workers' launcher {end_of(code)}"
-        return WorkerError(f"{cause}{self._log_hint}", _REMEDY)
+        return WorkerError(f"{cause}{self._log_hint}", AGAIN, SMALLER_CAP)
 
     def _lost(self, message: Message) -> SpecmemoError:
         # Worker 0 speaks, and ends itself then: that failure is not the one that is looked for.
@@ -114,7 +110,7 @@ class TorchrunExecutor(WorkerExecutor):
         cause = self._cause(first_rank=1) if ended else ""
         self._end()
         if cause:
-            message = {**message, "message": cause, "remedy": _REMEDY}
+            message = {**message, "message": cause, "remedies": pack((AGAIN, SMALLER_CAP))}
         return super()._lost(message)
 
     def _hang(self, silent: float) -> WorkerError:
@@ -124,7 +120,7 @@ class TorchrunExecutor(WorkerExecutor):
         return WorkerError(
             f"worker 0 of {world} (its launcher: process {self._process.pid}) gave no sign of life for {silent:.0f} s; "
             "all workers were ended",
-            "the conversation is kept; send the message again to start the workers anew",
+            AGAIN,
         )
 
     def _cause(self, first_rank: int = 0) -> str:

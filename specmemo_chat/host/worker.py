@@ -22,7 +22,7 @@ from typing import Any, NoReturn
 
 from specmemo_chat import events
 from specmemo_chat.device.lifeline import die_with, leave_with_parent
-from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.errors import SpecmemoError, Words
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
 from specmemo_chat.host.coalescing import coalesced
@@ -63,7 +63,7 @@ class Worker:
             if isinstance(request, Load):
                 service = Service(request, self._lost if self._grouped else None)
             if service is None:
-                self._link.send(events.encode(Failure("the model is not loaded", "load it first", 1)))
+                self._link.send(events.encode(Failure("the model is not loaded", ("load it first",), 1)))
                 continue
             for together in coalesced(self._guarded(service.answer(request, self._interrupted.is_set))):
                 self._link.send(events.encode_all(together))
@@ -73,16 +73,16 @@ class Worker:
         try:
             yield from answer
         except SpecmemoError as error:
-            yield Failure(error.message, error.remedy, error.exit_code, traceback.format_exc())
+            yield Failure(error.message, error.remedies, error.exit_code, traceback.format_exc())
         except LinkClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of the process: reported with its traceback
             yield _internal(error)
 
-    def _lost(self, message: str, remedy: str | None, exit_code: int) -> NoReturn:
+    def _lost(self, message: str, remedies: list[Any], exit_code: int) -> NoReturn:
         """Another worker is gone, and so this process must go, whatever its main thread waits for."""
         with contextlib.suppress(LinkClosedError):
-            self._link.send({"event": LOST, "message": message, "remedy": remedy, "exit_code": exit_code})
+            self._link.send({"event": LOST, "message": message, "remedies": remedies, "exit_code": exit_code})
         os._exit(1)
 
     def _read(self) -> None:
@@ -125,7 +125,7 @@ def _internal(error: Exception) -> Failure:
     traceback.print_exc()
     return Failure(
         f"internal error: {type(error).__name__}: {error}",
-        "run again with --debug and report it",
+        (Words("run again with --debug and report it", "start the chat anew with --debug, and report it"),),
         1,
         traceback.format_exc(),
     )

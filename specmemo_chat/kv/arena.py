@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import torch
 
 from specmemo_chat.device.heap import own_mappings
-from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.errors import Flag, SpecmemoError
 from specmemo_chat.memory.footprint import next_capacity
 
 # On a CPU attention takes time for every slot that it is shown, and shapes need not repeat.
@@ -21,6 +21,7 @@ _CPU_VIEW_STEP = 64
 # In an arena that never grows all layers' keys and values of so many tokens move together: a GPU takes longer to be
 # told of a copy than to make it.
 _MOVED_AT_ONCE = 8
+_LARGER_CAP = Flag("--max-memory", "SIZE", "with a larger cap")
 
 
 class ArenaFullError(SpecmemoError):
@@ -205,7 +206,7 @@ class KVArena:
         if tokens > largest:
             raise ArenaFullError(
                 f"{held} rows of {tokens} tokens do not fit the KV arena of {self.slots}",
-                "give a larger --ctx-size" if held == 1 else "give a larger --max-memory",
+                Flag("--ctx-size", "N", "with a larger context") if held == 1 else _LARGER_CAP,
             )
         capacity = min(next_capacity(self.capacity, tokens, step), largest)
         self._reshape(min(self.rows, self.slots // capacity), capacity)
@@ -225,7 +226,7 @@ class KVArena:
         if self._fixed or height < len(self._order):
             raise ArenaFullError(
                 f"the KV arena of {self.slots} tokens holds no more than {len(self._order) - 1} rows of {needed}",
-                "give a larger --max-memory",
+                _LARGER_CAP,
             )
         self._reshape(height, capacity)
 

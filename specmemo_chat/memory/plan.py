@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.errors import PlanError
+from specmemo_chat.errors import Flag, PlanError
 from specmemo_chat.memory.concessions import concessions, fitted, other_precisions, runs
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan, buckets_of
 from specmemo_chat.memory.footprint import Shape, footprint, total
@@ -32,8 +32,13 @@ class Outcome:
     plan: Plan
     shape: Shape
     fits: bool
-    smallest_fix: str | None = None
+    fix: Flag | str | None = None
     notes: tuple[str, ...] = field(default_factory=tuple)
+
+    @property
+    def smallest_fix(self) -> str | None:
+        """The fix as the command line reads it."""
+        return self.fix.typed if isinstance(self.fix, Flag) else self.fix
 
     @property
     def sentence(self) -> str:
@@ -57,7 +62,7 @@ def make_plan(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wis
 
 def refusal(name: str, outcome: Outcome) -> PlanError:
     """The error for a plan that does not fit."""
-    return PlanError(f"{name}: {outcome.sentence[0].lower()}{outcome.sentence[1:]}", outcome.smallest_fix)
+    return PlanError(f"{name}: {outcome.sentence[0].lower()}{outcome.sentence[1:]}", outcome.fix)
 
 
 def solve(
@@ -76,7 +81,7 @@ def solve(
     outcome = _solve(spec, device, profile, wishes, measured_runtime)
     if outcome.fits:
         return outcome
-    return replace(outcome, smallest_fix=_smallest_fix(outcome, device, profile, wishes, measured_runtime))
+    return replace(outcome, fix=_smallest_fix(outcome, device, profile, wishes, measured_runtime))
 
 
 def _solve(
@@ -158,7 +163,7 @@ def drafters(shape: Shape, wishes: Wishes) -> tuple[str, ...]:
 
 def _smallest_fix(
     outcome: Outcome, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None
-) -> str:
+) -> Flag | str:
     """The first of these that is solved and fits: a shorter context, a higher cap, a smaller precision, more GPUs, a
     context that is hardly useful; else another device or model."""
     spec, plan = outcome.shape.spec, outcome.plan
@@ -169,21 +174,21 @@ def _smallest_fix(
     return f"{more} more memory on {device.name}, or a smaller model"
 
 
-def _candidates(outcome: Outcome, device: DeviceInfo, wishes: Wishes) -> Iterator[tuple[str, Wishes]]:
+def _candidates(outcome: Outcome, device: DeviceInfo, wishes: Wishes) -> Iterator[tuple[Flag, Wishes]]:
     shape, plan = outcome.shape, outcome.plan
     context = largest_context(shape, plan.cap_bytes, shape.context)
     if context >= USEFUL_CONTEXT:
-        yield f"--ctx-size {context}", replace(wishes, context=context)
+        yield Flag("--ctx-size", str(context)), replace(wishes, context=context)
     needed = -(-plan.total_bytes // MIB)
     # What is asked for beyond the device's memory is cut down to it, and then does not fit.
-    yield f"--max-memory {needed}MiB", replace(wishes, max_memory=needed * MIB)
+    yield Flag("--max-memory", f"{needed}MiB"), replace(wishes, max_memory=needed * MIB)
     for dtype in _smaller_precisions(shape):
-        yield f"--dtype {dtype}", replace(wishes, dtype=dtype)
+        yield Flag("--dtype", dtype), replace(wishes, dtype=dtype)
     for gpus in range(wishes.tp + 1, wishes.gpus_available + 1):
         if shares_out(shape.spec, gpus) and shape.dtype in BYTES_PER_VALUE:
-            yield f"--gpus {gpus}", replace(wishes, tp=gpus)
+            yield Flag("--gpus", str(gpus)), replace(wishes, tp=gpus)
     if context:
-        yield f"--ctx-size {context}", replace(wishes, context=context)
+        yield Flag("--ctx-size", str(context)), replace(wishes, context=context)
 
 
 def _smaller_precisions(shape: Shape) -> Iterator[Dtype]:

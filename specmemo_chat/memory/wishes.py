@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, runtime_bytes
@@ -47,18 +47,19 @@ def check(spec: ModelSpec, wishes: Wishes) -> None:
     if wishes.context > spec.max_context:
         raise UsageError(
             f"--ctx-size {wishes.context} is more than {spec.name} was made for ({spec.max_context} tokens)",
-            f"give --ctx-size {spec.max_context} or less",
+            Flag("--ctx-size", str(spec.max_context)),
         )
     for what, size in (("key-value heads", spec.kv_heads), ("heads", spec.heads), ("MLP columns", spec.intermediate)):
         if size % wishes.tp:
             raise UsageError(
                 f"{spec.name} cannot be shared out over {wishes.tp} workers: it has {size} {what}",
-                f"give --gpus {max(count for count in range(1, wishes.tp) if shares_out(spec, count))}",
+                Flag("--gpus", str(max(count for count in range(1, wishes.tp) if shares_out(spec, count)))),
             )
     if wishes.tp > 1 and wishes.dtype in ("int8", "nf4"):
         raise UsageError(
             f"--dtype {wishes.dtype} runs on one worker only: bitsandbytes' weights cannot be shared out",
-            "leave out --gpus, or use --dtype bf16",
+            Flag("--gpus", "1"),
+            Flag("--dtype", "bf16"),
         )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.sizes import format_size
 
 # Two cards of one model may report totals that differ by a reserved page or two.
@@ -29,7 +29,8 @@ def tightest(devices: Sequence[DeviceInfo]) -> DeviceInfo:
             raise UsageError(
                 f"--gpus {len(devices)}: the devices differ: {_described(first)} and {_described(other)}, and every "
                 "worker gets the same share of the model",
-                "choose equal ones with CUDA_VISIBLE_DEVICES, or leave out --gpus",
+                "choose equal ones with CUDA_VISIBLE_DEVICES",
+                Flag("--gpus", "1"),
             )
     return replace(
         first,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import torch
 
 from specmemo_chat.device.probe import probe
-from specmemo_chat.errors import PlanError
+from specmemo_chat.errors import Flag, PlanError
 from specmemo_chat.memory import meter
-from specmemo_chat.sizes import format_size
+from specmemo_chat.sizes import MIB, format_size
 
 
 class DeviceMemory:
@@ -53,7 +53,7 @@ class DeviceMemory:
             raise PlanError(
                 f"the device's context alone takes {format_size(self._context)}, and the cap is "
                 f"{format_size(cap_bytes)}",
-                f"give --max-memory of more than {format_size(self._context)}",
+                Flag("--max-memory", f"{self._context // MIB + 1}MiB", "at the very least"),
             )
         if kind == "cuda":
             total = torch.cuda.get_device_properties(self._device).total_memory

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import Flag, UsageError
 
 
 class FeatureTap:
@@ -26,14 +26,15 @@ class FeatureTap:
         if self._layers is None or self._norm is None:
             raise UsageError(
                 f"the hidden states of {type(model).__name__} cannot be captured: it has no layers and norm of its own",
-                "give --draft ngram",
+                Flag("--draft", "ngram"),
             )
         last = len(self._layers)
         wrong = next((index for index in indices if not 0 <= index <= last), None)
         if wrong is not None:
             raise UsageError(
                 f"the draft head reads hidden state {wrong}, and the model has 0 to {last}: it is another model's head",
-                "give a head that was trained for this model, or --draft ngram",
+                "give a head that was trained for this model",
+                Flag("--draft", "ngram"),
             )
         self._indices = tuple(indices)
         self._places = {index: place for place, index in enumerate(indices)}

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError
 from specmemo_chat.models import attention
 from specmemo_chat.models.fused import fusable, fuse
 from specmemo_chat.models.parallel import Share, connect
@@ -47,7 +47,7 @@ def load_target(
     if share.world > 1 and not known:
         raise UsageError(
             f"a model of the architecture {model_type or 'without a name'!r} in {dtype} runs on one worker only",
-            "leave out --gpus",
+            Flag("--gpus", "1"),
         )
     plan: dict[str, str] = {}
     try:

@@ -15,7 +15,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.models.checkpoint import Part
 
 # transformers' names of the ways to split.
@@ -69,11 +69,11 @@ def shrink(model: Any, share: Share) -> dict[str, Part]:
         else:
             raise UsageError(
                 f"{type(model).__name__} cannot be shared out: its plan wants {name} split by {style!r}",
-                "leave out --gpus",
+                Flag("--gpus", "1"),
             )
         if size % share.world and style in BY_OUTPUT + BY_INPUT:
             raise UsageError(
-                f"{name} has {size} columns, which do not divide by {share.world} workers", "give another --gpus"
+                f"{name} has {size} columns, which do not divide by {share.world} workers", Flag("--gpus", "1")
             )
         part = share.part(dim, size)
         parts[f"{name}.weight"] = part

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError, Words
 from specmemo_chat.texts import check_unicode, read_text
 
 
@@ -70,7 +70,8 @@ class ChatTokenizer:
         except TemplateError as error:
             raise UsageError(
                 f"the model's chat template refuses this conversation: {error}",
-                "leave out the system prompt, or give --chat-template FILE",
+                Words("leave out the system prompt", "/system none"),
+                Flag("--chat-template", "FILE"),
             ) from error
         return text
 
@@ -97,7 +98,8 @@ def read_template(choice: str, tokenizer: ChatTokenizer) -> str | None:
         if tokenizer.template is None:
             raise UsageError(
                 "this model has no chat template: it is a base model",
-                "give --chat-template FILE, or --chat-template none to send the text as it is",
+                Flag("--chat-template", "FILE"),
+                Flag("--chat-template", "none", "to send the text as it is"),
             )
         return tokenizer.template
     try:

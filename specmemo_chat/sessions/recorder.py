@@ -270,7 +270,7 @@ class Recorder:
         except SessionError as error:
             if self.error is None:
                 self._news.append(
-                    SessionError(f"this chat is not saved: {error.message}; it goes on unsaved", error.remedy)
+                    SessionError(f"this chat is not saved: {error.message}; it goes on unsaved", *error.remedies)
                 )
             self.error = error
             return False

@@ -294,7 +294,7 @@ class SessionStore:
             kept = self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()[0]
         except sqlite3.Error as error:
             cause = problem(error, self.path)
-            raise SessionError(f"{_REMAINS}: {cause.message}", cause.remedy) from error
+            raise SessionError(f"{_REMAINS}: {cause.message}", *cause.remedies) from error
         if kept:
             raise SessionError(
                 f"{_REMAINS}: another program reads {self.path}",

@@ -352,7 +352,7 @@ def test_more_than_the_device_has_is_cut_and_said() -> None:
     [
         (Wishes(context=5000), "--ctx-size 5000", "--ctx-size 4096"),
         (Wishes(tp=3), "over 3 workers", "--gpus 2"),
-        (Wishes(tp=2, dtype="int8"), "--dtype int8 runs on one worker", "leave out --gpus"),
+        (Wishes(tp=2, dtype="int8"), "--dtype int8 runs on one worker", "--gpus 1"),
     ],
 )
 def test_wishes_that_make_no_sense(wishes: Wishes, words: str, remedy: str) -> None:

@@ -92,7 +92,7 @@ def test_above_the_cap_nothing_is_answered(llama: Any, tmp_path: Path) -> None:
         prove(Engine(target_of(llama), None, plan), Measurements(tmp_path), lambda: 1000, lambda: None)
     assert caught.value.exit_code == 3
     assert caught.value.remedy is not None
-    assert caught.value.remedy.startswith("give --max-memory 1MiB")
+    assert caught.value.remedy.startswith("--max-memory 1MiB")
     # The next plan counts it all the same.
     assert Measurements(tmp_path).runtime("here") == 900 + 4 * MIB
 

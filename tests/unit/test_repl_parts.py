@@ -17,7 +17,7 @@ from specmemo_chat.cli.gauge import gauge
 from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.errors import ModelError, PlanError, UsageError
+from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.wishes import Wishes
 from specmemo_chat.profiles import match_profile
@@ -72,16 +72,6 @@ def test_the_words_of_model() -> None:
     ]:
         with pytest.raises(UsageError, match=message):
             switch.parse(words, now)
-
-
-def test_a_refusal_speaks_the_words_of_the_repl() -> None:
-    now, wanted = ModelChoice(model="a"), ModelChoice(model="b")
-    error = switch.in_repl(PlanError("too much", "--ctx-size 512"), wanted, now)
-    assert isinstance(error, PlanError)
-    assert error.remedy == "/model b --ctx-size 512; the chat goes on with a"
-    gate = switch.in_repl(PlanError("gated", "log in; without a gate and fitting here: --model c"), wanted, now)
-    assert gate.remedy == "log in; without a gate and fitting here: /model c; the chat goes on with a"
-    assert switch.in_repl(UsageError("no"), now, now).remedy == "the chat goes on as before"
 
 
 def test_gauges_never_round_to_nothing_or_all() -> None:
@@ -146,14 +136,6 @@ def test_the_next_step_is_computed_from_catalog_and_planner() -> None:
     assert advice.next_step(place(24 * GIB, offline=True), plan_of("pocket"), "auto") is None
     assert advice.next_step(place(GIB // 2), plan_of("pocket"), "auto") is None
     assert advice.next_step(place(24 * GIB), plan_of("some/model"), "auto") is None
-
-
-def test_an_unknown_draft_gets_the_remedy_of_drafts() -> None:
-    before = ModelChoice(model="pocket")
-    unknown = ModelError("no model is known as 'xyz': it is no alias", "give an alias such as qwen3-1.7b")
-    assert switch.in_repl(unknown, replace(before, draft="xyz"), before).remedy == (
-        "give auto, none, ngram, a folder with a head, or owner/name; the chat goes on as before"
-    )
 
 
 def test_what_set_says_names_settings_and_not_flags() -> None:

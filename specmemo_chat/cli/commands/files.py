@@ -12,7 +12,7 @@ from specmemo_chat.cli.attachments import Attachment, fenced, read_text
 from specmemo_chat.cli.commands.registry import Suggestion, command, matching
 from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.text import safe, safe_line
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.fences import code_blocks
 
 if TYPE_CHECKING:
@@ -80,7 +80,8 @@ def _fits(repl: Repl, name: str, tokens: int) -> bool:
         before = f" with what goes along already ({attached - tokens})" if attached > tokens else ""
         raise UsageError(
             f"{name} has {tokens} tokens{before}, and the context of {context} holds {alone} beside a reply",
-            f"give a shorter file, or /model {repl.plan.model} --ctx-size {context + attached - alone + 256}",
+            "give a shorter file",
+            Flag("--ctx-size", str(context + attached - alone + 256)),
         )
     used = sum(report["turn_tokens"])
     over = used + attached - alone

@@ -26,7 +26,7 @@ LISTED = 20
 
 def _recorder(repl: Repl) -> Recorder:
     if not isinstance(repl.client.keeper, Recorder):
-        raise SessionError("this chat is not stored", "`specmemo chat` without TEXT stores what is said")
+        raise SessionError("this chat is not stored", "/save FILE writes it to a file")
     return repl.client.keeper
 
 

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from specmemo_chat.cli.commands.registry import Suggestion, command, matching
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.errors import UsageError
+from specmemo_chat.settings import SettingError
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
@@ -123,10 +124,8 @@ def _set(repl: Repl, argument: str) -> None:
     else:
         try:
             repl.settings = dataclasses.replace(repl.settings, **{name: changed})
-        except UsageError as error:
-            # It speaks of flags; here they are settings.
-            message = error.message.replace(name.replace("_", "-"), name)
-            raise UsageError(message, f"/set {name} {_example(name)}") from None
+        except SettingError as error:
+            raise UsageError(error.sentence.format(name=name), f"/set {name} {_example(name)}") from None
         repl.chosen.add(name)
     repl.say(f"{name} = {_shown(repl, name)}")
     if name in ("top_k", "top_p", "min_p", "seed") and repl.settings.greedy:
