@@ -19,10 +19,17 @@ SCRIPTED = Path(__file__).parent / "scripted" / "chat.py"
 class Terminal:
     """`specmemo ARGUMENTS` on an emulated screen of `columns` x `rows`. `script`: another program in its place.
 
-    `raw` is everything that was written, with its escape sequences.
+    `raw` is everything that was written, with its escape sequences; `kind` what the terminal says it is.
     """
 
-    def __init__(self, *arguments: str, columns: int = 80, rows: int = 40, script: Path | None = None) -> None:
+    def __init__(
+        self,
+        *arguments: str,
+        columns: int = 80,
+        rows: int = 40,
+        script: Path | None = None,
+        kind: str = "xterm-256color",
+    ) -> None:
         self.screen = EmulatedScreen(columns, rows)
         self.raw = ""
         # A terminal answers when it is asked where the cursor is; prompt-toolkit shows its footer only then.
@@ -33,7 +40,7 @@ class Terminal:
             sys.executable,
             [*program, *arguments],
             env={name: value for name, value in os.environ.items() if name not in ("COLUMNS", "LINES")}
-            | {"TERM": "xterm-256color"},
+            | {"TERM": kind},
             dimensions=(rows, columns),
             encoding="utf-8",
         )

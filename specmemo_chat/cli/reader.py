@@ -19,14 +19,17 @@ from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition, is_searching
 from prompt_toolkit.history import History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import ColorDepth
 
 from specmemo_chat.cli.commands.registry import Suggestion
+from specmemo_chat.cli.editor import edit
 from specmemo_chat.cli.line_history import SharedHistory
 from specmemo_chat.cli.suspension import around_suspension, plain_suspension
+from specmemo_chat.cli.typed import Keyboard, Typed
+from specmemo_chat.errors import UsageError
 
-BLOCK = '"""'
 TWICE_S = 2.0
 
 Suggest = Callable[[str], Iterable[Suggestion]]
@@ -43,35 +46,56 @@ class SlashCompleter(Completer):
             yield Completion(found.text, start_position=-found.replaces, display_meta=found.meta)
 
 
-def block_open(text: str) -> bool:
-    """Whether `text` opened a block with three quotes that is not closed yet."""
-    return text.startswith(BLOCK) and not text[len(BLOCK) :].rstrip().endswith(BLOCK)
-
-
-def message_of(text: str) -> str:
-    """The message without the quotes of a block."""
-    if text.startswith(BLOCK) and len(text) >= 2 * len(BLOCK):
-        return text[len(BLOCK) :].rstrip().removesuffix(BLOCK).strip("\n")
-    return text
-
-
-def _bindings() -> KeyBindings:
+def _bindings(typed: Typed, note: Callable[[str], None]) -> KeyBindings:
     keys = KeyBindings()
 
     @keys.add("enter", filter=~is_searching)
     def _send(event: KeyPressEvent) -> None:
         buffer: Buffer = event.current_buffer
-        if block_open(buffer.text):
+        if typed.block_open:
             buffer.insert_text("\n")
         else:
-            buffer.validate_and_handle()
+            entries, kept = buffer.history.get_strings(), typed.kept()
+            if kept and kept not in entries[-1:]:
+                buffer.history.append_string(kept)
+            event.app.exit(result=buffer.text)
 
     @keys.add("escape", "enter", filter=~is_searching)
     @keys.add("c-j", filter=~is_searching)
     def _new_line(event: KeyPressEvent) -> None:
         event.current_buffer.insert_text("\n")
 
+    @keys.add(Keys.BracketedPaste, filter=~is_searching)
+    def _paste(event: KeyPressEvent) -> None:
+        text = event.data.replace("\r\n", "\n").replace("\r", "\n")
+        with typed.given():
+            # A terminal without cursor movement is shown one character for each change.
+            for part in text if os.environ.get("TERM", "dumb") == "dumb" else [text]:
+                event.current_buffer.insert_text(part)
+
+    @keys.add("c-x", "c-e", filter=~is_searching)
+    def _editor(event: KeyPressEvent) -> None:
+        event.app.create_background_task(_in_editor(event.current_buffer, typed, note))
+
     return keys
+
+
+async def _in_editor(buffer: Buffer, typed: Typed, note: Callable[[str], None]) -> None:
+    """The prompt's text in the user's editor, and what that leaves at the prompt."""
+
+    def run() -> str:
+        try:
+            text, problem = edit(buffer.text)
+        except UsageError as error:
+            text, problem = buffer.text, error.message
+        if problem:
+            note(problem)
+        return text
+
+    text = await run_in_terminal(run, in_executor=True)
+    if text != buffer.text:
+        with typed.given():
+            buffer.document = Document(text)
 
 
 @contextlib.contextmanager
@@ -146,34 +170,37 @@ class TerminalReader:
         self._note = note
         self._depth = None if color else ColorDepth.DEPTH_1_BIT
         kept: History = self._shared or InMemoryHistory()
+        self._keys = Keyboard(sys.stdin)
         self._session: PromptSession[str] = PromptSession(
+            input=self._keys,
             history=kept,
             completer=SlashCompleter(suggest),
             complete_while_typing=True,
             multiline=True,
-            key_bindings=_bindings(),
             bottom_toolbar=footer,
             # Up finds lines that begin like this one; commands complete while they are typed instead.
             enable_history_search=Condition(lambda: not self._session.default_buffer.text.startswith("/")),
-            enable_open_in_editor=True,
             enable_suspend=True,
             # Pasted code has tabs; as ^I it could not be read.
             input_processors=[TabsProcessor(tabstop=4, char1=" ", char2=" ")],
-            tempfile_suffix=".md",
             refresh_interval=0.5,
             color_depth=self._depth,
             # A line of its own is marked; one that is only wrapped is not.
             prompt_continuation=lambda _width, _line, wraps: "  " if wraps else "… ",
         )
+        self._typed = Typed(self._session.default_buffer)
+        self._session.key_bindings = _bindings(self._typed, note)
         self._interrupted_at = -TWICE_S
 
     def read(self, label: str = "> ", text: str = "") -> str:
         """See LineReader.read."""
         while True:
             try:
-                message = message_of(self._session.prompt([("bold fg:ansicyan", label)], default=text))
+                self._typed.begin(text)
+                self._keys.begin()
+                self._session.prompt([("bold fg:ansicyan", label)], default=text)
                 self._tell_problem()
-                return message
+                return self._typed.message()
             except KeyboardInterrupt:
                 if text:
                     return ""

@@ -23,6 +23,7 @@ from specmemo_chat.cli.options import SamplingChoice
 from specmemo_chat.cli.origins import ChatOrigins
 from specmemo_chat.cli.remedies import in_repl
 from specmemo_chat.cli.stream import ReplyView
+from specmemo_chat.cli.typed import Message
 from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.events import Event, ReplyEnd
 from specmemo_chat.host.client import ChatClient, shown
@@ -40,7 +41,8 @@ class LineReader(Protocol):
     """Where messages come from."""
 
     def read(self, label: str = "> ", text: str = "") -> str:
-        """The next message; `text` stands at the prompt already, and Ctrl-C there gives "" back.
+        """The next message, a `typed.Message` where it is no command whatever it begins with; `text` stands at the
+        prompt already, and Ctrl-C there gives "" back.
 
         Raises EOFError at the end and KeyboardInterrupt for Ctrl-C twice.
         """
@@ -143,7 +145,7 @@ class Repl:
                 self.note("not edited")
         elif at is not None:
             self.answer_instead(at, message)
-        elif message.startswith("/"):
+        elif message.startswith("/") and not isinstance(message, Message):
             known, argument = commands.find(message)
             if known.needs_model:
                 self.ready()

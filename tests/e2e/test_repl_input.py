@@ -25,11 +25,11 @@ def start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Start]:
     for name in ("WAYLAND_DISPLAY", "DISPLAY", "TMUX", "STY", "WSL_DISTRO_NAME", "NO_COLOR"):
         monkeypatch.delenv(name, raising=False)
 
-    def begin(by: Path = SCRIPTED, **script: Any) -> Terminal:
+    def begin(by: Path = SCRIPTED, kind: str = "xterm-256color", **script: Any) -> Terminal:
         file = tmp_path / "script.json"
         file.write_text(json.dumps({"replies": {}, **script}), encoding="utf-8")
         monkeypatch.setenv("SCRIPT", str(file))
-        opened.append(Terminal(*FLAGS, script=by, columns=160, rows=30))
+        opened.append(Terminal(*FLAGS, script=by, columns=160, rows=30, kind=kind))
         opened[-1].wait_prompt()
         return opened[-1]
 
@@ -153,9 +153,62 @@ def test_the_editor_and_the_clipboard(start: Start, tmp_path: Path, monkeypatch:
     chat.ask("/copy")
     assert "copied the reply, 23 characters, by xclip; also sent to the terminal (OSC 52)" in chat.text
     assert (tmp_path / "clipboard").read_text() == "You said: some and more"
-    program(tools, "ed1", "exit 3")
-    chat.ask("/editor")
-    assert "ended with exit code 3" in chat.text
+    # However the editor ends, what was written stays; the prompt's own key does the same.
+    program(tools, "ed1", 'printf " written" >> "$1"; exit 4')
+    chat.enter("/editor this")
+    chat.until(lambda: chat.prompt == "this written")
+    chat.send("\x18\x05")
+    chat.until(lambda: chat.prompt == "this written written")
+    assert chat.text.count("ended with exit code 4") == 2
+    monkeypatch.setenv("VISUAL", "no-such-editor -w")
+    missing = start()
+    missing.enter("/editor keep this")
+    missing.until(lambda: missing.prompt == "keep this")
+    assert "there is no such program" in missing.text
+
+
+MODULE = '"""A module.\n\nIts docstring.\n"""\n\nimport os\n\n\ndef f():\n\treturn """x"""'
+
+
+def test_a_paste_is_sent_as_it_is(start: Start, tmp_path: Path) -> None:
+    chat = start()
+    pasted = [MODULE, "'''one'''\ntwo\n", "/etc/hosts\n/etc/passwd", "#!/bin/sh\nexit 0", "/etc/fstab is what?"]
+    for text in pasted:
+        chat.send("\x1b[200~" + text.replace("\n", "\r") + "\x1b[201~")
+        chat.read(0.2)
+        assert "You said" not in chat.text
+        chat.send("\r")
+        chat.wait("You said")
+        chat.wait_prompt()
+        chat.send("\x0c")
+        chat.until(lambda: "You said" not in chat.text)
+    # In a block that was typed, too, and the history brings back what was sent.
+    chat.send('"""\r')
+    chat.send("\x1b[200~" + MODULE + "\x1b[201~")
+    chat.send('\r"""\r')
+    chat.wait("You said")
+    chat.wait_prompt()
+    chat.send("\x1b[A")
+    chat.wait('… """A module.')
+    chat.send("\x0c\r")
+    chat.wait("You said")
+    chat.ask(f"/save {tmp_path}/talk.json")
+    messages = json.loads((tmp_path / "talk.json").read_text())["messages"]
+    assert [said["content"] for said in messages[::2]] == [*pasted, MODULE, MODULE]
+
+
+def test_a_terminal_that_marks_no_paste(start: Start, tmp_path: Path) -> None:
+    chat = start(kind="linux")
+    chat.send(MODULE.replace("\n", "\r") + "\r")
+    chat.read(0.3)
+    assert "You said" not in chat.text
+    chat.send("what is it?\r")
+    chat.wait("You said")
+    chat.wait_prompt()
+    chat.ask("one line")
+    chat.ask(f"/save {tmp_path}/talk.json")
+    messages = json.loads((tmp_path / "talk.json").read_text())["messages"]
+    assert [said["content"] for said in messages[::2]] == [f"{MODULE}\nwhat is it?", "one line"]
 
 
 def test_control_z_in_every_state_keeps_what_is_typed(start: Start) -> None:

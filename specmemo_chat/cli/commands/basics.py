@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 KEYS = (
     ("Enter", "send"),
     ("Alt+Enter, Ctrl+J", "a new line"),
-    ('"""', "open and close a block"),
+    ('"""', "typed: open and close a block; a paste goes as it is"),
     ("Tab", "complete"),
     ("Up, Ctrl+R", "earlier lines, search in them"),
     ("Ctrl+C", "stop a reply; clear the line; twice: leave"),

@@ -127,9 +127,11 @@ def _copy(repl: Repl, argument: str) -> None:
 @command("editor", "/editor [TEXT]", "Write the next message in $VISUAL or $EDITOR; Enter then sends it",
          needs_model=False)  # fmt: skip
 def _editor(repl: Repl, argument: str) -> None:
+    repl.type_next(argument)
     with repl.plain_terminal():
-        text = editor.edit(argument)
+        text, problem = editor.edit(argument)
+    repl.type_next(text)
+    if problem:
+        raise UsageError(problem, "what was written stands at the prompt" if text.strip() else None)
     if not text.strip():
         repl.say("the text is empty: nothing to send")
-        return
-    repl.type_next(text)
