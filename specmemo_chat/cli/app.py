@@ -22,7 +22,7 @@ from specmemo_chat.cli import (
     sessions_command,
     train_draft_command,
 )
-from specmemo_chat.cli.configuration import Key, config_file, defaults_for, keys_of, read
+from specmemo_chat.cli.configuration import config_file, read
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.crash import SafeGroup, TextCommand, make_crashes_safe, print_traceback
 from specmemo_chat.cli.quick_help import import_help
@@ -107,25 +107,21 @@ def _intro(
     context.default_map = _configured(tolerant or not {"--help", "-h"}.isdisjoint(sys.argv[1:]))
 
 
-def configuration_keys() -> dict[str, Key]:
-    """Every key that config.toml may have."""
-    return keys_of([*COMMANDS.values(), *(function for _, group in GROUPS.values() for function in group.values())])
-
-
 def _configured(tolerant: bool) -> dict[str, Any]:
     """config.toml as the commands' defaults. Raises UsageError where it is wrong, unless `tolerant`."""
     file = config_file()
     if not os.path.lexists(file) and os.access(file.parent.parent, os.X_OK):
         return {}  # the usual case costs nothing
     try:
-        values = read(file, configuration_keys())
+        values = read(file)
     except UsageError:
         if not tolerant:
             raise
         return {}
     if values.get("debug"):
         os.environ.setdefault("SPECMEMO_DEBUG", "1")
-    return defaults_for(values, {**COMMANDS, **{name: group for name, (_, group) in GROUPS.items()}})
+    groups = {name: dict.fromkeys(commands, values) for name, (_, commands) in GROUPS.items()}
+    return {**dict.fromkeys(COMMANDS, values), **groups}
 
 
 def _leave_out(arguments: list[str]) -> None:

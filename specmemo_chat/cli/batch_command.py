@@ -11,6 +11,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.cli.prepare import lend_workers, prepare, start_client
 from specmemo_chat.errors import UsageError
 
@@ -26,6 +27,7 @@ class Order(StrEnum):
 
 
 def batch(
+    context: typer.Context,
     source: Annotated[
         Path, typer.Argument(metavar="IN.jsonl", help='Lines with "turns", "prompt" or "messages".', show_default=False)
     ],
@@ -38,18 +40,8 @@ def batch(
     ctx_size: options.ContextSize = None,
     profile: options.ProfileName = None,
     device: options.Device = "auto",
-    dtype: options.Dtype = options.Precision.auto,
-    batch_size: Annotated[
-        int,
-        typer.Option(
-            "--batch-size",
-            metavar="N",
-            min=1,
-            max=256,
-            help="Conversations in flight at once.",
-            envvar="SPECMEMO_BATCH_SIZE",
-        ),
-    ] = 8,
+    dtype: options.Dtype = Precision.auto,
+    batch_size: options.BatchSize = 8,
     order: Annotated[
         Order, typer.Option("--order", help="Lines of the finished output: as in the input, or as they ended.")
     ] = Order.input,
@@ -70,7 +62,7 @@ def batch(
     trust_remote_code: options.TrustRemoteCode = False,
     offline: options.Offline = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -80,30 +72,10 @@ def batch(
     if output.exists() and output.samefile(source):
         raise UsageError("input and output are the same file", "give another file with -o")
     screen = Screen(color.value, quiet=quiet)
-    choice = options.ModelChoice(
-        model=model,
-        draft=draft,
-        max_memory=max_memory,
-        ctx_size=ctx_size,
-        profile=profile,
-        device=device,
-        dtype=dtype.value,
-        gpus=gpus,
-        rows=batch_size,
-        system=system,
-        chat_template=chat_template,
-        trust_remote_code=trust_remote_code,
-        offline=offline,
-        nnodes=nnodes,
-        rdzv_endpoint=rdzv_endpoint,
-        node_rank=node_rank,
-    )
-    sampling = options.SamplingChoice(
-        temperature, top_k, top_p, min_p, repeat_penalty, seed, max_new_tokens, tuple(stop or ())
-    )
+    choice = ModelChoice.of(context.params, rows=batch_size)
     from specmemo_chat.cli.batch import Totals, run_batch
 
-    prepared = prepare(choice, sampling, screen)
+    prepared = prepare(choice, SamplingChoice.of(context.params), screen)
     if prepared.nodes.rank > 0:
         lend_workers(prepared)
         return

@@ -11,6 +11,7 @@ import typer
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.crash import TextCommand
+from specmemo_chat.cli.flags import OUTPUT_PANEL, Color, ModelChoice, Precision, SamplingChoice
 
 if TYPE_CHECKING:
     from specmemo_chat.bench.job import Job
@@ -67,16 +68,7 @@ Sweep = Annotated[
 Pairs = Annotated[
     int, typer.Option("--pairs", min=1, help="Replies to compare, of each method.", rich_help_panel=BENCH_PANEL)
 ]
-Threads = Annotated[
-    int,
-    typer.Option(
-        "--threads",
-        min=0,
-        help="Threads to compute with; 0: as in a chat.",
-        envvar="SPECMEMO_THREADS",
-        rich_help_panel=BENCH_PANEL,
-    ),
-]
+Threads = Annotated[int, options.declared("threads", rich_help_panel=BENCH_PANEL)]
 Assistant = Annotated[
     str | None,
     typer.Option(
@@ -104,11 +96,10 @@ Acceptance = Annotated[
 ]
 NewTokens = Annotated[
     int,
-    typer.Option(
-        "--max-new-tokens",
-        "-n",
-        min=0,
+    options.declared(
+        "max_new_tokens",
         help="Of each reply. 0: as many as the context holds.",
+        envvar=None,
         rich_help_panel=BENCH_PANEL,
     ),
 ]
@@ -118,19 +109,20 @@ JsonFile = Annotated[
         "--json",
         metavar="[FILE]",
         help="The result as JSON: into FILE beside the table, or without FILE on stdout in its place.",
-        rich_help_panel=options.OUTPUT_PANEL,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]
 Plot = Annotated[
     Path | None,
     typer.Option(
         "--plot", metavar="FILE", help="The result as a picture (.png, .svg, .pdf).",
-        rich_help_panel=options.OUTPUT_PANEL,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]  # fmt: skip
 
 
 def bench(
+    context: typer.Context,
     prompts: Prompts = "pocket",
     methods: Methods = None,
     memory: Memory = False,
@@ -147,7 +139,7 @@ def bench(
     ctx_size: options.ContextSize = None,
     profile: options.ProfileName = None,
     device: options.Device = "auto",
-    dtype: options.Dtype = options.Precision.auto,
+    dtype: options.Dtype = Precision.auto,
     temperature: options.Temperature = None,
     top_k: options.TopK = 0,
     top_p: options.TopP = 1.0,
@@ -160,26 +152,14 @@ def bench(
     offline: options.Offline = False,
     json: JsonFile = None,
     plot: Plot = None,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Measure speculation here: methods in turns on the same prompts, weights and seed."""
     screen = Screen(color.value, quiet=quiet)
-    choice = options.ModelChoice(
-        model=model,
-        draft=draft,
-        max_memory=max_memory,
-        ctx_size=ctx_size,
-        profile=profile,
-        device=device,
-        dtype=dtype.value,
-        system=system,
-        chat_template=chat_template,
-        trust_remote_code=trust_remote_code,
-        offline=offline,
-    )
-    sampling = options.SamplingChoice(temperature, top_k, top_p, min_p, repeat_penalty, seed or 0, max_new_tokens, ())
+    choice = ModelChoice.of(context.params)
+    sampling = SamplingChoice.of(context.params, seed=seed or 0)
     from specmemo_chat.cli.bench_job import BenchChoice, make_job
     from specmemo_chat.cli.bench_output import check_outputs, show
     from specmemo_chat.cli.bench_run import run_job

@@ -16,7 +16,7 @@ from specmemo_chat.cli.bench_shape import ShapeCase, shape_case
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.decide import decide
 from specmemo_chat.cli.fetch import fetch
-from specmemo_chat.cli.options import ModelChoice, SamplingChoice
+from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.drafters.pairing import check_tokenizers
 from specmemo_chat.errors import ModelError, PlanError, UsageError

@@ -16,7 +16,7 @@ from specmemo_chat.catalog.config import read_config, spec_from_folder
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import setup
 from specmemo_chat.cli.bench_shape import ShapeCase, one_layer, replayed_case
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.plan_draft import published_head
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute

@@ -13,7 +13,7 @@ from specmemo_chat.catalog.config import read_config_file, spec_from_config
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.plan_draft import published_head
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.probe import probe

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from specmemo_chat.cli import options
+from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.errors import UsageError
 
 # The rest is imported where it is needed: `--help` must come at once.
@@ -30,7 +31,7 @@ def chat(
     ctx_size: options.ContextSize = None,
     profile: options.ProfileName = None,
     device: options.Device = "auto",
-    dtype: options.Dtype = options.Precision.auto,
+    dtype: options.Dtype = Precision.auto,
     gpus: options.Gpus = 1,
     nnodes: options.Nodes = 1,
     rdzv_endpoint: options.RdzvEndpoint = "",
@@ -48,7 +49,7 @@ def chat(
     trust_remote_code: options.TrustRemoteCode = False,
     offline: options.Offline = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     no_markdown: options.NoMarkdown = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
@@ -56,7 +57,6 @@ def chat(
 ) -> None:
     """Chat with a model: one message, or the REPL."""
     from specmemo_chat.cli import saving
-    from specmemo_chat.cli.configuration import origins
     from specmemo_chat.cli.console import Screen
     from specmemo_chat.cli.nodes import find_nodes
     from specmemo_chat.cli.oneshot import compose_prompt, input_is_piped, piped_input, run_once
@@ -65,7 +65,7 @@ def chat(
     if text is not None and prompt is not None:
         raise UsageError("both TEXT and -p were given", "give the message once")
     screen = Screen(color.value, quiet=quiet, verbose=verbose, markdown=not no_markdown)
-    sources = origins(context)
+    sources = options.origins(context)
     resumed = saving.find_conversation(continue_, session)
     if resumed is not None:
         # What was talked with and how, unless the command line says otherwise.
@@ -73,26 +73,8 @@ def chat(
             model, sources["model"] = resumed.session.model, "session"
         if resumed.turns and sources["system"] != "flag":
             system, sources["system"] = resumed.system, "session"
-    choice = options.ModelChoice(
-        model=model,
-        draft=draft,
-        max_memory=max_memory,
-        ctx_size=ctx_size,
-        profile=profile,
-        device=device,
-        dtype=dtype.value,
-        gpus=gpus,
-        system=system,
-        chat_template=chat_template,
-        trust_remote_code=trust_remote_code,
-        offline=offline,
-        nnodes=nnodes,
-        rdzv_endpoint=rdzv_endpoint,
-        node_rank=node_rank,
-    )
-    sampling = options.SamplingChoice(
-        temperature, top_k, top_p, min_p, repeat_penalty, seed, max_new_tokens, tuple(stop or ())
-    )
+    choice = ModelChoice.of(context.params, model=model, system=system)
+    sampling = SamplingChoice.of(context.params)
     message = text if text is not None else prompt
     once = message is not None or input_is_piped()
     if json and not once:

@@ -7,6 +7,7 @@ from typing import Any
 import typer
 
 from specmemo_chat.cli import options
+from specmemo_chat.cli.flags import Color
 
 HELP = "The configuration: where it is, which value comes from where."
 
@@ -29,22 +30,21 @@ def path(json: options.Json = False, debug: options.Debug = False) -> None:
 def show(
     context: typer.Context,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """Show what `specmemo chat` would use without flags, and where each value comes from."""
-    from specmemo_chat.cli import chat_command
-    from specmemo_chat.cli.app import configuration_keys
-    from specmemo_chat.cli.configuration import config_file, keys_of, origins, read
+    from specmemo_chat.cli.configuration import config_file, read
     from specmemo_chat.cli.console import Screen
+    from specmemo_chat.cli.flags import KEYS
     from specmemo_chat.cli.origins import resolved
 
     screen = Screen(color.value)
-    read(config_file(), configuration_keys())
+    read(config_file())
     root = context.find_root()
     # As if `specmemo chat` had been typed: the command line's own precedence decides.
     chat = root.command.get_command(root, "chat").make_context("chat", [], parent=root)  # type: ignore[attr-defined]
-    rows = resolved(chat.params, origins(chat), keys_of([chat_command.chat]))
+    rows = resolved(chat.params, options.origins(chat), [name for name in KEYS if name in chat.params])
     if json:
         values: dict[str, Any] = {row.name: {"value": row.value, "source": row.source} for row in rows}
         screen.print_json(

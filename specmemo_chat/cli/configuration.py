@@ -7,50 +7,20 @@ commands' defaults, so that the order flag > environment > config.toml > built-i
 from __future__ import annotations
 
 import difflib
-import inspect
 import os
 import re
 import tomllib
-import typing
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from typer.models import OptionInfo
-
+from specmemo_chat.cli.flags import KEYS, PREFIX, Flag
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import parse_size
 from specmemo_chat.texts import read_text
 
-PREFIX = "SPECMEMO_"
 FILE_NAME = "config.toml"
-
-Command = Callable[..., None]
-
-
-@dataclass(frozen=True)
-class Key:
-    """One key: its type, range (None: open), environment variable, and the flag's default."""
-
-    name: str
-    kind: type
-    variable: str
-    minimum: float | None = None
-    maximum: float | None = None
-    default: Any = None
-
-    @property
-    def expected(self) -> str:
-        """What a value has to be, in words."""
-        if issubclass(self.kind, StrEnum):
-            return "one of " + ", ".join(f'"{member}"' for member in self.kind)
-        words = {bool: "true or false", int: "a whole number", float: "a number", str: "a text in quotes"}
-        least = f" of {self.minimum:g} or more" if self.minimum is not None else ""
-        return words[self.kind] + least
-
 
 _SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "max_new_tokens")
 
@@ -87,30 +57,7 @@ def folders() -> dict[str, Path]:
     }
 
 
-def keys_of(commands: Iterable[Command]) -> dict[str, Key]:
-    """Every key that one of the commands understands, in the order of their flags."""
-    keys: dict[str, Key] = {}
-    for command in commands:
-        for name, (kind, option, default) in _options(command).items():
-            if isinstance(option.envvar, str) and option.envvar.startswith(PREFIX):
-                keys.setdefault(name, Key(name, kind, option.envvar, option.min, option.max, default))
-    return keys
-
-
-def _options(command: Command) -> dict[str, tuple[type, OptionInfo, Any]]:
-    """Parameter -> (its type without None, its declaration, its default) of a command's options."""
-    found = {}
-    parameters = inspect.signature(command).parameters
-    for name, hint in typing.get_type_hints(command, include_extras=True).items():
-        option = next((extra for extra in getattr(hint, "__metadata__", ()) if isinstance(extra, OptionInfo)), None)
-        if option is not None:
-            inner = hint.__origin__
-            kinds = [kind for kind in typing.get_args(inner) or (inner,) if kind is not type(None)]
-            found[name] = (kinds[0], option, parameters[name].default)
-    return found
-
-
-def read(path: Path, keys: Mapping[str, Key]) -> dict[str, Any]:
+def read(path: Path) -> dict[str, Any]:
     """The values of a configuration file; {} where there is none.
 
     Raises UsageError with file and line for unknown keys, wrong types and values that the flag would refuse.
@@ -127,16 +74,16 @@ def read(path: Path, keys: Mapping[str, Key]) -> dict[str, Any]:
         raise UsageError(_with_line(path, text, error), "mend that line; see https://toml.io for the format") from error
     for name, value in values.items():
         place = f"{path}:{_line(text, name)}"
-        key = keys.get(name)
+        key = KEYS.get(name)
         if key is None:
-            near = difflib.get_close_matches(name.replace("-", "_"), keys, n=1)
+            near = difflib.get_close_matches(name.replace("-", "_"), KEYS, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"{place}: {name!r} is not a known key", f"{hint}known are {', '.join(keys)}")
+            raise UsageError(f"{place}: {name!r} is not a known key", f"{hint}known are {', '.join(KEYS)}")
         _check(place, key, value)
     return values
 
 
-def _check(place: str, key: Key, value: Any) -> None:
+def _check(place: str, key: Flag, value: Any) -> None:
     if not _fits(key, value):
         shown = f"a table [{key.name}]" if isinstance(value, dict) else repr(value)
         raise UsageError(f"{place}: {key.name} is {shown}", f"it must be {key.expected}")
@@ -147,7 +94,7 @@ def _check(place: str, key: Key, value: Any) -> None:
         raise UsageError(f"{place}: {named}{error.message}", *error.remedies) from error
 
 
-def _fits(key: Key, value: Any) -> bool:
+def _fits(key: Flag, value: Any) -> bool:
     if issubclass(key.kind, StrEnum):
         return value in list(key.kind)
     if key.kind is bool or isinstance(value, bool):
@@ -173,37 +120,7 @@ def _with_line(path: Path, text: str, error: tomllib.TOMLDecodeError) -> str:
     return f"{path}:{line}: {reason[:1].lower()}{reason[1:]}"
 
 
-Tree = Mapping[str, "Command | Mapping[str, Command]"]
-
-
-def defaults_for(values: Mapping[str, Any], commands: Tree) -> dict[str, Any]:
-    """The values as the defaults of commands and groups (click's `default_map`): each command gets what it knows."""
-    return {
-        name: (
-            {key: value for key, value in values.items() if key in _options(command)}
-            if callable(command)
-            else defaults_for(values, command)
-        )
-        for name, command in commands.items()
-    }
-
-
-def unknown_variables(keys: Mapping[str, Key]) -> list[str]:
+def unknown_variables() -> list[str]:
     """Environment variables that begin like ours and are none: usually misspelt."""
-    known = {key.variable for key in keys.values()}
+    known = {key.variable for key in KEYS.values()}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
-
-
-SOURCES = {"COMMANDLINE": "flag", "ENVIRONMENT": "environment", "DEFAULT_MAP": FILE_NAME}
-
-
-def origins(context: Any) -> dict[str, str]:
-    """Where each parameter of a running command came from: "flag", "environment", "config.toml" or "default".
-
-    `context` is the command's typer.Context.
-    """
-    found = {}
-    for name in context.params:
-        source = context.get_parameter_source(name)
-        found[name] = SOURCES.get(source.name if source is not None else "", "default")
-    return found

@@ -18,7 +18,7 @@ from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.fetch import fetch
-from specmemo_chat.cli.options import ModelChoice, SamplingChoice
+from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe

@@ -6,6 +6,7 @@ import sys
 from typing import TYPE_CHECKING
 
 from specmemo_chat.cli import options
+from specmemo_chat.cli.flags import Color
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
@@ -17,7 +18,7 @@ MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "broken": ("broken",
 def doctor(
     offline: options.Offline = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """Look for what is broken on this machine. Exit code 1 where something is."""

@@ -46,16 +46,15 @@ def packages() -> Iterator[Finding]:
 
 
 def configuration() -> Iterator[Finding]:
-    from specmemo_chat.cli.app import configuration_keys
     from specmemo_chat.cli.configuration import config_file, read, unknown_variables
 
     file = config_file()
     try:
-        values = read(file, configuration_keys())
+        values = read(file)
         yield Finding("configuration", "ok", f"{file}, {len(values)} keys" if file.exists() else f"none at {file}")
     except SpecmemoError as error:
         yield Finding("configuration", "broken", error.message, error.remedy or "mend the file")
-    unknown = unknown_variables(configuration_keys())
+    unknown = unknown_variables()
     if unknown:
         yield Finding(
             "environment", "note", f"not known to specmemo: {', '.join(unknown)}", "check the spelling, or unset them"

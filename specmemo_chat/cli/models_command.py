@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from specmemo_chat.cli import completion, options
+from specmemo_chat.cli.flags import Color, ModelChoice, Precision
 from specmemo_chat.errors import ModelError, UsageError
 
 if TYPE_CHECKING:
@@ -55,23 +56,22 @@ class Line:
 
 
 def ls(
+    context: typer.Context,
     here: Annotated[bool, typer.Option("--here", help="Only what is on this machine.")] = False,
     max_memory: options.MaxMemory = None,
     ctx_size: options.ContextSize = None,
     profile: options.ProfileName = None,
     device: options.Device = "auto",
-    dtype: options.Dtype = options.Precision.auto,
+    dtype: options.Dtype = Precision.auto,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """List models: size, licence, known draft, and whether they fit on this machine."""
     from specmemo_chat.cli.console import Screen
 
     screen = Screen(color.value)
-    choice = options.ModelChoice(
-        max_memory=max_memory, ctx_size=ctx_size, profile=profile, device=device, dtype=dtype.value
-    )
+    choice = ModelChoice.of(context.params)
     place = _place(choice)
     lines = [line for line in _lines(place) if not here or line.state != "absent"]
     if json:
@@ -88,7 +88,7 @@ def ls(
         _print(screen, lines, place)
 
 
-def _place(choice: options.ModelChoice) -> Situation:
+def _place(choice: ModelChoice) -> Situation:
     """Where a model would run, as `chat` decides it."""
     from specmemo_chat.cli import setup
     from specmemo_chat.device.probe import probe
@@ -186,7 +186,7 @@ def pull(
     draft: Annotated[bool, typer.Option("--draft", help="Its published draft head too.")] = False,
     trust_remote_code: options.TrustRemoteCode = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -208,7 +208,7 @@ def pull(
     entry = find_alias(name)
     if draft and (entry is None or not entry.draft):
         raise UsageError(f"no published draft head is known for {name}", "leave out --draft")
-    place = _place(options.ModelChoice(model=name))
+    place = _place(ModelChoice(model=name))
     # A draft head comes without a tokenizer: it speaks its target's.
     tokenizer = source.hub_id not in [known.draft for known in load_catalog().values()]
     pulled = [_pull(source, place, screen, code=trust_remote_code, tokenizer=tokenizer)]
@@ -262,7 +262,7 @@ def rm(
     ],
     yes: options.Yes = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:

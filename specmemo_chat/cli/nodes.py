@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.errors import UsageError
 from specmemo_chat.host.torchrun import Nodes
 

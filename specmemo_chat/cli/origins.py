@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from specmemo_chat.cli import configuration, setup
+from specmemo_chat.cli import setup
+from specmemo_chat.cli.flags import PREFIX
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe
@@ -18,7 +19,7 @@ from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
-    from specmemo_chat.cli.options import ModelChoice
+    from specmemo_chat.cli.flags import ModelChoice
     from specmemo_chat.cli.prepare import Prepared
 
 
@@ -49,7 +50,7 @@ def resolved(params: Mapping[str, Any], origins: Mapping[str, str], names: Itera
 
 
 def _source(name: str, origin: str) -> str:
-    return f"environment ({configuration.PREFIX}{name.upper()})" if origin == "environment" else origin
+    return f"environment ({PREFIX}{name.upper()})" if origin == "environment" else origin
 
 
 def _row(name: str, value: Any, source: str, device: DeviceInfo, profile: Profile, reason: str) -> Row:

@@ -9,38 +9,35 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.flags import MODEL_PANEL, OUTPUT_PANEL, Color, ModelChoice, Precision
 
 PlanDevice = Annotated[
     str,
-    typer.Option(
-        "--device",
-        help="auto, cpu, cuda, cuda:1, mps, or a profile's name for a device that is not here.",
-        envvar="SPECMEMO_DEVICE",
-        rich_help_panel=options.MODEL_PANEL,
-    ),
+    options.declared("device", help="auto, cpu, cuda, cuda:1, mps, or a profile's name for a device that is not here."),
 ]
 
 
 BatchSize = Annotated[
     int,
     typer.Option(
-        "--batch-size", min=1, help="Conversations at once, as `batch` runs them.", rich_help_panel=options.MODEL_PANEL
+        "--batch-size", min=1, help="Conversations at once, as `batch` runs them.", rich_help_panel=MODEL_PANEL
     ),
 ]
 Frontier = Annotated[
     bool,
-    typer.Option("--frontier", help="The budget against the expected speed.", rich_help_panel=options.OUTPUT_PANEL),
+    typer.Option("--frontier", help="The budget against the expected speed.", rich_help_panel=OUTPUT_PANEL),
 ]
 Plot = Annotated[
     Path | None,
     typer.Option(
         "--plot", metavar="FILE", help="The frontier as a picture (.png, .svg, .pdf).",
-        rich_help_panel=options.OUTPUT_PANEL,
+        rich_help_panel=OUTPUT_PANEL,
     ),
 ]  # fmt: skip
 
 
 def plan(
+    context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="Alias, hub id, local folder or config.json.")
     ] = None,
@@ -50,7 +47,7 @@ def plan(
     ctx_size: options.ContextSize = None,
     profile: options.ProfileName = None,
     device: PlanDevice = "auto",
-    dtype: options.Dtype = options.Precision.auto,
+    dtype: options.Dtype = Precision.auto,
     gpus: options.Gpus = 1,
     batch_size: BatchSize = 1,
     frontier: Frontier = False,
@@ -58,25 +55,13 @@ def plan(
     trust_remote_code: options.TrustRemoteCode = False,
     offline: options.Offline = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
     """Show how every byte would be spent; exit code 3 where it does not fit."""
     screen = Screen(color.value, quiet=quiet)
-    choice = options.ModelChoice(
-        model=name if name is not None else model,
-        draft=draft,
-        max_memory=max_memory,
-        ctx_size=ctx_size,
-        profile=profile,
-        device=device,
-        dtype=dtype.value,
-        gpus=gpus,
-        trust_remote_code=trust_remote_code,
-        offline=offline,
-        rows=batch_size,
-    )
+    choice = ModelChoice.of(context.params, model=name if name is not None else model, rows=batch_size)
     from specmemo_chat.cli.plan_table import show_plan
 
     show_plan(choice, screen, as_json=json, frontier=frontier, picture=plot)

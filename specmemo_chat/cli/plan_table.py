@@ -13,7 +13,7 @@ from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import plan_plot, plan_render, setup
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 # The rest is imported where it is needed: `--help` must come at once.
 if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.options import ModelChoice, SamplingChoice
+    from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
     from specmemo_chat.cli.setup import Situation
     from specmemo_chat.host.client import ChatClient
     from specmemo_chat.host.executor import Executor

@@ -9,6 +9,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.flags import Color
 
 
 def probe(
@@ -16,7 +17,7 @@ def probe(
     watch: Annotated[
         float | None, typer.Option("--watch", min=0.1, help="Look again every S seconds, until Ctrl-C.")
     ] = None,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """Show devices, memory, and the profile that would be used."""

@@ -17,9 +17,9 @@ from specmemo_chat.cli.attachments import Attachment, compose
 from specmemo_chat.cli.banner import banner
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.flags import SamplingChoice
 from specmemo_chat.cli.layout import wrapped
 from specmemo_chat.cli.loader import Loader
-from specmemo_chat.cli.options import SamplingChoice
 from specmemo_chat.cli.origins import ChatOrigins
 from specmemo_chat.cli.remedies import in_repl
 from specmemo_chat.cli.stream import ReplyView

@@ -14,7 +14,7 @@ from typing import Any
 
 from specmemo_chat.cli.batch_input import Conversation
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.options import ModelChoice, SamplingChoice
+from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
 from specmemo_chat.cli.prepare import prepare, start_client
 from specmemo_chat.errors import SpecmemoError, WorkerError
 from specmemo_chat.events import Answered, ReplyEnd

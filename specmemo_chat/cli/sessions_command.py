@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from specmemo_chat.cli import completion, options
+from specmemo_chat.cli.flags import Color
 from specmemo_chat.errors import SpecmemoError, UsageError
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ Branches = Annotated[bool, typer.Option("--branches", help="Other branches too: 
 def ls(
     limit: Annotated[int, typer.Option("--limit", min=1, help="How many at most.")] = 50,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """List conversations, the one used last first."""
@@ -95,7 +96,7 @@ def show(
     session: Key,
     branches: Branches = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """Show a conversation."""
@@ -115,7 +116,7 @@ def export(
         typer.Option("--format", "-f", help="By default what the file's name ends in, else md.", show_default=False),
     ] = None,
     branches: Branches = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """Write a conversation as Markdown or JSON; the JSON has every branch."""
@@ -164,7 +165,7 @@ def rm(
     ] = None,
     everything: Annotated[bool, typer.Option("--all", help="All stored conversations.")] = False,
     yes: options.Yes = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,
 ) -> None:
     """Delete conversations for good."""

@@ -14,7 +14,7 @@ from specmemo_chat.catalog.cache import cached_model, cached_snapshot, draft_at_
 from specmemo_chat.catalog.config import gguf_error, spec_from_folder
 from specmemo_chat.catalog.resolve import ModelSource
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError, Words
 from specmemo_chat.memory.contract import Dtype

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from specmemo_chat.cli import setup
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.prepare import prepare
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.errors import Flag, SpecmemoError, UsageError

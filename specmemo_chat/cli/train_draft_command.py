@@ -11,12 +11,14 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.errors import UsageError
 
 PANEL = "Training"
 
 
 def train_draft(
+    context: typer.Context,
     data: Annotated[
         Path,
         typer.Option(
@@ -31,7 +33,7 @@ def train_draft(
     ctx_size: options.ContextSize = None,
     profile: options.ProfileName = None,
     device: options.Device = "auto",
-    dtype: options.Dtype = options.Precision.auto,
+    dtype: options.Dtype = Precision.auto,
     steps: Annotated[
         int, typer.Option("--steps", min=0, help="0: as many as --epochs need.", rich_help_panel=PANEL)
     ] = 0,
@@ -85,7 +87,7 @@ def train_draft(
     trust_remote_code: options.TrustRemoteCode = False,
     offline: options.Offline = False,
     json: options.Json = False,
-    color: options.ColorWhen = options.Color.auto,
+    color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
     debug: options.Debug = False,
 ) -> None:
@@ -120,21 +122,8 @@ def train_draft(
         save_seconds=save_every,
     )
     read_prompts(data, with_replies=keep_replies)
-    choice = options.ModelChoice(
-        model=model,
-        draft="ngram",
-        max_memory=max_memory,
-        ctx_size=ctx_size,
-        profile=profile,
-        device=device,
-        dtype=dtype.value,
-        system=system,
-        chat_template=chat_template,
-        trust_remote_code=trust_remote_code,
-        offline=offline,
-        rows=rows,
-    )
-    prepared = prepare(choice, options.SamplingChoice(temperature=temperature, seed=seed), screen)
+    choice = ModelChoice.of(context.params, draft="ngram")
+    prepared = prepare(choice, SamplingChoice(temperature=temperature, seed=seed), screen)
     plan = prepared.plan
     if plan.dtype in ("int8", "nf4"):
         raise UsageError(f"a head is not trained beside {plan.dtype} weights", "give --dtype bf16, fp16 or fp32")

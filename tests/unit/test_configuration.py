@@ -12,11 +12,11 @@ import typer
 from typer.testing import CliRunner
 
 from specmemo_chat.cli import app as cli
-from specmemo_chat.cli import chat_command, configuration
-from specmemo_chat.cli.configuration import config_file, keys_of, read
+from specmemo_chat.cli import configuration, options
+from specmemo_chat.cli.configuration import config_file, read
+from specmemo_chat.cli.flags import KEYS
 from specmemo_chat.errors import UsageError
-
-KEYS = keys_of([chat_command.chat])
+from tests.command_line import commands
 
 
 @pytest.fixture
@@ -42,8 +42,19 @@ def test_every_key_is_a_flag_and_has_an_environment_variable() -> None:
     assert {"model", "max_memory", "ctx_size", "temperature", "seed", "offline", "color", "dtype"} <= set(KEYS)
     for key in KEYS.values():
         assert key.variable == f"SPECMEMO_{key.name.upper()}"
+        declared = [
+            parameter
+            for command in commands().values()
+            for parameter in command.params
+            if parameter.name == key.name and parameter.envvar
+        ]
+        assert declared, f"no command has {key.name}"
+        for parameter in declared:
+            assert parameter.envvar == key.variable
+            if isinstance(parameter.default, (str, int, float)):
+                assert isinstance(parameter.default, key.kind), key
     # Remote code is run for who asks for it there and then.
-    assert "trust_remote_code" not in cli.configuration_keys()
+    assert "trust_remote_code" not in KEYS
 
 
 def test_a_value_of_the_right_type_is_taken(file: Path) -> None:
@@ -51,7 +62,7 @@ def test_a_value_of_the_right_type_is_taken(file: Path) -> None:
         'model = "qwen3-1.7b"\nmax_memory = "6GiB"\nctx_size = 4096\ntemperature = 1\ntop_p = 0.9\noffline = true\n'
         'dtype = "bf16"\nseed = 3\nsystem = """\nctx_size = "not this line"\n"""\n'
     )
-    values = read(file, KEYS)
+    values = read(file)
     assert values == tomllib.loads(file.read_text())
     assert values["temperature"] == 1
 
@@ -79,7 +90,7 @@ WRONG = [
 def test_what_is_wrong_is_said_with_file_and_line(file: Path, text: str, message: str, remedy: str) -> None:
     file.write_text(f"# a comment\n\n{text}\n")
     with pytest.raises(UsageError) as raised:
-        read(file, KEYS)
+        read(file)
     line = 4 if "cannot overwrite" in message else 3
     assert raised.value.message.startswith(f"{file}:{line}: ")
     assert message in raised.value.message
@@ -90,12 +101,12 @@ def test_what_is_wrong_is_said_with_file_and_line(file: Path, text: str, message
 def test_a_file_that_cannot_be_read(file: Path) -> None:
     file.write_bytes(b'model = "caf\xe9"')
     with pytest.raises(UsageError, match="not UTF-8"):
-        read(file, KEYS)
+        read(file)
     file.unlink()
-    assert read(file, KEYS) == {}
+    assert read(file) == {}
     file.mkdir()
     with pytest.raises(UsageError, match="cannot be read"):
-        read(file, KEYS)
+        read(file)
 
 
 def test_the_environment_goes_before_the_file_and_the_file_before_profile_and_probe(file: Path) -> None:
@@ -119,7 +130,7 @@ def test_a_flag_goes_before_the_environment_and_reaches_the_command(
     seen: dict[str, Any] = {}
 
     def taste(context: typer.Context, json: bool = False, **values: Any) -> None:
-        seen.update({name: (value, configuration.origins(context)[name]) for name, value in values.items()})
+        seen.update({name: (value, options.origins(context)[name]) for name, value in values.items()})
 
     file.write_text("seed = 1\ntop_k = 1\nmin_p = 0.1\nno_markdown = true\n")
     command = typer.main.get_command(cli.app)
@@ -157,7 +168,7 @@ def test_config_path_is_for_scripts(file: Path) -> None:
 
 def test_a_misspelt_variable_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SPECMEMO_MAXMEM", "1GiB")
-    assert configuration.unknown_variables(cli.configuration_keys()) == ["SPECMEMO_MAXMEM"]
+    assert configuration.unknown_variables() == ["SPECMEMO_MAXMEM"]
 
 
 # --- completion -------------------------------------------------------------------------------------------------

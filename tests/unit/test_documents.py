@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from specmemo_chat.catalog.aliases import find_alias
-from specmemo_chat.cli import app as cli
 from specmemo_chat.cli.commands import registry
 from specmemo_chat.cli.commands.tuning import SETTINGS
+from specmemo_chat.cli.flags import KEYS
 from specmemo_chat.profiles import load_profiles
 from tests.command_line import command_of, commands, flags
 
@@ -125,7 +125,7 @@ def test_every_model_profile_and_key_exists(text: str) -> None:
         if "--profile" in pairs and pairs["--profile"].islower():
             assert pairs["--profile"] in profiles, pairs["--profile"]
     for variable in re.findall(r"SPECMEMO_[A-Z_]+\b", text):
-        known = {key.variable for key in cli.configuration_keys().values()}
+        known = {key.variable for key in KEYS.values()}
         assert variable in known or variable.endswith("_") or variable.startswith("SPECMEMO_TEST_"), variable
 
 

@@ -16,7 +16,7 @@ from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.catalog.resolve import resolve
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import setup
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.plan_draft import find_draft, published_head
 from specmemo_chat.drafters.eagle_config import parse, read_config
 from specmemo_chat.drafters.eagle_head import load_head

@@ -13,8 +13,8 @@ from specmemo_chat.cli import advice, setup, switch
 from specmemo_chat.cli.attachments import Attachment, compose, fenced, gist, read_text
 from specmemo_chat.cli.commands import tuning
 from specmemo_chat.cli.commands.registry import COMMANDS, find
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.gauge import gauge
-from specmemo_chat.cli.options import ModelChoice
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import UsageError

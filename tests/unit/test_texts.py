@@ -155,7 +155,7 @@ def _written(read: Callable[[Path], Any], name: str = "file") -> Callable[[bytes
 
 
 def _config(path: Path) -> Any:
-    return configuration.read(path, app.configuration_keys())
+    return configuration.read(path)
 
 
 PROFILE = (Path(__file__).parents[2] / "profiles" / "default.toml").read_bytes()
