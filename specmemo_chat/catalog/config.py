@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from specmemo_chat.catalog.damage import check_folder, check_kind, read_object, weight_files
 from specmemo_chat.catalog.rotary import check_rotation
+from specmemo_chat.catalog.safetensors import has_own_output
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.errors import ModelError, UsageError
 
@@ -19,56 +21,38 @@ WEIGHT_SUFFIXES = (".safetensors", ".bin")
 def read_config(folder: Path) -> dict[str, Any]:
     """The folder's config.json. Raises ModelError where there is none or it cannot be read."""
     try:
-        return read_config_file(folder / "config.json")
+        return read_object(folder / "config.json")
     except FileNotFoundError:
-        if any(folder.glob("*.gguf")):
-            raise gguf_error(str(folder)) from None
+        check_kind(folder)
         raise ModelError(
             f"{folder} is not a model: it has no config.json",
             "give the folder that holds config.json, the weights and the tokenizer",
         ) from None
 
 
-def read_config_file(path: Path) -> dict[str, Any]:
-    """The object in a config file. Raises FileNotFoundError where there is none, ModelError where it is none."""
-    try:
-        values = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} cannot be read: {error}", "download or export the model again") from error
-    if not isinstance(values, dict):
-        raise ModelError(f"{path} is not a JSON object", "download or export the model again")
-    return values
-
-
-def gguf_error(name: str) -> ModelError:
-    """The error for weights in llama.cpp's format."""
-    return ModelError(
-        f"{name} holds GGUF weights, and specmemo reads Hugging Face models (safetensors)",
-        "give the hub id or the folder of the model that the GGUF file was made from",
-    )
-
-
 def spec_from_folder(name: str, folder: Path, *, any_architecture: bool = False) -> ModelSpec:
-    """The spec of a local model, with the size of its weight files."""
-    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.is_file())
+    """The spec of a local model, with the size of its weight files, and with its output matrix where they hold one.
+
+    Raises as `spec_from_config` and `check_folder` do.
+    """
     config = read_config(folder)
-    return spec_from_config(name, str(folder), config, checkpoint_bytes=size, any_architecture=any_architecture)
+    for file in ("quantize_config.json", "quant_config.json"):
+        if (folder / file).exists():
+            config.setdefault("quantization_config", read_object(folder / file))
+    spec = spec_from_config(name, str(folder), config, any_architecture=any_architecture)
+    check_folder(folder)
+    size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.is_file())
+    tied = spec.tied_embeddings and not has_own_output(weight_files(folder))
+    return replace(spec, checkpoint_bytes=size, tied_embeddings=tied)
 
 
 def spec_from_file(path: Path, *, any_architecture: bool = False) -> ModelSpec:
     """The spec of a config file alone: enough for a plan, not for a chat."""
-    return spec_from_config(str(path), str(path.parent), read_config_file(path), any_architecture=any_architecture)
+    return spec_from_config(str(path), str(path.parent), read_object(path), any_architecture=any_architecture)
 
 
 def spec_from_config(
-    name: str,
-    location: str,
-    config: Mapping[str, Any],
-    *,
-    checkpoint_bytes: int = 0,
-    any_architecture: bool = False,
+    name: str, location: str, config: Mapping[str, Any], *, any_architecture: bool = False
 ) -> ModelSpec:
     """The spec that a config describes. `any_architecture`: an unknown one is taken to be shaped like Llama
     (`--trust-remote-code`).
@@ -78,13 +62,17 @@ def spec_from_config(
     """
     model_type = str(config.get("model_type", ""))
     if model_type not in SUPPORTED and not any_architecture:
+        more = " (it reads images or sound too)" if "text_config" in config or "vision_config" in config else ""
         raise UsageError(
-            f"{name} has the architecture {model_type or 'without a name'!r}, which is not supported",
+            f"{name} has the architecture {model_type or 'without a name'!r}{more}, which is not supported",
             f"supported are {', '.join(SUPPORTED)}",
         )
-    quantization = config.get("quantization_config")
+    # MLX writes "quantization".
+    quantization = config.get("quantization_config") or config.get("compression_config") or config.get("quantization")
     if quantization:
-        method = quantization.get("quant_method", "unknown") if isinstance(quantization, dict) else "unknown"
+        values = quantization if isinstance(quantization, dict) else {}
+        bits = f"{values['bits']} bits" if "bits" in values else "unknown"
+        method = values.get("quant_method", bits)
         raise UsageError(
             f"the weights of {name} are stored quantised ({method}), which is not supported",
             "give the model's unquantised weights",
@@ -118,7 +106,6 @@ def spec_from_config(
         qk_norm=model_type == "qwen3",
         sliding_window=window,
         sliding_layers=marks,
-        checkpoint_bytes=checkpoint_bytes,
     )
 
 

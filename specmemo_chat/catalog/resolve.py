@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from specmemo_chat.catalog.aliases import CatalogEntry, bundled_folder, close_names, find_alias
-from specmemo_chat.catalog.config import gguf_error
+from specmemo_chat.catalog.damage import check_content, gguf_error, unreadable
 from specmemo_chat.errors import Flag, ModelError, UsageError
 
 # The hub's own rule for names: owner/name, each of letters, digits, '-', '_' and '.'.
@@ -44,10 +44,13 @@ def resolve(name: str) -> ModelSource:
             else ModelSource(name, None, entry.hub_id, entry)
         )
     path = Path(name).expanduser()
-    if path.is_dir():
-        return ModelSource(name, path.resolve())
-    if path.is_file():
-        raise _file_error(path)
+    try:
+        if path.is_dir():
+            return ModelSource(name, path.resolve())
+        if path.is_file():
+            raise _file_error(path)
+    except OSError as error:
+        raise unreadable(path, error) from error
     if name.lower().endswith(("gguf", "-gguf")) and _HUB_ID.fullmatch(name):
         raise gguf_error(name)
     if name.startswith((".", "~", "/")) or name.count("/") > 1:
@@ -62,14 +65,7 @@ def resolve(name: str) -> ModelSource:
 
 
 def _file_error(path: Path) -> ModelError:
-    if path.suffix.lower() == ".gguf" or _magic(path) == b"GGUF":
+    if path.suffix.lower() == ".gguf":
         return gguf_error(str(path))
+    check_content(path)
     return ModelError(f"{path} is a file, and a model is a folder", Flag("--model", str(path.parent)))
-
-
-def _magic(path: Path) -> bytes:
-    try:
-        with path.open("rb") as file:
-            return file.read(4)
-    except OSError:
-        return b""

@@ -9,7 +9,8 @@ from typing import Any
 
 from specmemo_chat.bench.job import RandomShape
 from specmemo_chat.catalog.aliases import find_alias, load_catalog
-from specmemo_chat.catalog.config import read_config_file, spec_from_config
+from specmemo_chat.catalog.config import spec_from_config
+from specmemo_chat.catalog.damage import read_object
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
@@ -130,7 +131,7 @@ def _configs(name: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
         return entry.config, head
     path = Path(name).expanduser()
     if path.suffix.lower() == ".json" and path.is_file():
-        config = read_config_file(path)
+        config = read_object(path)
         return config, one_layer(config)
     known = ", ".join([*SIZES, *(alias for alias, entry in load_catalog().items() if entry.config)])
     if path.suffix.lower() == ".json":

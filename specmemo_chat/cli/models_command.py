@@ -25,7 +25,7 @@ Name = Annotated[str, typer.Argument(help="Alias or hub id.", autocompletion=com
 @dataclass(frozen=True)
 class Line:
     """One model of the list. `size` is bytes on disk where it is here, else about the download; `fits` is None where
-    its shape is not known."""
+    its shape is not known; `problem` says why a model that is here cannot be used."""
 
     name: str
     hub_id: str
@@ -38,6 +38,7 @@ class Line:
     draft_state: str
     fits: bool | None
     smallest_fix: str
+    problem: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -52,6 +53,7 @@ class Line:
             "draft_state": self.draft_state or None,
             "fits": self.fits,
             **({"smallest_fix": self.smallest_fix} if self.smallest_fix else {}),
+            **({"problem": self.problem} if self.problem else {}),
         }
 
 
@@ -123,10 +125,15 @@ def _lines(place: Situation) -> list[Line]:
         )  # fmt: skip
     for found in stored_models():
         if found.hub_id not in known:
-            spec_of, fits, fix = _cached(place, found.hub_id)
+            spec_of, problem = _cached(found.hub_id)
             parameters = spec_of.parameters if spec_of is not None else 0
-            state = _state(found.hub_id)
-            lines.append(Line(found.hub_id, found.hub_id, parameters, found.size, state, "", False, "", "", fits, fix))
+            fits, fix = _fit(place, spec_of) if spec_of is not None else (None, "")
+            lines.append(
+                Line(
+                    found.hub_id, found.hub_id, parameters, found.size, _state(found.hub_id), "", False, "", "", fits,
+                    fix, problem,
+                )
+            )  # fmt: skip
     return lines
 
 
@@ -148,17 +155,19 @@ def _fit(place: Situation, spec: ModelSpec) -> tuple[bool | None, str]:
     return outcome.fits, "" if outcome.fits else outcome.smallest_fix or ""
 
 
-def _cached(place: Situation, hub_id: str) -> tuple[ModelSpec | None, bool | None, str]:
-    """Shape and fit of a cached model that the catalog does not know."""
+def _cached(hub_id: str) -> tuple[ModelSpec | None, str]:
+    """The shape of a cached model that the catalog does not know, or what is the matter with it."""
     from specmemo_chat.catalog.cache import cached_snapshot
     from specmemo_chat.catalog.config import spec_from_folder
+    from specmemo_chat.catalog.inventory import is_head
 
     snapshot = cached_snapshot(hub_id)
+    if snapshot is None or is_head(snapshot):
+        return None, ""
     try:
-        spec = spec_from_folder(hub_id, snapshot) if snapshot is not None else None
-    except (UsageError, ModelError):
-        spec = None
-    return (None, None, "") if spec is None else (spec, *_fit(place, spec))
+        return spec_from_folder(hub_id, snapshot), ""
+    except (UsageError, ModelError) as error:
+        return None, f"{error.message} ({error.remedy})" if error.remedy else error.message
 
 
 def _print(screen: Screen, lines: list[Line], place: Situation) -> None:
@@ -178,6 +187,9 @@ def _print(screen: Screen, lines: list[Line], place: Situation) -> None:
         )
         for line in lines
     ]
+    for line in lines:
+        if line.problem:
+            screen.note(f"{line.name}: {line.problem}")
     print_table(screen, ("NAME", "SIZE", "HERE", "FITS", "DRAFT", "LICENCE"), rows, right="SIZE")
 
 

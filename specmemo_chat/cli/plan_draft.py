@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.aliases import CatalogEntry, load_catalog
 from specmemo_chat.catalog.cache import cached_snapshot
-from specmemo_chat.catalog.config import read_config, spec_from_config
+from specmemo_chat.catalog.config import read_config, spec_from_config, spec_from_folder
 from specmemo_chat.catalog.download import fetch_config
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
@@ -34,7 +36,9 @@ def find_draft(name: str, target: ModelSpec, dtype: Dtype, *, offline: bool) -> 
         return _checked(DraftShape("model", spec, dtype), target)
     location, values = _config(source, offline)
     if draft_kind(values) == "model":
-        return _checked(DraftShape("model", spec_from_config(name, location, values), dtype), target)
+        folder = _folder(source)
+        spec = spec_from_folder(name, folder) if folder is not None else spec_from_config(name, location, values)
+        return _checked(DraftShape("model", replace(spec, location=location), dtype), target)
     try:
         return _checked(head_shape(parse(values), location, dtype), target)
     except ModelError as error:
@@ -45,12 +49,10 @@ def find_draft(name: str, target: ModelSpec, dtype: Dtype, *, offline: bool) -> 
 
 def _config(source: ModelSource, offline: bool) -> tuple[str, Mapping[str, Any]]:
     """Where the draft is, and what its config says: its own file, else what the catalog knows of a published head."""
-    if source.folder is not None:
-        return str(source.folder), read_config(source.folder)
     hub_id = source.hub_id or source.name
-    snapshot = cached_snapshot(hub_id)
-    if snapshot is not None and (snapshot / "config.json").is_file():
-        return hub_id, read_config(snapshot)
+    folder = _folder(source)
+    if folder is not None:
+        return str(source.folder or hub_id), read_config(folder)
     for entry in load_catalog().values():
         if entry.draft.lower() == hub_id.lower() and entry.draft_config:
             return hub_id, published_head(entry)
@@ -61,6 +63,14 @@ def _config(source: ModelSource, offline: bool) -> tuple[str, Mapping[str, Any]]
             "give the folder of a draft that is here",
         )
     return hub_id, read_config(fetch_config(source))
+
+
+def _folder(source: ModelSource) -> Path | None:
+    """Where its config lies on this machine, None where it does not."""
+    if source.folder is not None:
+        return source.folder
+    snapshot = cached_snapshot(source.hub_id or source.name)
+    return snapshot if snapshot is not None and (snapshot / "config.json").is_file() else None
 
 
 def published_head(entry: CatalogEntry) -> Mapping[str, Any]:

@@ -10,8 +10,9 @@ import platformdirs
 
 from specmemo_chat.catalog.access import gate_is_closed, is_offline, licence_steps, nearest_open_model
 from specmemo_chat.catalog.aliases import CatalogEntry
-from specmemo_chat.catalog.cache import cached_model, cached_snapshot, draft_at_hand, missing_files
-from specmemo_chat.catalog.config import gguf_error, spec_from_folder
+from specmemo_chat.catalog.cache import WEIGHT_INDEXES, cached_model, cached_snapshot, draft_at_hand, missing_files
+from specmemo_chat.catalog.config import spec_from_folder
+from specmemo_chat.catalog.damage import check_kind, shards_of
 from specmemo_chat.catalog.resolve import ModelSource
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.cli.flags import ModelChoice
@@ -131,20 +132,29 @@ def local_folder(source: ModelSource) -> Path | None:
     folder that lacks files."""
     if source.folder is None:
         return cached_model(source.hub_id or "")
+    check_kind(source.folder)
     missing = missing_files(source.folder) if (source.folder / "config.json").is_file() else []
-    if missing:
-        if any(source.folder.glob("*.gguf")):
-            raise gguf_error(str(source.folder))
-        if not any(source.folder.glob("pytorch_model*.bin")) or "model.safetensors" not in missing:
-            raise ModelError(
-                f"{source.folder} is not complete: {', '.join(missing[:3])} missing", "copy or download it again"
-            )
+    if missing and (not any(source.folder.glob("pytorch_model*.bin")) or "model.safetensors" not in missing):
+        raise _incomplete(source.folder, missing)
     return source.folder
 
 
+def _incomplete(folder: Path, missing: list[str]) -> ModelError:
+    more = f" and {len(missing) - 3} more" if len(missing) > 3 else ""
+    return ModelError(f"{folder} is not complete: {', '.join(missing[:3])}{more} missing", "copy or download it again")
+
+
 def planning_folder(source: ModelSource) -> Path | None:
-    """The folder whose config a plan is made from: a plan needs no weights, so they may be missing."""
-    return source.folder if source.folder is not None else cached_model(source.hub_id or "")
+    """The folder whose config a plan is made from: a plan needs no weights, so they may be missing, but not in part."""
+    folder = source.folder
+    if folder is None:
+        return cached_model(source.hub_id or "")
+    for index in (folder / name for name in WEIGHT_INDEXES):
+        shards = shards_of(index)
+        missing = [name for name in shards if not (folder / name).is_file()]
+        if missing and len(missing) < len(shards):
+            raise _incomplete(folder, missing)
+    return folder
 
 
 def find_spec(source: ModelSource, folder: Path | None, place: Situation) -> ModelSpec:

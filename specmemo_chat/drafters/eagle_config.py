@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from specmemo_chat.catalog.damage import check_content
 from specmemo_chat.errors import ModelError
 
 HeadKind = Literal["eagle", "eagle3"]
@@ -95,6 +96,7 @@ def read_config(folder: Path) -> HeadConfig:
     except OSError as error:
         raise ModelError(f"{file} cannot be read: {error.strerror}", "download the draft head again") from error
     except ValueError as error:
+        check_content(file)
         raise ModelError(f"{file} is not JSON: {error}", "download the draft head again") from error
     if not isinstance(values, dict):
         raise ModelError(f"{file} holds no JSON object", "download the draft head again")

@@ -14,9 +14,10 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 
+from specmemo_chat.catalog.damage import check_content
+from specmemo_chat.catalog.safetensors import check_safetensors
 from specmemo_chat.drafters.eagle_config import HeadConfig, as_json, read_config
 from specmemo_chat.errors import ModelError
-from specmemo_chat.models.loading import check_safetensors
 from specmemo_chat.models.weight_files import copied, safetensors, unpickled
 
 _AGAIN = "download the draft head again"
@@ -177,6 +178,7 @@ def _files(folder: Path) -> list[Path]:
 
 def _tensors(file: Path, names: set[str], config: HeadConfig) -> Iterator[tuple[str, torch.Tensor]]:
     """Those tensors of `file` whose canonical name is among `names`, in memory of their own."""
+    check_content(file)
     if file.suffix == ".safetensors":
         check_safetensors(file)
     try:

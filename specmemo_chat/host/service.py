@@ -201,7 +201,7 @@ class Service:
         self._runtime_bytes = proof.runtime
         if proof.rehearsed:
             self._load_peak_bytes = max(self._load_peak_bytes, proof.peak)
-        for note in (proof.note, self._engine.graph_problem):
+        for note in (*target.notes, proof.note, self._engine.graph_problem):
             if note:
                 yield Note(note)
         mark = lap("rehearsal_s", mark)

@@ -12,6 +12,8 @@ import torch
 from specmemo_chat.errors import ModelError
 from specmemo_chat.models.weight_files import Source, copied, safetensors, unpickled
 
+EMBEDDING, OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
+
 
 @dataclass(frozen=True)
 class Part:
@@ -31,12 +33,14 @@ class Checkpoint:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._stack = ExitStack()
         self._sources: dict[str, Source] = {}
         try:
             files = _files(folder, "model.safetensors")
             for file in files:
                 self._sources.update(safetensors(self._stack.enter_context(file.open("rb"))))
+            self._pickled = not files
             for file in [] if files else _files(folder, "pytorch_model.bin"):
                 self._sources.update(unpickled(file))
         except (OSError, ValueError, KeyError) as error:
@@ -56,6 +60,26 @@ class Checkpoint:
     def name_of(self, parameter: str) -> str | None:
         """The name under which the files hold the model's `parameter`: some lack the prefix `model.`."""
         return next((name for name in (parameter, parameter.removeprefix("model.")) if name in self._sources), None)
+
+    def names(self) -> set[str]:
+        """Of all tensors."""
+        return set(self._sources)
+
+    def check_tied(self) -> None:
+        """Raise ModelError where pickled weights hold an output matrix of their own, and the config says that it is the
+        embedding: such files are planned by their config alone. Of safetensors the plan has seen it."""
+        embedding, output = self.name_of(EMBEDDING), self.name_of(OUTPUT)
+        if not self._pickled or embedding is None or output is None:
+            return
+        one, other = self._sources[embedding], self._sources[output]
+        rows = one.shape[0]
+        pairs = zip(one.blocks(0, rows), other.blocks(0, rows), strict=False)
+        if one.shape != other.shape or not all(torch.equal(left, right) for left, right in pairs):
+            raise ModelError(
+                f"the weights in {self._folder} hold an output matrix that is not the embedding, and config.json says "
+                "that it is",
+                'set "tie_word_embeddings": false in config.json: then it is planned',
+            )
 
     def shape(self, name: str) -> list[int]:
         """The shape of the whole tensor `name`; nothing of it is read."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import importlib
-import json
 import warnings
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from specmemo_chat.catalog.config import read_config
+from specmemo_chat.catalog.damage import check_folder, weight_files
 from specmemo_chat.errors import Flag, ModelError, UsageError
 from specmemo_chat.models import attention
 from specmemo_chat.models.fused import fusable, fuse
@@ -41,7 +42,9 @@ def load_target(
     """
     folder = Path(location)
     model_type = model_type_of(folder)
-    check_weights(folder)
+    check_folder(folder)
+    if not any(weight_files(folder)):
+        raise ModelError(f"{folder} holds no weights", "it needs model.safetensors or pytorch_model.bin")
     attention.register()
     known = model_type in MODEL_CLASSES and dtype in _DTYPES
     if share.world > 1 and not known:
@@ -50,9 +53,10 @@ def load_target(
             Flag("--gpus", "1"),
         )
     plan: dict[str, str] = {}
+    unused: list[str] = []
     try:
         if known:
-            model, plan = stream_model(
+            model, plan, unused = stream_model(
                 _model_class(model_type, False, {}), folder, _DTYPES[dtype], torch.device(device), share
             )
         else:
@@ -64,7 +68,15 @@ def load_target(
     if fusable(model_type, dtype, device):
         fuse(model)
     connect(model, share, plan)
-    return Target(model, _eos_ids(model), tp=share.world)
+    return Target(model, _eos_ids(model), tp=share.world, notes=_notes(folder, unused))
+
+
+def _notes(folder: Path, unused: list[str]) -> tuple[str, ...]:
+    """What is to be said about tensors that the model has no place for, as transformers does."""
+    if not unused:
+        return ()
+    named = ", ".join(unused[:3]) + (f" and {len(unused) - 3} more" if len(unused) > 3 else "")
+    return (f"the weights in {folder} hold tensors that the model of its config.json has no place for: {named}",)
 
 
 def _pretrained(model_type: str, location: str, dtype: str, device: str, trust_remote_code: bool) -> Any:
@@ -89,11 +101,7 @@ def _pretrained(model_type: str, location: str, dtype: str, device: str, trust_r
 
 def model_type_of(folder: Path) -> str:
     """The `model_type` of the folder's config. Raises ModelError where there is none to read."""
-    file = folder / "config.json"
-    try:
-        return str(json.loads(file.read_text(encoding="utf-8")).get("model_type", ""))
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{file} cannot be read: {error}") from error
+    return str(read_config(folder).get("model_type", ""))
 
 
 def import_architecture(location: str) -> None:
@@ -137,50 +145,3 @@ def _eos_ids(model: Any) -> frozenset[int]:
         if ids is not None:
             return frozenset([ids] if isinstance(ids, int) else ids)
     return frozenset()
-
-
-def check_weights(folder: Path) -> None:
-    """Raise ModelError for a weight file that is missing, truncated or corrupt: which file, which tensor."""
-    index = folder / "model.safetensors.index.json"
-    if index.exists():
-        try:
-            names = sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"{index} cannot be read: {error}", "download the model again") from error
-        for name in names:
-            check_safetensors(folder / name)
-    elif (folder / "model.safetensors").exists():
-        check_safetensors(folder / "model.safetensors")
-    elif not any(folder.glob("pytorch_model*.bin")):
-        gguf = next(folder.glob("*.gguf"), None)
-        if gguf is not None:
-            raise ModelError(f"{gguf.name} is a GGUF file", "give the folder of the original safetensors model")
-        raise ModelError(f"{folder} holds no weights", "it needs model.safetensors or pytorch_model.bin")
-
-
-def check_safetensors(file: Path) -> None:
-    """Read the header of one file and compare its tensors' places with the file's size. Raises ModelError."""
-    again = "download the model again"
-    try:
-        size = file.stat().st_size
-        with file.open("rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if size < 8 or length > size - 8:
-                raise ModelError(f"{file} is truncated: {size} bytes do not hold its header", again)
-            header = json.loads(stream.read(length))
-    except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}", again) from error
-    except ValueError as error:
-        raise ModelError(f"{file} is corrupt: its header is not JSON", again) from error
-    present = size - 8 - length
-    for name, entry in sorted(header.items()):
-        if name == "__metadata__":
-            continue
-        try:
-            end = int(entry["data_offsets"][1])
-        except (KeyError, TypeError, ValueError, IndexError) as error:
-            raise ModelError(f"{file} is corrupt: the entry of the tensor {name} cannot be read", again) from error
-        if end > present:
-            raise ModelError(
-                f"{file} is truncated: the tensor {name} ends at byte {end:,} of {present:,} that are there", again
-            )

@@ -47,7 +47,7 @@ class LeadingTarget(Target):
     """The target on worker 0: like a whole one, but its forwards run on every worker."""
 
     def __init__(self, target: Target, world: int, followers: Followers) -> None:
-        super().__init__(target.model, target.eos_ids, tp=world)
+        super().__init__(target.model, target.eos_ids, tp=world, notes=target.notes)
         self._followers = followers
         self._together = False
         self._events: list[list[Any]] = []

@@ -15,9 +15,11 @@ import torch
 from torch import nn
 from torch.overrides import TorchFunctionMode
 
+from specmemo_chat.catalog.damage import weight_files
+from specmemo_chat.catalog.safetensors import has_own_output
 from specmemo_chat.errors import ModelError
 from specmemo_chat.models import attention
-from specmemo_chat.models.checkpoint import Checkpoint, Part
+from specmemo_chat.models.checkpoint import OUTPUT, Checkpoint, Part
 from specmemo_chat.models.parallel import BY_INPUT, Share, resolved_plan, shrink
 
 # What modules fill new parameters with: nothing that stays.
@@ -26,22 +28,32 @@ _FIRST_VALUES = frozenset({"normal_", "uniform_", "zero_", "fill_"})
 
 def stream_model(
     model_class: Any, folder: Path, dtype: torch.dtype, device: torch.device, share: Share
-) -> tuple[Any, dict[str, str]]:
-    """The model in `folder` with this worker's share of its weights on `device`, and the plan by which it is split
-    (empty for one worker); the collectives are put in by `parallel.connect`.
+) -> tuple[Any, dict[str, str], list[str]]:
+    """The model in `folder` with this worker's share of its weights on `device`; the plan by which it is split (empty
+    for one worker), whose collectives are put in by `parallel.connect`; and the tensors that it has no place for.
 
     Raises ModelError for weights that are missing or have other shapes, UsageError for a model that cannot be split.
     """
-    model = empty_model(model_class, model_class.config_class.from_pretrained(folder), dtype)
+    config = model_class.config_class.from_pretrained(folder)
+    if config.tie_word_embeddings and has_own_output(weight_files(folder)):
+        # As transformers does: only what is equal is tied, whatever the config says.
+        config.tie_word_embeddings = False
+    model = empty_model(model_class, config, dtype)
     plan = resolved_plan(model) if share.world > 1 else {}
     parts = shrink(model, share) if share.world > 1 else {}
     _fill_buffers(model, device)
     with Checkpoint(folder) as checkpoint:
-        _fill_parameters(model, checkpoint, device, dtype, parts, _added_once(plan) if share.rank else frozenset())
+        zero = _added_once(plan) if share.rank else frozenset()
+        unused = _fill_parameters(model, checkpoint, device, dtype, parts, zero)
     model.tie_weights()
     if (folder / "generation_config.json").exists():
-        model.generation_config = type(model.generation_config).from_pretrained(folder)
-    return model, plan
+        try:
+            model.generation_config = type(model.generation_config).from_pretrained(folder)
+        except (OSError, ValueError, TypeError) as error:
+            raise ModelError(
+                f"{folder / 'generation_config.json'} cannot be used: {error}", "mend it, or delete it"
+            ) from error
+    return model, plan, unused
 
 
 def empty_model(model_class: Any, config: Any, dtype: torch.dtype) -> Any:
@@ -92,14 +104,22 @@ def _fill_parameters(
     dtype: torch.dtype,
     parts: dict[str, Part],
     zero: frozenset[str],
-) -> None:
+) -> list[str]:
+    """Every parameter from the files; returns the names of the tensors there that have no place."""
     tied = model.get_input_embeddings().weight if model.config.tie_word_embeddings else None
+    if tied is not None:
+        checkpoint.check_tied()
     missing = []
+    unused = checkpoint.names()
     for name, parameter in list(model.named_parameters()):
         source = checkpoint.name_of(name)
+        if source is None and parameter is tied:
+            # One matrix for both may be stored under either name.
+            source = checkpoint.name_of(OUTPUT)
         if source is None:
             missing.append(name)
             continue
+        unused.discard(source)
         part, whole = parts.get(name), list(parameter.shape)
         if part is not None:
             whole[part.dim] = part.size
@@ -116,6 +136,15 @@ def _fill_parameters(
         if parameter is tied:
             model.lm_head.weight = filled
     if missing:
+        count = f"{len(missing)} tensor{'s' if len(missing) > 1 else ''}"
+        untied = missing == [OUTPUT]
         raise ModelError(
-            f"the weights lack {len(missing)} tensors: {', '.join(missing[:3])}", "download the model again"
+            f"the weights lack {count} that the config.json asks for: {', '.join(missing[:3])}",
+            'if it is the embedding, set "tie_word_embeddings": true in config.json'
+            if untied
+            else "download the model again, with the config.json that belongs to it",
         )
+    if tied is not None:
+        unused.discard(OUTPUT)
+    # Older files hold what is computed.
+    return sorted(name for name in unused if not name.endswith("rotary_emb.inv_freq"))

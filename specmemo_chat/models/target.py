@@ -23,8 +23,10 @@ from specmemo_chat.models.rotary import STRETCHED, of_whole_texts, settle
 class Target:
     """Wraps the model `load_target` built. `kv_heads` is per worker (divided by the tensor-parallel degree)."""
 
-    def __init__(self, model: Any, eos_ids: frozenset[int], tp: int = 1) -> None:
+    def __init__(self, model: Any, eos_ids: frozenset[int], tp: int = 1, notes: tuple[str, ...] = ()) -> None:
         self.model = model
+        # Sentences for the user about what was loaded.
+        self.notes = notes
         self.config = model.config
         self.eos_ids = eos_ids
         config = self.config

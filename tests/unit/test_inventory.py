@@ -34,7 +34,8 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     pocket = Path(__file__).parents[2] / "specmemo_chat" / "pocket"
     for name in ("config.json", "tokenizer.json", "tokenizer_config.json"):
         shutil.copy(pocket / name, folder)
-    (folder / "model.safetensors").write_bytes(os.urandom(20 * MEGABYTE))
+    # A header that names no tensor.
+    (folder / "model.safetensors").write_bytes(b"\2" + bytes(7) + b"{}" + os.urandom(20 * MEGABYTE - 10))
     with fake_hub() as hub:
         hub.models["some/model"] = hub.models["meta-llama/Llama-2-7b-chat-hf"] = folder
         hub.gated.add("meta-llama/Llama-2-7b-chat-hf")
