@@ -43,13 +43,19 @@ def compose(message: str, attached: list[Attachment]) -> str:
 _BLOCK = re.compile(r"(?P<name>[^\n]+):\n(?P<fence>`{3,})\n.*?\n(?P=fence)\n\n", re.DOTALL)
 
 
-def gist(message: str) -> str:
-    """What the user wrote, on one line, and the names of the files that went along."""
+def parted(message: str) -> tuple[str, list[str]]:
+    """What the user wrote, and the names of the files that went along."""
     names = []
     while (block := _BLOCK.match(message)) is not None:
         names.append(block["name"])
         message = message[block.end() :]
-    return safe_line(f"{message} (+ {', '.join(names)})" if names else message)
+    return message, names
+
+
+def gist(message: str) -> str:
+    """What the user wrote, on one line, and the names of the files that went along."""
+    text, names = parted(message)
+    return safe_line(f"{text} (+ {', '.join(names)})" if names else text)
 
 
 # What may go by a file's name and has no end, or waits for a writer.

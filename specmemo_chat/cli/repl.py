@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from rich.text import Text
 
-from specmemo_chat.cli import commands, footer
+from specmemo_chat.cli import commands, footer, past
 from specmemo_chat.cli.attachments import Attachment, compose
 from specmemo_chat.cli.banner import banner
 from specmemo_chat.cli.commands.registry import Suggestion
@@ -116,6 +116,7 @@ class Repl:
         if not self.screen.quiet:
             for line in banner(self.prepared, self.width):
                 self.screen.err.print(line)
+            self.show_last()
         while True:
             label = "> " if self._editing is None else f"edit {self._editing + 1}> "
             typed, self._typed = self._typed, ""
@@ -222,6 +223,10 @@ class Repl:
         finally:
             if not answered:
                 self.client.restore(before, system)
+
+    def show_last(self) -> None:
+        """The last exchange of the conversation in short."""
+        past.show_last(self.screen, self.client.turns, reasoning_open=self.client.reasoning_open())
 
     def edit_next(self, at: int) -> None:
         """Put the message of turn `at` (from 0) at the next prompt, to be changed and answered in its place."""

@@ -154,9 +154,9 @@ class ReplyView:
             self._bar = None
 
 
-def print_markdown(screen: Screen, text: str) -> None:
+def print_markdown(screen: Screen, text: str, *, reasoning_open: bool = False) -> None:
     """A complete text that was a reply once, as replies are shown on this screen, without its reasoning."""
-    answer = split_reasoning(text)[1]
+    answer = split_reasoning(text, opened=reasoning_open)[1]
     sink: ReplySink
     if screen.markdown and (screen.moves_cursor or screen.color):
         sink = RenderedReply(screen)

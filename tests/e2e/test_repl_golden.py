@@ -291,3 +291,17 @@ def test_a_conversation_that_outgrows_the_context(
             (r"^(?!> |the |dropped|  |specmemo|found|profile|model|memory|draft)[^\n]+\n", ""),
         )
         check(chat, "overflow", update, masks)
+
+
+def test_a_conversation_that_goes_on_shows_where_it_was(start: Start, update: bool) -> None:
+    chat = start("--session", "trip")
+    chat.ask("Write add in Python")
+    chat.ask("hello")
+    leave(chat)
+    again = start("--session", "trip", columns=60, rows=24)
+    again.ask("/history 2")
+    again.ask("/undo")
+    again.ask("/clear")
+    again.ask("/sessions trip")
+    leave(again)
+    check(again, "going_on", update, ((r"\x1b\[[0-9;]*m", ""), (r"last used (.|\n)*?(ago|now)", "last used <time>")))

@@ -66,9 +66,9 @@ def test_origins_stay_apart_and_what_is_no_text_waits_for_nothing() -> None:
 def test_what_waits_goes_before_an_error() -> None:
     def answer() -> Iterator[Event]:
         yield from (Text("a"), Text("b"))
-        yield events.Failure("broken", None, 1)
+        yield events.Failure("broken", (), 1)
 
-    assert list(coalesced(answer(), lambda: 0.0)) == [[Text("a")], [Text("b"), events.Failure("broken", None, 1)]]
+    assert list(coalesced(answer(), lambda: 0.0)) == [[Text("a")], [Text("b"), events.Failure("broken", (), 1)]]
 
 
 @pytest.mark.parametrize("together", [[Text("a")], [Text("a"), Text("b", True), END]])

@@ -85,7 +85,7 @@ def test_gauges_never_round_to_nothing_or_all() -> None:
 def test_every_command_of_the_contract_has_one_line_of_help() -> None:
     names = (
         "help set show system model draft memory context stats compare regen undo edit continue fork sessions save "
-        "clear read copy editor bye"
+        "clear read copy editor bye history"
     )
     assert sorted(COMMANDS) == sorted(names.split())
     for entry in COMMANDS.values():

@@ -17,6 +17,7 @@ from specmemo_chat.host.client import ShownTurn
 from specmemo_chat.sessions.export import as_json, as_markdown
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.turns import Resumed, SessionInfo, StoredTurn, title_of
+from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
@@ -57,8 +58,8 @@ def _sessions(repl: Repl, argument: str) -> None:
     recorder.resume(found)
     repl.attached.clear()
     repl.client.restore([ShownTurn(turn.user, turn.reply) for turn in found.turns], found.system)
-    turns = f"{len(found.turns)} turn{'' if len(found.turns) == 1 else 's'}"
-    repl.say(f"going on with “{safe_line(found.session.title)}”: {turns}")
+    repl.say(f"going on with “{safe_line(found.session.title)}”: {counted(len(found.turns), 'turn')}")
+    repl.show_last()
 
 
 @command("save", "/save FILE", "Write this conversation to a new file: Markdown, or JSON if it ends in .json", files)

@@ -7,6 +7,7 @@ import secrets
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
+from specmemo_chat.cli import past
 from specmemo_chat.cli.attachments import gist
 from specmemo_chat.cli.commands.registry import Suggestion, command, matching
 from specmemo_chat.cli.text import safe_line
@@ -14,6 +15,9 @@ from specmemo_chat.errors import UsageError
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
+
+# /history shows so many where none is given.
+HISTORY_TURNS = 5
 
 
 def _turns(repl: Repl, argument: str) -> Iterable[Suggestion]:
@@ -40,6 +44,21 @@ def _turn_number(repl: Repl, text: str, what: str) -> int:
     return int(text)
 
 
+def _counts(repl: Repl, argument: str) -> Iterable[Suggestion]:
+    there = len(repl.client.turns)
+    return matching(argument, {"1": "the last turn", str(there): "all turns"} if there > 1 else {})
+
+
+@command("history", "/history [N]", f"Show the last N turns again ({HISTORY_TURNS})", _counts, needs_model=False)
+def _history(repl: Repl, argument: str) -> None:
+    if argument and (not argument.isdecimal() or int(argument) < 1):
+        raise UsageError(f"/history takes a number of turns, not {safe_line(argument)[:20]!r}", "/history 2")
+    if not repl.client.turns:
+        raise UsageError("there is no turn to show yet", "send a message first")
+    count = int(argument or HISTORY_TURNS)
+    past.show_turns(repl.screen, repl.client.turns, count, reasoning_open=repl.client.reasoning_open())
+
+
 @command("clear", "/clear", "Forget the conversation and start anew; the system prompt stays", needs_model=False)
 def _clear(repl: Repl, _argument: str) -> None:
     repl.client.restore([], repl.client.system)
@@ -59,6 +78,7 @@ def _undo(repl: Repl, argument: str) -> None:
         )
     for turn in repl.client.undo(count):
         repl.say(f"taken back: {gist(turn.user)[: max(20, repl.width - 14)]}")
+    repl.show_last()
 
 
 def _seeds(_repl: Repl, argument: str) -> Iterable[Suggestion]:
@@ -116,6 +136,7 @@ def _fork(repl: Repl, argument: str) -> None:
     repl.client.undo(count - number)
     turn = repl.client.turns[-1]
     repl.say(f"the chat goes on after turn {number}: {gist(turn.user)[: max(12, repl.width - 32)]}")
+    repl.show_last()
 
 
 @command("system", "/system [TEXT|none]", "Set the system prompt and start anew; alone: show it",
