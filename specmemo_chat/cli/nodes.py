@@ -20,13 +20,18 @@ def find_nodes(choice: ModelChoice) -> Nodes:
         return Nodes()
     example = f"for example --gpus {2 * count} --nnodes {count} --rdzv-endpoint HOST:29400"
     host, _, port = endpoint.rpartition(":")
-    if not host or not port.isdecimal() or not 0 < int(port) < 1 << 16:
+    bracketed = host.startswith("[") and host.endswith("]")
+    if not host.strip("[]") or not port.isdecimal() or not 0 < int(port) < 1 << 16:
         raise UsageError(f"--nnodes {count} needs --rdzv-endpoint HOST:PORT, not {endpoint!r}", example)
+    if ":" in host and not bracketed:
+        raise UsageError(f"--rdzv-endpoint {endpoint}: where does the address end?", f"write [{host}]:{port}")
+    host = host[1:-1] if bracketed else host
     if choice.gpus % count:
         raise UsageError(f"--gpus {choice.gpus} are not shared out evenly by --nnodes {count}", example)
+    here = _is_here(host)
     rank = choice.node_rank
     if rank is None:
-        rank = 0 if _is_here(host) else 1
+        rank = 0 if here else 1
         if rank and count > 2:
             raise UsageError(f"{host} is another machine: which of the {count} is this one?", "give --node-rank N")
     if rank >= count:
@@ -35,11 +40,17 @@ def find_nodes(choice: ModelChoice) -> Nodes:
 
 
 def _is_here(host: str) -> bool:
-    """Whether the name or address is one of this machine's."""
-    with contextlib.suppress(OSError):
-        for family, kind, protocol, _name, address in socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM):
-            with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as trial:
-                # Only an own address can be bound.
-                trial.bind(address)
-                return True
+    """Whether the name or address is one of this machine's. Raises UsageError for one that nobody knows."""
+    try:
+        addresses = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:  # the latter: it can be no name, as a..b
+        raise UsageError(
+            f"this machine does not know the host {host!r} of --rdzv-endpoint ({getattr(error, 'strerror', error)})",
+            "give machine 0's address in its place",
+        ) from None
+    for family, kind, protocol, _name, address in addresses:
+        with contextlib.suppress(OSError), socket.socket(family, kind, protocol) as trial:
+            # Only an own address can be bound.
+            trial.bind(address)
+            return True
     return False

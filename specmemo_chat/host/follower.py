@@ -16,9 +16,10 @@ from typing import Any, NoReturn
 from specmemo_chat.device.heap import bound_heap
 from specmemo_chat.errors import SpecmemoError, pack
 from specmemo_chat.host import requests
-from specmemo_chat.host.leader import ADDRESS_KEY
-from specmemo_chat.host.link import HEARTBEAT, Link, LinkClosedError, connect
-from specmemo_chat.host.place import Place, join, meeting_store
+from specmemo_chat.host.doorway import LOOPBACK, Peer, connect
+from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY
+from specmemo_chat.host.link import HEARTBEAT, Link, LinkClosedError
+from specmemo_chat.host.place import Place, join, meeting_store, speak_by
 from specmemo_chat.host.requests import Load, Request
 
 HEARTBEAT_S = 1.0
@@ -40,11 +41,22 @@ def follow(own: Request) -> NoReturn:
             os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
         import_torch()
         store = meeting_store()
-        address, key = json.loads(store.get(ADDRESS_KEY))
-        link = connect(address, bytes.fromhex(key))
-        link.send({"event": "Hello", "rank": place.rank, "pid": os.getpid(), "host": socket.gethostname()})
+        port, key = json.loads(store.get(DOORWAY_KEY))
+        # By the name that this machine already reaches the meeting store by: worker 0 may call its machine otherwise.
+        host = os.environ["MASTER_ADDR"] if place.nodes > 1 else LOOPBACK
+        peer = connect(host, port, bytes.fromhex(key))
+        link = peer.link
+        link.send(
+            {
+                "event": "Hello",
+                "rank": place.rank,
+                "world": place.world,
+                "pid": os.getpid(),
+                "host": socket.gethostname(),
+            }
+        )
         threading.Thread(target=_beat, args=(link,), name="heartbeat", daemon=True).start()
-        _serve(link, place, store, own)
+        _serve(peer, place, store, own)
     except LinkClosedError:
         print("worker 0 is gone", file=sys.stderr)
     except Exception as error:  # noqa: BLE001 - the boundary of the process: reported to worker 0 with its traceback
@@ -55,7 +67,8 @@ def follow(own: Request) -> NoReturn:
     os._exit(1)
 
 
-def _serve(link: Link, place: Place, store: Any, own: Request) -> None:
+def _serve(peer: Peer, place: Place, store: Any, own: Request) -> None:
+    link = peer.link
     from specmemo_chat.models.imports import light_imports
 
     load = requests.decode(link.receive() or {})
@@ -73,6 +86,7 @@ def _serve(link: Link, place: Place, store: Any, own: Request) -> None:
         target = load_target(plan.target, dtype=plan.dtype, device=device, share=place.share)
     follower = Follower(target)
     link.send({"event": "Loaded"})
+    speak_by(peer.here if place.node else store.get(ADDRESS_KEY).decode())
     join(place, store, device)
     while True:
         message = link.receive_bytes()
@@ -81,15 +95,18 @@ def _serve(link: Link, place: Place, store: Any, own: Request) -> None:
         if message.startswith(ORDER):
             follower.carry_out(message)
             continue
-        match json.loads(message)["request"]:
+        question = json.loads(message)
+        values: dict[str, int] = {}
+        match question["request"]:
             case "Measure":
                 values = {"rss_bytes": memory.now(), "peak_bytes": memory.peak()}
-                link.send({"event": "Measured", "values": values})
             case "ResetPeak":
                 memory.reset_peak()
-                link.send({"event": "Measured", "values": {}})
             case "Leave":
                 os._exit(0)
+            case other:
+                raise ValueError(f"worker 0 sent the request {other!r}")
+        link.send({"event": "Measured", "number": question["number"], "values": values})
 
 
 def _report(link: Link, error: Exception) -> None:

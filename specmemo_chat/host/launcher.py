@@ -31,10 +31,15 @@ def main() -> None:
     leave_with_parent(_end_workers)
     # A stopped worker does not hear SIGTERM.
     os.environ.setdefault("TORCH_ELASTIC_SHUTDOWN_TIMEOUT", "2")
+    # Every machine has as many workers: no agent waits for the others to number them.
+    os.environ["TORCH_ELASTIC_WORKER_IDENTICAL"] = "1"
     from torch.distributed.elastic.multiprocessing.errors import ChildFailedError
     from torch.distributed.launcher.api import elastic_launch
     from torch.distributed.run import config_from_args, parse_args
 
+    from specmemo_chat.host import meeting
+
+    meeting.register()
     options = parse_args([*sys.argv[1:], "--module", WORKER_MODULE])  # type: ignore[no-untyped-call]
     limit_workers(int(options.nproc_per_node))
     config, command, arguments = config_from_args(options)

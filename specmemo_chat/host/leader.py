@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import queue
-import socket
 import threading
 import time
 from collections.abc import Callable
@@ -15,8 +13,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from specmemo_chat.errors import WorkerError, pack
 from specmemo_chat.host import requests
-from specmemo_chat.host.link import AGAIN, Doorway, Link, LinkClosedError, Message
-from specmemo_chat.host.place import MEETING_TIMEOUT, Place, join, meeting_store
+from specmemo_chat.host.doorway import LOOPBACK, Doorway, Peer
+from specmemo_chat.host.link import AGAIN, Link, LinkClosedError, Message
+from specmemo_chat.host.place import COLLECTIVE_TIMEOUT, MEETING_TIMEOUT, Place, join, meeting_store, speak_by
 from specmemo_chat.host.requests import Load
 
 if TYPE_CHECKING:
@@ -29,11 +28,15 @@ LOADING_SILENCE_LIMIT_S = 90.0
 # Where the leader finds itself alone in a collective, one of the others is gone: its link says so at once, or else this
 # long after it fell silent.
 _CAUSE_S = SILENCE_LIMIT_S + 2.0
-_ANSWER_S = 10.0
+# A follower answers when it has carried out what it was sent before. One that is gone or silent is noticed sooner.
+_ANSWER_S = COLLECTIVE_TIMEOUT.total_seconds()
+_HELLO_S = 10.0
 _LEAVE_S = 3.0
 
-# Where the leader is found in the meeting store.
-ADDRESS_KEY = "specmemo/leader"
+# In the meeting store: the port and the key of the leader's doorway, and the address of its machine by which the other
+# machines reach it.
+DOORWAY_KEY = "specmemo/doorway"
+ADDRESS_KEY = "specmemo/address"
 
 Lost = Callable[[str, list[Any], int], NoReturn]
 
@@ -45,10 +48,14 @@ class _Member:
     rank: int
     pid: int
     host: str
-    link: Link
+    peer: Peer
     answers: queue.SimpleQueue[Message] = field(default_factory=queue.SimpleQueue)
     loaded: threading.Event = field(default_factory=threading.Event)
     gone: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def link(self) -> Link:
+        return self.peer.link
 
 
 class Leader:
@@ -65,18 +72,24 @@ class Leader:
         self._leaving = False
         self._joined = threading.Event()
         self._members: list[_Member] = []
-        store = meeting_store()
-        self._doorway = Doorway(place.world - 1, host=_own_address() if place.nodes > 1 else "127.0.0.1")
-        store.set(ADDRESS_KEY, json.dumps([self._doorway.address, self._doorway.key.hex()]))
-        for _ in range(place.world - 1):
-            self._members.append(self._welcome(load))
-        self._store = store
+        self._asked = 0
+        self._store = meeting_store()
+        doorway = Doorway(everywhere=place.nodes > 1)
+        try:
+            self._store.set(DOORWAY_KEY, json.dumps([doorway.port, doorway.key.hex()]))
+            self._meet(doorway, load, MEETING_TIMEOUT.total_seconds())
+        finally:
+            doorway.close()
 
     def lead(self, target: Target) -> Target:
         """The target on all workers, joined in torch's process group once every one of them has loaded its share."""
         for member in self._members:
             while not member.loaded.wait(timeout=1.0):
                 continue
+        # Their links end at the address by which they reach this machine, those of its own workers maybe at loopback.
+        address = next((each.peer.here for each in self._members if self._node(each.rank)), LOOPBACK)
+        self._store.set(ADDRESS_KEY, address)
+        speak_by(address)
         # Not before: what the device's context takes is measured without the collectives' buffers.
         join(self.place, self._store, self._device)
         self._joined.set()
@@ -118,28 +131,86 @@ class Leader:
             member.gone.wait(max(0.0, deadline - time.monotonic()))
 
     def _ask(self, question: str) -> list[Message]:
+        self._asked += 1
         for member in self._members:
             try:
-                member.link.send({"request": question})
+                member.link.send({"request": question, "number": self._asked})
             except LinkClosedError as error:
                 self.lost(error)
-        try:
-            return [member.answers.get(timeout=_ANSWER_S) for member in self._members]
-        except queue.Empty:
-            raise WorkerError(f"a worker did not answer {question}") from None
+        deadline = time.monotonic() + _ANSWER_S
+        return [self._answer(member, question, deadline) for member in self._members]
 
-    def _welcome(self, load: Load) -> _Member:
-        link = self._doorway.accept(MEETING_TIMEOUT.total_seconds())
-        hello = link.receive(timeout=_ANSWER_S) if link is not None else None
-        if link is None or hello is None:
-            missing = self.place.world - 1 - len(self._members)
-            raise WorkerError(f"{missing} of {self.place.world} workers did not come", "see the worker's log")
-        member = _Member(hello["rank"], hello["pid"], hello["host"], link)
-        link.send(requests.encode(load))
+    def _answer(self, member: _Member, question: str, deadline: float) -> Message:
+        """What `member` answers to the last question; late answers to earlier ones are dropped."""
+        while True:
+            try:
+                answer = member.answers.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                name = self._name(member.rank, member)
+                raise WorkerError(f"{name} did not answer {question} within {_ANSWER_S:.0f} s", AGAIN) from None
+            if answer["number"] == self._asked:
+                return answer
+
+    def _meet(self, doorway: Doorway, load: Load, patience_s: float) -> None:
+        """Wait until every other worker has come, and send each the plan."""
+        deadline = time.monotonic() + patience_s
+        while len(self._members) < self.place.world - 1:
+            peer = doorway.accept(deadline - time.monotonic())
+            if peer is None:
+                raise self._missing(patience_s)
+            # One that hangs up or says nothing may come again.
+            with contextlib.suppress(LinkClosedError):
+                self._welcome(peer, load)
+
+    def _welcome(self, peer: Peer, load: Load) -> None:
+        hello = peer.link.receive(timeout=_HELLO_S)
+        if hello is None:
+            peer.link.close()
+            return
+        member = _Member(hello["rank"], hello["pid"], hello["host"], peer)
+        self._check(member, hello["world"])
+        peer.link.send(requests.encode(load))
+        self._members.append(member)
         threading.Thread(target=self._listen, args=(member,), name=f"worker-{member.rank}", daemon=True).start()
-        return member
+
+    def _check(self, member: _Member, world: int) -> None:
+        """Raise WorkerError for a worker that was started with other numbers than this one."""
+        node = self._node(member.rank)
+        if world != self.place.world or not 0 < member.rank < world:
+            raise WorkerError(
+                f"{member.host} was started for {world} workers, this machine for {self.place.world}",
+                "give the same --gpus and --nnodes on every machine",
+            )
+        if any(known.rank == member.rank for known in self._members):
+            raise WorkerError(
+                f"two machines are number {node}, the second is {member.host}", "give each its --node-rank"
+            )
+
+    def _missing(self, patience_s: float) -> WorkerError:
+        here = {0, *(member.rank for member in self._members)}
+        ranks = [rank for rank in range(self.place.world) if rank not in here]
+        came = f"did not come within {patience_s:.0f} s"
+        nodes = sorted({self._node(rank) for rank in ranks} - {0})
+        if not nodes:
+            return WorkerError(
+                f"of {self.place.world} workers {_listed('number', ranks)} {came}", "see the worker's log"
+            )
+        return WorkerError(
+            f"of {self.place.nodes} machines {_listed('number', nodes)} {came}",
+            f"run the same command there, with {' or '.join(f'--node-rank {node}' for node in nodes)}",
+        )
+
+    def _node(self, rank: int) -> int:
+        return rank // self.place.local_world
 
     def _listen(self, member: _Member) -> None:
+        try:
+            self._hear(member)
+        except Exception as error:  # noqa: BLE001 - whatever it is: without this thread the worker would be waited for
+            name = self._name(member.rank, member)
+            self._lost(f"{name} sent what cannot be read: {type(error).__name__}: {error}", _REMEDIES, 1)
+
+    def _hear(self, member: _Member) -> None:
         name = self._name(member.rank, member)
         heard = time.monotonic()
         while True:
@@ -164,8 +235,10 @@ class Leader:
                     member.loaded.set()
                 case "Failed":
                     self._lost(f"{name}: {message['message']}", message["remedies"], message["exit_code"])
-                case _:
+                case "Measured":
                     member.answers.put(message)
+                case other:
+                    raise ValueError(f"the event {other!r}")
 
     def _name(self, rank: int, member: _Member | None = None) -> str:
         name = f"worker {rank} of {self.place.world}"
@@ -177,9 +250,5 @@ class Leader:
 _REMEDIES = pack((AGAIN,))
 
 
-def _own_address() -> str:
-    """The address of this machine by which the meeting store is reached: workers on other machines reach it too."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        # Nothing is sent: the system only chooses the interface.
-        probe.connect((os.environ["MASTER_ADDR"], int(os.environ["MASTER_PORT"])))
-        return str(probe.getsockname()[0])
+def _listed(noun: str, numbers: list[int]) -> str:
+    return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"

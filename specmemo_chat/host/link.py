@@ -1,19 +1,14 @@
 """The link between two of the program's processes: JSON messages over a socket that the one inherits from the other, or
-over an authenticated TCP connection where that cannot be."""
+over a connection through a doorway (host/doorway.py) where that cannot be."""
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
-import queue
-import secrets
 import select
 import socket
 import threading
-from multiprocessing import AuthenticationError
-from multiprocessing.connection import Client, Connection, Listener
-from typing import Any, cast
+from multiprocessing.connection import Connection
+from typing import Any
 
 from specmemo_chat.errors import Flag, Words
 
@@ -80,9 +75,6 @@ class Link:
         self._connection.close()
 
 
-Address = tuple[str, int]
-
-
 def link_pair() -> tuple[Link, socket.socket]:
     """A link, and the socket of its other end for a process to inherit (`inherited`). It has no name: nobody else can
     reach it, and nothing of it is left behind."""
@@ -93,56 +85,3 @@ def link_pair() -> tuple[Link, socket.socket]:
 def inherited(descriptor: int) -> Link:
     """The other end of a `link_pair`."""
     return Link(Connection(descriptor))
-
-
-class Doorway:
-    """The side that is connected to, before `links` others have: a TCP port of `host`, and a one-time key."""
-
-    def __init__(self, links: int = 1, host: str = "127.0.0.1") -> None:
-        self.key = secrets.token_bytes(32)
-        self._links = links
-        self._listener = Listener((host, 0), family="AF_INET", authkey=self.key, backlog=links)
-        self.address = cast(Address, self._listener.address)
-        self._accepted: queue.SimpleQueue[Link] = queue.SimpleQueue()
-        self._closing = False
-        # accept() has no timeout, and a worker may die before it connects: a thread waits in it.
-        self._waiter = threading.Thread(target=self._accept, name="specmemo-doorway", daemon=True)
-        self._waiter.start()
-
-    def _accept(self) -> None:
-        left = self._links
-        while left and not self._closing:
-            try:
-                self._accepted.put(_tcp_link(self._listener.accept()))
-                left -= 1
-            except AuthenticationError:
-                continue
-            except (OSError, EOFError):
-                return
-
-    def accept(self, timeout: float) -> Link | None:
-        """The next worker's link once it has connected; None where it has not within `timeout` seconds."""
-        try:
-            return self._accepted.get(timeout=timeout)
-        except queue.Empty:
-            return None
-
-    def close(self) -> None:
-        self._closing = True
-        if self._waiter.is_alive():
-            with contextlib.suppress(OSError, EOFError), socket.socket(socket.AF_INET) as knock:
-                knock.connect(self.address)
-            self._waiter.join(timeout=1.0)
-        self._listener.close()
-
-
-def connect(address: Address, key: bytes) -> Link:
-    """The worker's side of a Doorway."""
-    return _tcp_link(Client((address[0], address[1]), family="AF_INET", authkey=key))
-
-
-def _tcp_link(connection: Connection[Any, Any]) -> Link:
-    # A message of a few bytes must not wait until the one before it is acknowledged.
-    with socket.socket(fileno=os.dup(connection.fileno())) as tcp:
-        tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return Link(connection)

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+import psutil
+
 from specmemo_chat.models.parallel import Share
 
 if TYPE_CHECKING:
@@ -35,6 +37,11 @@ class Place:
         return cls(*(int(os.environ[name]) for name in names))
 
     @property
+    def node(self) -> int:
+        """The number of its machine; all have equally many workers."""
+        return self.rank // self.local_world
+
+    @property
     def share(self) -> Share:
         return Share(self.rank, self.world)
 
@@ -50,6 +57,15 @@ def meeting_store() -> Store:
 
     store: Store = next(iter(rendezvous("env://", timeout=MEETING_TIMEOUT)))[0]
     return store
+
+
+def speak_by(address: str) -> None:
+    """Have gloo use the network interface with this address. By itself it publishes the address of the machine's own
+    name, which other machines cannot reach where /etc/hosts says 127.0.1.1, and which need not be known at all."""
+    address = address.partition("%")[0]
+    for name, addresses in psutil.net_if_addrs().items():
+        if any(each.address.partition("%")[0] == address for each in addresses):
+            os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
 def join(place: Place, store: Store, device: str) -> None:

@@ -17,8 +17,9 @@ import psutil
 from specmemo_chat.errors import SpecmemoError, WorkerError, pack
 from specmemo_chat.events import Event, Ready
 from specmemo_chat.host import requests
+from specmemo_chat.host.doorway import LOOPBACK, Doorway
 from specmemo_chat.host.executor import LOADING_SILENCE_LIMIT_S, POLL_S, WorkerExecutor, end_of, start_process
-from specmemo_chat.host.link import AGAIN, SMALLER_CAP, Doorway, Link, Message
+from specmemo_chat.host.link import AGAIN, SMALLER_CAP, Link, Message
 from specmemo_chat.host.requests import Load
 
 # The launcher looks at its workers ten times a second, gives those that are left two seconds to leave, and then writes
@@ -43,10 +44,11 @@ def torchrun_options(load: Load, nodes: Nodes) -> list[str]:
     # Otherwise it makes a folder for logs that it never fills and never removes.
     options += ["--log-dir", os.devnull]
     if nodes.count == 1:
-        return [*options, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0"]
+        # The machine's own name, torchrun's default, need not be known anywhere.
+        return [*options, "--rdzv-backend", "c10d", "--rdzv-endpoint", "localhost:0", "--local-addr", LOOPBACK]
     # Not c10d, the elastic rendezvous: it numbers the machines as it likes, and worker 0 must be at the terminal.
-    place = ["--rdzv-endpoint", nodes.endpoint, "--node-rank", str(nodes.rank)]
-    return [*options, "--rdzv-backend", "static", *place]
+    place = ["--rdzv-endpoint", nodes.endpoint, "--rdzv-conf", f"rank={nodes.rank}"]
+    return [*options, "--rdzv-backend", "specmemo", *place]
 
 
 class TorchrunExecutor(WorkerExecutor):
@@ -61,12 +63,12 @@ class TorchrunExecutor(WorkerExecutor):
         self._gone = False
         self._workers: list[psutil.Process] = []
         self._report = b""
-        self._doorway = Doorway()
+        self._doorway = Doorway(everywhere=False)
         super().__init__(log, _launcher(load, self._nodes))
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         # The launcher's workers inherit nothing of ours but the lifeline.
-        door = {"address": self._doorway.address, "key": self._doorway.key.hex()}
+        door = {"port": self._doorway.port, "key": self._doorway.key.hex()}
         process = start_process(command, self._log, stdout=subprocess.PIPE)
         _greet(process, {**door, "load": requests.encode(self._load)})
         return process
@@ -86,7 +88,8 @@ class TorchrunExecutor(WorkerExecutor):
         limit = LOADING_SILENCE_LIMIT_S if self._nodes.count == 1 else _MEETING_S
         deadline = time.monotonic() + limit
         while self._link is None and super().alive and time.monotonic() < deadline:
-            self._link = self._doorway.accept(POLL_S)
+            peer = self._doorway.accept(POLL_S)
+            self._link = peer.link if peer is not None else None
         return super()._connected()
 
     def _next_event(self, link: Link) -> Event:

@@ -2,7 +2,7 @@
 
 Run as `python -m specmemo_chat.host.worker DESCRIPTOR`, the number of the inherited link; standard input is the
 lifeline (device/lifeline.py). Where torchrun started several workers, the environment holds JSON instead, with the
-address to connect to and its key; the first worker serves the terminal, the others follow it.
+port to connect to and its key; the first worker serves the terminal, the others follow it.
 """
 
 from __future__ import annotations
@@ -26,8 +26,9 @@ from specmemo_chat.errors import SpecmemoError, Words
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
 from specmemo_chat.host.coalescing import coalesced
+from specmemo_chat.host.doorway import LOOPBACK, connect
 from specmemo_chat.host.launcher import GREETING
-from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, connect, inherited
+from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, inherited
 from specmemo_chat.host.requests import Interrupt, Load, Request, Shutdown
 from specmemo_chat.host.service import Service
 
@@ -168,7 +169,7 @@ def main() -> None:
             from specmemo_chat.host.follower import follow
 
             follow(requests.decode(greeting["load"]))
-        link = connect(greeting["address"], bytes.fromhex(greeting["key"]))
+        link = connect(LOOPBACK, greeting["port"], bytes.fromhex(greeting["key"])).link
     Worker(link, grouped=given is not None).serve()
     sys.stderr.flush()
     # The terminal waits for this. To take an interpreter with torch apart takes a second, and taking a process group

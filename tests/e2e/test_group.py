@@ -257,13 +257,20 @@ def test_two_machines(tiny_folder: Path) -> None:
     assert "machine 1 of 2" in notes
 
 
+TWO = ("--gpus", "2", "--nnodes", "2", "--device", "cpu")
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
         (("--gpus", "3", "--device", "cpu"), "cannot be shared out over 3 workers"),
-        (("--gpus", "2", "--nnodes", "2", "--device", "cpu"), "needs --rdzv-endpoint"),
+        (TWO, "needs --rdzv-endpoint"),
         (("--rdzv-endpoint", "host:1", "--device", "cpu"), "give --nnodes too"),
         (("--gpus", "3", "--nnodes", "2", "--rdzv-endpoint", "localhost:29400", "--device", "cpu"), "not shared out"),
+        ((*TWO, "--rdzv-endpoint", "::1:29400"), "write [::1]:29400"),
+        ((*TWO, "--rdzv-endpoint", "[]:29400"), "HOST:PORT, not"),
+        ((*TWO, "--rdzv-endpoint", "nobody.invalid:29400"), "does not know the host 'nobody.invalid'"),
+        ((*TWO, "--rdzv-endpoint", "no..name:29400"), "does not know the host 'no..name'"),
     ],
 )
 def test_wrong_flags_are_refused(flags: tuple[str, ...], message: str) -> None:

@@ -16,7 +16,7 @@ from specmemo_chat.errors import WorkerError
 from specmemo_chat.events import ReplyEnd, Text
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.host.executor import WorkerExecutor
-from specmemo_chat.host.link import Doorway, Link, connect, inherited, link_pair
+from specmemo_chat.host.link import Link, inherited, link_pair
 from specmemo_chat.host.requests import Inspect, Load, Say, Shutdown, encode
 from specmemo_chat.host.worker import Worker
 from specmemo_chat.settings import GenerationSettings
@@ -110,18 +110,6 @@ def test_no_worker_needs_a_folder_for_temporary_files(client: ChatClient, monkey
     """It may be missing, full, read-only, or have a name that is too long for a socket."""
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
     assert any(isinstance(event, Text) for event in client.say("Hello", SETTINGS))
-
-
-def test_workers_that_another_program_starts_are_reached_without_a_folder(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    doorway = Doorway()
-    # As JSON hands it on.
-    far = connect(json.loads(json.dumps(doorway.address)), doorway.key)
-    near = doorway.accept(LIMIT_S)
-    assert near is not None
-    far.send({"event": "Hello"})
-    assert near.receive(LIMIT_S) == {"event": "Hello"}
-    doorway.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a thread must see it, and none runs here")
