@@ -27,8 +27,6 @@ TAIL_BYTES = 4000
 def run_job(job: Job, screen: Screen, command: list[str] | None = None, *, debug: bool = False) -> dict[str, Any]:
     """The result. Raises the error that ended the measurement, WorkerError where its process died,
     KeyboardInterrupt where there is nothing to show. `debug`: what it writes to stderr is shown as it comes."""
-    # CUDA numbers the cards by speed unless told otherwise; the plan's index is NVML's, in the order of the bus.
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
     with tempfile.TemporaryFile() as errors:
         # A session of its own: Ctrl-C reaches it through us, once.
         process = subprocess.Popen(

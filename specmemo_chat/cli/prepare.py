@@ -78,7 +78,6 @@ def _start(prepared: Prepared) -> Executor:
     from specmemo_chat.host.executor import WorkerExecutor
     from specmemo_chat.host.torchrun import TorchrunExecutor
 
-    _number_cards()
     if prepared.plan.tp == 1:
         return WorkerExecutor(_worker_log())
     return TorchrunExecutor(prepared.load, prepared.nodes, _worker_log())
@@ -88,13 +87,7 @@ def lend_workers(prepared: Prepared) -> None:
     """Run this machine's workers for the chat or batch on the first machine until it ends. Raises WorkerError."""
     from specmemo_chat.host.torchrun import serve_node
 
-    _number_cards()
     serve_node(prepared.load, prepared.nodes, _worker_log())
-
-
-def _number_cards() -> None:
-    # CUDA numbers the cards by speed unless told otherwise; the plan's index is NVML's, in the order of the bus.
-    os.environ.setdefault("CUDA_DEVICE_ORDER", "PCI_BUS_ID")
 
 
 def state_folder() -> Path:

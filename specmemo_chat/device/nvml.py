@@ -74,11 +74,8 @@ def _devices(nvml: Any, system: SystemMemory) -> tuple[list[DeviceInfo], list[st
     except nvml.NVMLError as error:
         return [], [describe(error)]
     problems: list[str] = []
-    gpus = [_gpu(nvml, index, problems) for index in range(count)]
-    instances = [instance for gpu in gpus if gpu.divided for instance in _instances(nvml, gpu, problems)]
-    chosen = _enumerated(gpus, instances, problems)
     devices = []
-    for index, card in enumerate(chosen):
+    for index, card in enumerate(_cards(nvml, count, problems)):
         if card.handle is None:
             continue
         try:
@@ -86,6 +83,36 @@ def _devices(nvml: Any, system: SystemMemory) -> tuple[list[DeviceInfo], list[st
         except nvml.NVMLError as error:
             problems.append(f"GPU {card.gpu}: {describe(error)}")
     return devices, problems
+
+
+def process_bytes(index: int, pid: int) -> int | None:
+    """Bytes that process `pid` takes of card `index` (CUDA's number), by whatever means: context, late kernels, NCCL.
+    None where NVML does not say: in a container it may know processes by other numbers."""
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError:
+        return None
+    try:
+        card = _cards(pynvml, pynvml.nvmlDeviceGetCount(), [])[index]
+        running = pynvml.nvmlDeviceGetComputeRunningProcesses(card.handle)
+        taken = [process.usedGpuMemory for process in running if process.pid == pid]
+    except (pynvml.NVMLError, IndexError):
+        return None
+    finally:
+        with contextlib.suppress(pynvml.NVMLError):
+            pynvml.nvmlShutdown()
+    return None if not taken or None in taken else sum(taken)
+
+
+def _cards(nvml: Any, count: int, problems: list[str]) -> list[_Card]:
+    """What CUDA enumerates of `count` GPUs, in its order."""
+    gpus = [_gpu(nvml, index, problems) for index in range(count)]
+    instances = [instance for gpu in gpus if gpu.divided for instance in _instances(nvml, gpu, problems)]
+    return _enumerated(gpus, instances, problems)
 
 
 def _gpu(nvml: Any, index: int, problems: list[str]) -> _Card:

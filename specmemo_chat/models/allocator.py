@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import torch
 
+from specmemo_chat.device.nvml import process_bytes
 from specmemo_chat.device.probe import probe
 from specmemo_chat.errors import Flag, PlanError
 from specmemo_chat.memory import meter
@@ -13,11 +16,17 @@ from specmemo_chat.sizes import MIB, format_size
 class DeviceMemory:
     """Bytes that this process takes of `device` ("cpu", "cuda:1", "mps"), now and at its peak, for everything.
 
-    `graph_bytes` are what the driver may take for CUDA graphs: nobody says how much it does, so all of it counts.
+    `graph_bytes` are what the driver may take for CUDA graphs: nobody says how much it does, so all of it counts. What
+    CUDA takes outside torch's allocator after its context came up (kernels loaded late, NCCL) NVML is asked for once,
+    with the first peak after a reset: that of the rehearsal.
     """
 
     def __init__(self, device: str, graph_bytes: int = 0) -> None:
         self._device = torch.device(device)
+        self._graph_bytes = graph_bytes
+        self._cap = 0
+        self._to_ask = False
+        self._asked = self._device.type != "cuda"
         # The context is no tensor: what the device lost while it came up, as near as other processes allow.
         self._context = self._context_bytes() + graph_bytes if self._device.type == "cuda" else 0
 
@@ -33,10 +42,24 @@ class DeviceMemory:
         """Since the start or the last `reset_peak()`. Metal keeps no peak: there it is what is taken now."""
         kind = self._device.type
         if kind == "cuda":
+            if self._to_ask and not self._asked:
+                self._count_late()
             return self._context + torch.cuda.max_memory_reserved(self._device)
         return self.now() if kind == "mps" else meter.peak_rss_bytes()
 
+    def _count_late(self) -> None:
+        self._asked = True
+        used = process_bytes(self._device.index or 0, os.getpid())
+        if used is None:
+            return
+        outside = used - torch.cuda.memory_reserved(self._device) + self._graph_bytes
+        if outside > self._context:
+            self._context = outside
+            if self._cap > outside:
+                self.enforce(self._cap)
+
     def reset_peak(self) -> None:
+        self._to_ask = True
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)
         elif self._device.type == "cpu":
@@ -48,6 +71,7 @@ class DeviceMemory:
         kind = self._device.type
         if kind == "cpu" or not cap_bytes:
             return
+        self._cap = cap_bytes
         left = cap_bytes - self._context
         if left <= 0:
             raise PlanError(

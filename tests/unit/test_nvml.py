@@ -15,7 +15,7 @@ import pytest
 from specmemo_chat.device import nvml
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.limits import SystemMemory
-from specmemo_chat.device.nvml import probe_nvidia, visible
+from specmemo_chat.device.nvml import probe_nvidia, process_bytes, visible
 from specmemo_chat.device.nvml_errors import REMEDIES
 from specmemo_chat.device.probe import Probe
 from specmemo_chat.device.select import select
@@ -23,7 +23,8 @@ from specmemo_chat.errors import DeviceError
 from specmemo_chat.sizes import GIB, MIB
 
 SYSTEM = SystemMemory(64 * GIB, 48 * GIB)
-SUCCESS, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND, LOST = 0, 3, 4, 6, 15
+SUCCESS, NOT_SUPPORTED, NO_PERMISSION, NOT_FOUND, INSUFFICIENT_SIZE, LOST = 0, 3, 4, 6, 7, 15
+NOT_AVAILABLE = (1 << 64) - 1
 ALL_CODES = sorted(
     getattr(pynvml, name) for name in dir(pynvml) if name.startswith("NVML_ERROR_") and getattr(pynvml, name)
 )
@@ -41,6 +42,7 @@ class Card:
     bus_bits: int = 384
     clock_mhz: int = 7001
     mig: list[Card | int] | None = None
+    processes: dict[int, int | None] = field(default_factory=dict)
     errors: dict[str, int] = field(default_factory=dict)
 
 
@@ -148,6 +150,15 @@ class FakeLibrary:
         if isinstance(place, int):
             return place
         self._give(place, pointer)
+        return SUCCESS
+
+    def fake_nvmlDeviceGetComputeRunningProcesses_v3(self, handle: Any, count: Any, found: Any) -> int:
+        card, code = self._card(handle, "nvmlDeviceGetComputeRunningProcesses")
+        count._obj.value = len(card.processes)
+        if code or found is None:
+            return code or (INSUFFICIENT_SIZE if card.processes else SUCCESS)
+        for place, (pid, taken) in zip(found, card.processes.items(), strict=False):
+            place.pid, place.usedGpuMemory = pid, NOT_AVAILABLE if taken is None else taken
         return SUCCESS
 
 
@@ -288,6 +299,19 @@ def test_an_old_driver_knows_nothing_of_mig(install: Install) -> None:
     devices, problems = probe_nvidia(SYSTEM)
     assert len(devices) == 1
     assert problems == []
+
+
+def test_what_a_process_takes_of_a_card(install: Install, monkeypatch: pytest.MonkeyPatch) -> None:
+    install(Card(processes={7: GIB}), Card(uuid="GPU-1", processes={7: 3 * GIB, 8: GIB, 9: None}))
+    assert [process_bytes(1, pid) for pid in (7, 8, 9, 10)] == [3 * GIB, GIB, None, None]
+    assert process_bytes(2, 7) is None
+    # CUDA's number is not NVML's.
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert process_bytes(0, 7) == 3 * GIB
+    install(Card(processes={7: GIB}, errors={"nvmlDeviceGetComputeRunningProcesses": NOT_SUPPORTED}))
+    assert process_bytes(0, 7) is None
+    install(errors={"nvmlInitWithFlags": 9})
+    assert process_bytes(0, 7) is None
 
 
 def test_one_mig_instance_is_the_device(install: Install) -> None:
