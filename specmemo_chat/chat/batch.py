@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -95,39 +96,53 @@ class ConversationBatch:
             self._talks.clear()
 
     def _begin(self, task: Task, settings: GenerationSettings) -> Iterator[Answered]:
-        conversation = self._converse()
         seed = task.seed if task.seed is not None else row_seed(settings.seed, task.number - 1)
-        settings = GenerationSettings.from_json({**settings.as_json(), **task.sampling, "seed": seed})
         try:
+            settings = GenerationSettings.from_json({**settings.as_json(), **task.sampling, "seed": seed})
+            conversation = self._converse()
             conversation.restore(task.before, task.system or conversation.history.system)
             reply, _ = conversation.begin(task.turns[0], settings)
-        except SpecmemoError as error:
-            yield Answered(task.number, error=error.message)
+        except Exception as error:  # noqa: BLE001 - no conversation may end another one
+            yield Answered(task.number, error=_told(error))
             return
         self._talks[reply.sequence] = _Talk(task, conversation, settings, reply)
         self._scheduler.add(reply.sequence)
 
     def _take(self, talk: _Talk, step: Step) -> Iterator[Answered]:
+        old, error = talk.reply, ""
+        self._tokens += len(step.tokens)
+        try:
+            following = self._advance(talk, step)
+        except Exception as failure:  # noqa: BLE001 - no conversation may end another one
+            following, error = None, _told(failure)
+        if following is old:
+            return
+        del self._talks[old.sequence]
+        if following is not None:
+            talk.reply = following
+            self._talks[following.sequence] = talk
+            kept = talk.conversation.kept_by(following.sequence)
+            self._scheduler.follow(following.sequence, old.sequence, kept)
+            return
+        self._scheduler.leave(old.sequence)
+        yield Answered(talk.task.number, [end.text for end in talk.ends], [end.stats for end in talk.ends], error)
+
+    def _advance(self, talk: _Talk, step: Step) -> Reply | None:
+        """The reply that the conversation makes from now on, its own or the next turn's; None where it is over."""
         reply = talk.reply
         for _ in reply.take(step):
             continue  # nobody watches these replies grow
-        self._tokens += len(step.tokens)
         if reply.finish is None:
-            return
-        del self._talks[reply.sequence]
-        for event in talk.conversation.conclude(reply):
-            if isinstance(event, ReplyEnd):
-                talk.ends.append(event)
-        error = ""
-        if len(talk.ends) < len(talk.task.turns):
-            try:
-                talk.reply, _ = talk.conversation.begin(talk.task.turns[len(talk.ends)], talk.settings)
-            except SpecmemoError as failure:
-                error = failure.message
-            else:
-                new = talk.reply.sequence
-                self._talks[new] = talk
-                self._scheduler.follow(new, reply.sequence, talk.conversation.kept_by(new))
-                return
-        self._scheduler.leave(reply.sequence)
-        yield Answered(talk.task.number, [end.text for end in talk.ends], [end.stats for end in talk.ends], error)
+            return reply
+        talk.ends += [event for event in talk.conversation.conclude(reply) if isinstance(event, ReplyEnd)]
+        if len(talk.ends) == len(talk.task.turns):
+            return None
+        return talk.conversation.begin(talk.task.turns[len(talk.ends)], talk.settings)[0]
+
+
+def _told(error: Exception) -> str:
+    """What the user is told of a conversation's error; the worker's log has the place of one that nobody foresaw."""
+    if isinstance(error, SpecmemoError):
+        return error.message
+    traceback.print_exception(error)
+    return f"internal error: {type(error).__name__}: {error}"

@@ -50,7 +50,7 @@ class Reply:
         """The rest of the text and ReplyEnd; the turn has its reply, unless nothing came before an interrupt."""
         yield from self._writer.flush()
         ended = time.perf_counter()
-        finish = self.finish or "interrupted"
+        finish: FinishReason = "stop" if self._writer.stopped else self.finish or "interrupted"
         if self._writer.token_ids or finish != "interrupted":
             self._writer.settle(self.turn)
         yield ReplyEnd(self.turn.reply or "", finish, self._statistics(memory, ended))
@@ -58,6 +58,8 @@ class Reply:
     def keep(self) -> None:
         """Where the reply broke off: what there is of it goes into the turn."""
         if self.turn.reply is None and self._writer.token_ids:
+            for _ in self._writer.flush():
+                continue  # nobody reads it any more
             self._writer.settle(self.turn)
 
     def _statistics(self, memory: Memory, ended: float) -> Statistics:

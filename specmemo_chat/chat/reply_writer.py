@@ -22,7 +22,10 @@ class ReplyWriter:
         self._matcher = StopMatcher(stops)
         self._eos_ids = eos_ids
         # Through the stream too: what a token says may depend on the one before it.
-        self._text = "".join([self._stream.push(token) for token in before]).lstrip()
+        text = "".join([self._stream.push(token) for token in before]).lstrip()
+        # What was shown of a possible stop text comes once more, and is not shown again.
+        self._again = self._matcher.follow(text)
+        self._text = text[: len(text) - self._again]
         self.token_ids = list(before)
         self.stopped = False
 
@@ -41,14 +44,20 @@ class ReplyWriter:
         yield from self._show(pieces)
 
     def flush(self) -> Iterator[Event]:
-        """What was held back as the possible beginning of a stop text."""
-        yield from self._show([(self._matcher.flush(), False)])
+        """What was held back: a character that is not whole, the possible beginning of a stop text."""
+        rest = self._matcher.push(self._stream.flush())
+        self.stopped = self._matcher.stopped
+        yield from self._show([(rest + self._matcher.flush(), False)])
 
     def _show(self, pieces: list[tuple[str, bool]]) -> Iterator[Event]:
         run, run_drafted = "", False
         for text, drafted in pieces:
             if not self._text and not run:
                 text = text.lstrip()
+            if self._again:
+                seen, text = text[: self._again], text[self._again :]
+                self._text += seen
+                self._again -= len(seen)
             if not text:
                 continue
             if run and drafted != run_drafted:
@@ -70,5 +79,5 @@ class ReplyWriter:
             while kept and not self._text.startswith(self._tokenizer.decode(ids[:kept]).lstrip()):
                 kept -= 1
             ids = ids[:kept]
-            turn.leftover = self._text[len(self._tokenizer.decode(ids).lstrip()) :]
+            turn.leftover = turn.reply[len(self._tokenizer.decode(ids).lstrip()) :]
         turn.reply_ids = list(ids)

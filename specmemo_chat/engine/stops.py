@@ -13,6 +13,14 @@ class StopMatcher:
         self._held = ""
         self.stopped = False
 
+    def follow(self, text: str) -> int:
+        """Begin behind `text`, which was let through already: so many characters at its end may begin a stop text, and
+        come again with what follows."""
+        self._held = text
+        keep = max((self._overlap(stop) for stop in self._stops), default=0)
+        self._held = text[len(text) - keep :]
+        return keep
+
     def push(self, text: str) -> str:
         """The text that is certain to be shown now. After a stop text nothing more is let through."""
         if self.stopped:

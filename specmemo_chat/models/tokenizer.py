@@ -7,15 +7,12 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat.errors import Flag, ModelError, UsageError, Words
+from specmemo_chat.models.text_stream import TextStream, special_ids
 from specmemo_chat.texts import check_unicode, read_text
 
 
 class ChatTokenizer:
-    """A transformers tokenizer with its fast backend.
-
-    `encode` never adds special tokens of its own: the chat template writes them. Raises ModelError where the folder
-    has no readable tokenizer.
-    """
+    """A transformers tokenizer with its fast backend. Raises ModelError where the folder has no readable tokenizer."""
 
     def __init__(self, folder: str, *, trust_remote_code: bool = False) -> None:
         from transformers.models.auto.tokenization_auto import AutoTokenizer
@@ -32,6 +29,11 @@ class ChatTokenizer:
                 f"the tokenizer in {folder} has no fast version",
                 "convert it with transformers to a tokenizer.json",
             )
+        # A file may say that texts are cut or filled up to a length: that is for training.
+        self._backend.no_truncation()
+        self._backend.no_padding()
+        self._special = special_ids(self._backend)
+        self.frame = self._frame()
         self.eos_id: int | None = self._tokenizer.eos_token_id
         self.vocab_size = len(self._tokenizer)
 
@@ -43,18 +45,36 @@ class ChatTokenizer:
             template = template.get("default")
         return template or None
 
-    def encode(self, text: str) -> list[int]:
-        """The token ids of `text`. Raises UsageError where it is no Unicode text."""
+    def encode(self, text: str, *, framed: bool = False) -> list[int]:
+        """The token ids of `text`. Special tokens are added only where it is `framed`, as transformers' own call of the
+        tokenizer does it, and none that the text begins or ends with: a chat template writes its own. Raises UsageError
+        where it is no Unicode text."""
         check_unicode(text, "the text")
         ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
-        return ids
+        if not framed:
+            return ids
+        opening, closing = self.frame
+        if opening and ids[: len(opening)] == opening:
+            opening = []
+        if closing and ids[-len(closing) :] == closing:
+            closing = []
+        return [*opening, *ids, *closing]
+
+    def _frame(self) -> tuple[list[int], list[int]]:
+        """The ids that the tokenizer's post-processor puts before a text and behind it (BOS, EOS; often none)."""
+        encoding = self._backend.encode("a", add_special_tokens=True)
+        added = encoding.special_tokens_mask
+        if all(added):
+            return encoding.ids, []
+        first, last = added.index(0), len(added) - added[::-1].index(0)
+        return encoding.ids[:first], encoding.ids[last:]
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         text: str = self._backend.decode(list(ids), skip_special_tokens=not special)
         return text
 
     def stream(self) -> TextStream:
-        return TextStream(self._backend)
+        return TextStream(self._backend, self._special)
 
     def render(self, messages: Sequence[dict[str, str]], template: str, *, reply: bool) -> str:
         """The conversation as one string; `reply`: followed by the opening of the assistant's turn.
@@ -74,20 +94,6 @@ class ChatTokenizer:
                 Flag("--chat-template", "FILE"),
             ) from error
         return text
-
-
-class TextStream:
-    """Turns token ids into text as they come; bytes of an unfinished character are held back."""
-
-    def __init__(self, backend: Any) -> None:
-        from tokenizers.decoders import DecodeStream
-
-        self._backend = backend
-        self._decoder = DecodeStream(skip_special_tokens=True)
-
-    def push(self, token: int) -> str:
-        """The text that `token` completes, "" where it completes none."""
-        return self._decoder.step(self._backend, token) or ""
 
 
 def read_template(choice: str, tokenizer: ChatTokenizer) -> str | None:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import random
+from typing import Any
 
 import pytest
 
 from specmemo_chat.chat.batch import ConversationBatch, Task
 from specmemo_chat.chat.conversation import Conversation
 from specmemo_chat.chat.history import History
+from specmemo_chat.chat.reply import Reply
 from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.engine.engine import Engine
-from specmemo_chat.events import Answered, BatchProgress, ReplyEnd
+from specmemo_chat.events import Answered, BatchProgress, Event, ReplyEnd
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.models.target import Target
 from specmemo_chat.models.tokenizer import ChatTokenizer
@@ -114,3 +116,67 @@ def test_conversations_that_outgrow_the_arena_are_parked_and_lose_nothing(
     settings = GenerationSettings(temperature=0.9, seed=8, max_new_tokens=36)
     plan = tiny_plan(rows=4, context_tokens=CONTEXT, prefill_chunk=32, node_buckets=(1, 2, 4, 8), kv_slots=CONTEXT + 80)
     assert check(target, tokenizer, plan, tasks, settings) >= 2
+
+
+@pytest.mark.parametrize("place", ["begin", "take", "conclude", "second begin", "encode"])
+def test_an_error_of_one_conversation_ends_no_other(
+    target: Target,
+    tokenizer: ChatTokenizer,
+    place: str,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Also one that nobody foresaw: it is named, the row is given back, the others get what they get alone."""
+    tasks = [Task(number, (f"Tell me {number}", "And then?")) for number in range(1, 7)]
+    settings = GenerationSettings(temperature=0.9, seed=8, max_new_tokens=12)
+    plan = tiny_plan(rows=2, context_tokens=CONTEXT, prefill_chunk=32, node_buckets=(1, 2, 4, 8))
+    own = conversation(target, tokenizer, plan)
+    single = conversation(target, tokenizer, tiny_plan(context_tokens=CONTEXT, prefill_chunk=96), draft=False)
+    expected = {task.number: [text for text, *_ in alone(single, task, settings)] for task in tasks}
+    ill = "Tell me 3"
+
+    def fail(*_values: object) -> Any:
+        raise ValueError("a fault of this one")
+
+    def converse() -> Conversation:
+        talk = own.sibling()
+        begin, conclude = talk.begin, talk.conclude
+
+        def began(text: str, settings: GenerationSettings) -> tuple[Reply, list[Event]]:
+            follows = bool(talk.history.turns) and talk.history.turns[0].user == ill
+            if (place, text) == ("begin", ill) or (place == "second begin" and follows):
+                fail()
+            reply, notes = begin(text, settings)
+            if (place, text) == ("take", ill):
+                reply.take = fail  # type: ignore[method-assign]
+            return reply, notes
+
+        talk.begin = began  # type: ignore[method-assign]
+        talk.conclude = lambda reply: fail() if (place, reply.turn.user) == ("conclude", ill) else conclude(reply)  # type: ignore[method-assign]
+        return talk
+
+    if place == "encode":
+        encode = tokenizer.encode
+        monkeypatch.setattr(tokenizer, "encode", lambda text, **how: fail() if ill in text else encode(text, **how))
+    answers = {
+        e.number: e for e in ConversationBatch(own.engine, converse).run(tasks, settings) if isinstance(e, Answered)
+    }
+    assert sorted(answers) == [1, 2, 3, 4, 5, 6]
+    assert answers[3].error == "internal error: ValueError: a fault of this one"
+    assert answers[3].replies == (expected[3][:1] if place == "second begin" else [])
+    assert "a fault of this one" in capsys.readouterr().err
+    for number, answer in answers.items():
+        if number != 3:
+            assert (answer.replies, answer.error) == (expected[number], "")
+    assert not any(own.engine.arena.lengths)
+
+
+def test_an_error_of_the_engine_is_the_whole_batch_s(target: Target, tokenizer: ChatTokenizer) -> None:
+    own = conversation(target, tokenizer, tiny_plan(rows=2, context_tokens=CONTEXT))
+
+    def exhausted(_sequences: object) -> Any:
+        raise MemoryError
+
+    own.engine.step = exhausted  # type: ignore[method-assign]
+    with pytest.raises(MemoryError):
+        list(ConversationBatch(own.engine, own.sibling).run([Task(1, ("Hi",))], GenerationSettings()))
