@@ -59,7 +59,7 @@ class Rendered:
     def prompt(self, text: str) -> list[int]:
         self._messages.append({"role": "user", "content": text})
         if self._template is None:
-            return self._tokenizer.encode("".join(message["content"] for message in self._messages))
+            return self._tokenizer.encode("".join(m["content"] for m in self._messages), framed=True)
         return self._tokenizer.encode(self._tokenizer.render(self._messages, self._template, reply=True))
 
     def answered(self, tokens: tuple[int, ...]) -> None:

@@ -114,7 +114,7 @@ class Conversation:
             raise UsageError("the prompt is empty", "type a message")
         prompt, notes = self._fit(text, settings)
         yield from notes
-        turn = Turn(text, prompt=prompt.tokens)
+        turn = prompt.turn(text)
         self.history.turns.append(turn)
         yield from self._answer(turn, settings, interrupted, started)
 
@@ -123,13 +123,15 @@ class Conversation:
         started = time.perf_counter()
         old = self._last_turn()
         self.history.turns.pop()
-        try:
-            prompt, notes = (Prompt(old.prompt), []) if old.prompt else self._fit(old.user, settings)
-        except UsageError:
-            self.history.turns.append(old)
-            raise
+        turn, notes = old.again(), list[Event]()
+        if not old.prompt:
+            try:
+                prompt, notes = self._fit(old.user, settings)
+            except UsageError:
+                self.history.turns.append(old)
+                raise
+            turn = prompt.turn(old.user)
         yield from notes
-        turn = Turn(old.user, prompt=prompt.tokens)
         self.history.turns.append(turn)
         try:
             yield from self._answer(turn, settings, interrupted, started)
@@ -153,28 +155,59 @@ class Conversation:
         finally:
             if longer.reply is not None:
                 turn.reply, turn.reply_ids, turn.leftover = longer.reply, longer.reply_ids, longer.leftover
+                turn.size = 0
 
     def _fit_reply(self, turn: Turn, settings: GenerationSettings) -> tuple[list[int], list[Event]]:
         """The ids of the last turn's reply so far; whole oldest turns are dropped where there is no room to go on."""
-        context, notes = self.context_tokens, list[Event]()
-        room = self.reply_room(settings)
-        ids = self.history.reopen()
-        dropped = 0
-        if len(turn.prompt) + len(ids) + room > context:
-            while len(self.history.turns) > 1 and len(turn.prompt) + len(ids) > OVERFLOW_SHARE * context:
-                self.history.drop_oldest()
-                dropped += 1
-                ids = self.history.reopen()
-        if dropped:
-            turns = "turn" if dropped == 1 else "turns"
-            notes.append(Note(f"the context ({context} tokens) is full: the oldest {dropped} {turns} dropped"))
-        if len(turn.prompt) + len(ids) + 1 > context:
-            raise UsageError(
-                f"the last message and its reply fill the context ({context} tokens)",
-                self._engine.larger_context(len(turn.prompt) + len(ids) + room),
-                Words("begin another conversation", "/clear begins anew"),
-            )
+        history, context, notes = self.history, self.context_tokens, list[Event]()
+        room, others = self.reply_room(settings), len(history.turns) - 1
+        known = len(turn.reply_ids) or history.count(turn.reply or "")
+        ids = history.reopen() if turn.prompt or self._seem_to_fit(others, room + known) else []
+        if not turn.prompt or len(turn.prompt) + len(ids) + room > context:
+            known = max(known, len(ids))
+            dropped, prompt = self._cut(turn.user, others, room, known)
+            if len(prompt.tokens) + known + 1 > context:
+                raise UsageError(
+                    f"the last message and its reply fill the context ({context} tokens)",
+                    self._engine.larger_context(len(prompt.tokens) + known + room),
+                    Words("begin another conversation", "/clear begins anew"),
+                )
+            if dropped:
+                kept = replace(turn)
+                history.drop(dropped)
+                turn.reply_ids, turn.leftover = kept.reply_ids, kept.leftover
+                gone = counted(dropped, "turn")
+                notes.append(Note(f"the context ({context} tokens) is full: the oldest {gone} dropped"))
+            if dropped or not turn.prompt:
+                turn.prompt, turn.text_hash = prompt.tokens, prompt.text_hash
+            ids = history.reopen()
         return ids, notes
+
+    def _seem_to_fit(self, stop: int, room: int) -> bool:
+        """Whether the turns before `stop` leave `room` tokens, by what is known of their sizes."""
+        return len(self.history.newest(self.context_tokens - room, stop)) == stop
+
+    def _cut(self, text: str, stop: int, room: int, reply: int = 0) -> tuple[int, Prompt]:
+        """How many of the oldest turns must go so that those before `stop`, the message `text` and `reply` tokens of
+        its answer leave `room`, and the prompt without them. Nothing is dropped yet.
+
+        The sizes of the turns tell it, so that a long conversation is rendered and tokenised once, not for each turn.
+        """
+        history, context = self.history, self.context_tokens
+        limit = context - room - reply
+        goal = min(int(OVERFLOW_SHARE * context) - reply, limit)
+        system, around = history.overhead
+        budget, cut_short = goal - system - around - history.count(text), False
+        while True:
+            dropped = stop - len(history.newest(budget, stop))
+            prompt = history.prompt(text, history.turns[dropped:stop])
+            taken = len(prompt.tokens)
+            if taken > limit and dropped < stop:
+                budget, cut_short = budget - (taken - goal), True  # the turns are longer than their sizes say
+            elif dropped > 0 and budget > 0 and 2 * taken < goal and not cut_short:
+                budget = budget * goal // taken  # the template leaves out much of what was said
+            else:
+                return dropped, prompt
 
     def reply_room(self, settings: GenerationSettings) -> int:
         """Tokens that a prompt must leave for the reply."""
@@ -183,7 +216,7 @@ class Conversation:
     def outlook(self, settings: GenerationSettings) -> dict[str, object]:
         """What fills the context: tokens of each turn, the room kept for a reply, and how many of the oldest turns
         will be dropped when the next message does not fit any more."""
-        turns = self.history.turn_tokens()
+        turns = self.history.turn_tokens(self.context_tokens)
         kept, drop = sum(turns), 0
         while drop < len(turns) and kept > OVERFLOW_SHARE * self.context_tokens:
             kept -= turns[drop]
@@ -206,8 +239,7 @@ class Conversation:
             raise UsageError("the last turn was not answered by this worker", "send a message first, or /regen")
         ends = []
         for speculate in (True, False):
-            trial = Turn(turn.user, prompt=turn.prompt)
-            ends.append(self._run(trial, replace(settings, speculate=speculate), interrupted))
+            ends.append(self._run(turn.again(), replace(settings, speculate=speculate), interrupted))
         return ends[0], ends[1]
 
     def _run(self, turn: Turn, settings: GenerationSettings, interrupted: Interrupted) -> ReplyEnd:
@@ -223,34 +255,24 @@ class Conversation:
 
     def _fit(self, text: str, settings: GenerationSettings) -> tuple[Prompt, list[Event]]:
         """The prompt for `text`; whole oldest turns are dropped where it would not leave room for a reply."""
-        context = self.context_tokens
-        room = self.reply_room(settings)
-        notes: list[Event] = []
-        prompt = self.history.prompt(text)
-        if len(prompt.tokens) + room > context and self.history.turns:
-            kept_turns = list(self.history.turns)
-            before = len(prompt.tokens)
-            dropped = 0
-            while self.history.turns and len(prompt.tokens) > OVERFLOW_SHARE * context:
-                self.history.drop_oldest()
-                dropped += 1
-                prompt = self.history.prompt(text)
-            if len(prompt.tokens) + 1 > context:
-                self.history.turns = kept_turns
-            else:
-                turns = "turn" if dropped == 1 else "turns"
-                notes.append(
-                    Note(
-                        f"the conversation ({before} tokens) outgrew the context ({context}): "
-                        f"the oldest {dropped} {turns} dropped, {len(prompt.tokens)} tokens kept"
-                    )
-                )
+        history, context, notes = self.history, self.context_tokens, list[Event]()
+        room, turns = self.reply_room(settings), len(history.turns)
+        dropped = 0
+        prompt: Prompt | None = None
+        if not turns or history.turns[-1].prompt or self._seem_to_fit(turns, room):
+            prompt = history.prompt(text)
+        if prompt is None or (turns and len(prompt.tokens) + room > context):
+            dropped, prompt = self._cut(text, turns, room)
         if len(prompt.tokens) + 1 > context:
             raise UsageError(
                 f"the prompt is {len(prompt.tokens)} tokens long and the context holds {context}",
                 f"shorten it by {counted(len(prompt.tokens) + 1 - context, 'token')}",
                 self._engine.larger_context(len(prompt.tokens) + room),
             )
+        if dropped:
+            history.drop(dropped)
+            gone = f"the oldest {counted(dropped, 'turn')} dropped, {len(prompt.tokens)} tokens kept"
+            notes.append(Note(f"the conversation outgrew the context ({context} tokens): {gone}"))
         reused = common_prefix(self._cached, prompt.tokens)
         if self.history.turns and not self._cached:
             # After -c and after a worker's death: the texts are here, their keys and values are not.
@@ -302,7 +324,7 @@ class Conversation:
         if not text.strip():
             raise UsageError("the prompt is empty", "type a message")
         prompt, notes = self._fit(text, settings)
-        turn = Turn(text, prompt=prompt.tokens)
+        turn = prompt.turn(text)
         sequence = self._engine.make(turn.prompt, settings)
         self.history.turns.append(turn)
         return self._reply_of(turn, sequence, started), notes

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.chat.history import History, Turn, common_prefix
+from specmemo_chat.chat.history import History, common_prefix
 from specmemo_chat.distill.data import Prompts
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.sequence import Sequence as Text
@@ -138,11 +138,12 @@ def _ask(engine: Engine, chat: _Chat, settings: GenerationSettings) -> bool:
     if chat.asked >= len(chat.prompts.users):
         return False
     user = chat.prompts.users[chat.asked]
-    prompt = chat.history.prompt(user).tokens
+    turn = chat.history.prompt(user).turn(user)
+    prompt = turn.prompt
     if len(prompt) + 1 >= chat.limit:
         return False
     chat.asked += 1
-    chat.history.turns.append(Turn(user, prompt=prompt))
+    chat.history.turns.append(turn)
     keep = common_prefix(chat.held, prompt)
     chat.sequence = engine.open(prompt, settings, row=chat.row, keep=keep)
     return True
@@ -174,9 +175,10 @@ def given_replies(
         chat = _Chat(entry, History(tokenizer, template, eos_ids, entry.system or system), 0, 0)
         ends = sorted(eos_ids)[:1] if tokenizer.eos_id is None else [tokenizer.eos_id]
         for user, reply in zip(entry.users, entry.replies or (), strict=True):
-            prompt = chat.history.prompt(user).tokens
-            ids = [*tokenizer.encode(reply), *ends]
-            chat.history.turns.append(Turn(user, reply, prompt, ids))
-            chat.add(prompt, ids)
+            turn = chat.history.prompt(user).turn(user)
+            turn.reply = reply
+            chat.history.turns.append(turn)
+            turn.reply_ids = [*chat.history.reopen(), *ends]
+            chat.add(turn.prompt, turn.reply_ids)
         chat.flush()
         store.add(entry.line, chat.examples)

@@ -288,7 +288,7 @@ def test_a_conversation_that_outgrows_the_context(
         # What is neither a message nor said by the program is babble.
         masks = (
             (r"^model    .*(\n {9}.*)?", "model    <tiny>"),
-            (r"^(?!> |the |dropped|  |specmemo|found|profile|model|memory|draft)[^\n]+\n", ""),
+            (r"^(?!> |the |dropped|\d+ tokens kept|  |specmemo|found|profile|model|memory|draft)[^\n]+\n", ""),
         )
         check(chat, "overflow", update, masks)
 

@@ -100,7 +100,9 @@ class Template:
     def __init__(self, opening: str) -> None:
         self._opening = opening
 
-    def encode(self, text: str) -> list[int]:
+    frame: tuple[list[int], list[int]] = ([], [])
+
+    def encode(self, text: str, *, framed: bool = False) -> list[int]:
         return [ord(char) for char in text]
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
