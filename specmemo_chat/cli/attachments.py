@@ -5,27 +5,41 @@ from __future__ import annotations
 import os
 import re
 import stat
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from specmemo_chat import texts
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.errors import UsageError
-from specmemo_chat.sizes import format_size
+from specmemo_chat.sizes import counted, format_size
 
 
 @dataclass(frozen=True)
 class Attachment:
-    """A file's text; `tokens` is what it costs."""
+    """A file's text; `tokens` is what it costs the model that is loaded. `path` tells it from others of its name."""
 
     name: str
     text: str
     tokens: int
+    path: str = ""
 
     @property
     def block(self) -> str:
         """The text as a fenced block with the file's name."""
         return fenced(self.name, self.text)
+
+
+def listed(attached: Iterable[Attachment]) -> str:
+    """The files' names and sizes, on one line."""
+    return ", ".join(f"{safe_line(each.name)} ({counted(each.tokens, 'token')})" for each in attached)
+
+
+def naming(error: UsageError, attached: Sequence[Attachment]) -> UsageError:
+    """The error of a message that could not be answered, with the files that went along with it."""
+    goes = "goes" if len(attached) == 1 else "go"
+    back = "/read - takes it back" if len(attached) == 1 else "/read - takes them back, /read - NAME one of them"
+    return UsageError(f"{error.message}; {listed(attached)} {goes} along with it", back, *error.remedies)
 
 
 def fenced(name: str, text: str) -> str:

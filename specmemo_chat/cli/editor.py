@@ -79,5 +79,5 @@ def _run(command: list[str], path: Path) -> str:
         except KeyboardInterrupt:
             continue  # the editor got the key, too, and says what it means
     if code < 0:
-        return f"the editor {command[0]} was ended by {signal.Signals(-code).name}"
+        return f"the editor {command[0]} was ended: {signal.strsignal(-code) or f'signal {-code}'}"
     return f"the editor {command[0]} ended with exit code {code}" if code else ""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Protocol
 from rich.text import Text
 
 from specmemo_chat.cli import commands, footer, past
-from specmemo_chat.cli.attachments import Attachment, compose
+from specmemo_chat.cli.attachments import Attachment, compose, naming
 from specmemo_chat.cli.banner import banner
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.console import Screen
@@ -168,6 +168,8 @@ class Repl:
                 self.note("not sent: the model still loads (Up brings the message back)")
                 return
             raise
+        except UsageError as error:
+            raise naming(error, attached) if attached else error from None
         if shown(end):
             self.attached.clear()
 

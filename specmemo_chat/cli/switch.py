@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
 from specmemo_chat.cli import setup
+from specmemo_chat.cli.commands.files import recount
 from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.prepare import prepare
 from specmemo_chat.cli.text import safe_line
@@ -105,6 +106,7 @@ def switch(repl: Repl, choice: ModelChoice) -> None:
     if turns:
         goes = "goes" if turns == 1 else "go"
         repl.note(f"{counted(turns, 'turn')} {goes} along as text and will be read anew")
+    recount(repl)
 
 
 def held_bytes(repl: Repl) -> int:

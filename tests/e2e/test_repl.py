@@ -54,6 +54,12 @@ def test_a_chat_from_start_to_end(repl: Terminal, tmp_path: Path) -> None:
         repl.enter(answer)
         repl.wait_prompt()
         assert ("tokens of files" in repl.lines[-1]) == attached
+    # What goes along is named where it does not fit, and can be taken back.
+    repl.enter("fox " * 90)
+    repl.until(lambda: "chapter.txt (" in repl.text and "goes along with it" in repl.text.replace("\n", " "))
+    repl.ask("/read - chapter.txt")
+    assert "taken back: chapter.txt" in repl.text
+    assert "tokens of files" not in repl.lines[-1]
     replies = [line for line in repl.transcript.splitlines() if line]
     regenerated = replies.index("> /regen same")
     first = replies.index("> And now?")

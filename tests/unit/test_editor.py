@@ -32,7 +32,7 @@ def write(editor: Path, script: str) -> None:
         ('printf " more\\n\\n" >> "$1"', "text more", ""),
         ("exit 3", "text", "ended with exit code 3"),
         ('printf " written" >> "$1"; exit 4', "text written", "ended with exit code 4"),
-        ('printf " and killed" >> "$1"; kill -9 $$', "text and killed", "was ended by SIGKILL"),
+        ('printf " and killed" >> "$1"; kill -9 $$', "text and killed", "was ended: Killed"),
         (': > "$1"', "text", "left an empty text"),
         (': > "$1"; exit 1', "text", "ended with exit code 1"),
         ('rm "$1"', "text", "cannot be read"),
@@ -59,7 +59,7 @@ def test_control_c_is_the_editors(editor: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(subprocess.Popen, "wait", interrupted)
     text, said = edit("text")
-    assert (text, "was ended by SIGINT" in said) == ("text more", True)
+    assert (text, "was ended: Interrupt" in said) == ("text more", True)
 
 
 def test_nothing_at_all_is_no_fault(editor: Path) -> None:

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from specmemo_chat.cli import clipboard, editor
-from specmemo_chat.cli.attachments import Attachment, fenced, read_text
+from specmemo_chat.cli.attachments import Attachment, fenced, listed, read_text
 from specmemo_chat.cli.commands.registry import Suggestion, command, matching
 from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.text import safe, safe_line
 from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.fences import code_blocks
+from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
@@ -43,24 +45,70 @@ def files(_repl: Repl, argument: str) -> Iterable[Suggestion]:
             return
 
 
-@command("read", "/read FILE", "Send a text file along with the next message; alone: what goes along", files)
+def _readable(repl: Repl, argument: str) -> Iterable[Suggestion]:
+    """Files, and after a dash those that go along."""
+    if argument.startswith("- "):
+        return matching(argument[2:], [safe_line(each.name) for each in repl.attached])
+    return files(repl, argument)
+
+
+@command("read", "/read [FILE|- [NAME]]", "Send a text file with the next message; - takes it back; alone: list them",
+         _readable)  # fmt: skip
 def _read(repl: Repl, argument: str) -> None:
-    if not argument:
+    if not argument and repl.attached:
         for attachment in repl.attached:
-            repl.say(f"  {safe_line(attachment.name)}: {attachment.tokens} tokens")
-        if not repl.attached:
-            repl.say("no file goes along with the next message; /read FILE adds one, /read none takes them back")
+            repl.say(f"  {safe_line(attachment.name)}: {counted(attachment.tokens, 'token')}")
+        repl.say("/read - takes them back, /read - NAME one of them")
+    elif not argument:
+        repl.say("no file goes along with the next message; /read FILE adds one")
+    elif argument in ("-", "none") or argument.startswith("- "):
+        _take_back(repl, _unquoted(argument.removeprefix("none").removeprefix("-").strip()))
+    else:
+        _attach(repl, _unquoted(argument))
+
+
+def _attach(repl: Repl, file: str) -> None:
+    """A file that goes along already is read anew."""
+    name, text = read_text(file)
+    path = str(Path(file).expanduser().resolve())
+    found = Attachment(name, text, repl.client.count(fenced(name, text)), path)
+    others = [each for each in repl.attached if each.path != path]
+    if not _fits(repl, found, others):
         return
-    if argument == "none":
-        repl.attached.clear()
+    anew = ", as it is now" if len(others) < len(repl.attached) else ""
+    repl.attached = [*others, found]
+    repl.say(f"{safe_line(name)}: {counted(found.tokens, 'token')}; it goes along with the next message{anew}")
+
+
+def _take_back(repl: Repl, name: str) -> None:
+    """The file of this name, or all."""
+    path = str(Path(name).expanduser().resolve())
+    taken = [
+        each for each in repl.attached if not name or name in (each.name, safe_line(each.name)) or path == each.path
+    ]
+    if name and not taken:
+        raise UsageError(
+            f"no file {safe_line(name)[:64]!r} goes along with the next message", "/read lists those that do"
+        )
+    repl.attached = [each for each in repl.attached if each not in taken]
+    if taken:
+        repl.say(f"taken back: {', '.join(safe_line(each.name) for each in taken)}")
+    if not repl.attached:
         repl.say("no file goes along with the next message")
-        return
-    name, text = read_text(_unquoted(argument))
-    tokens = repl.client.count(fenced(name, text))
-    if not _fits(repl, safe_line(name), tokens):
-        return
-    repl.attached.append(Attachment(name, text, tokens))
-    repl.say(f"{safe_line(name)}: {tokens} tokens; it goes along with the next message")
+
+
+def recount(repl: Repl) -> None:
+    """After another model was loaded: its tokenizer counts otherwise, and its context may be smaller."""
+    before = repl.attached
+    repl.attached = [replace(each, tokens=repl.client.count(each.block)) for each in before]
+    if before != repl.attached:
+        repl.note(f"for this model: {listed(repl.attached)}")
+    if repl.attached:
+        report = repl.client.inspect(repl.settings)
+        alone = report["context_tokens"] - report["reply_room"]
+        if sum(each.tokens for each in repl.attached) > alone:
+            room = f"the context of {report['context_tokens']} holds {alone} beside a reply"
+            repl.note(f"what goes along is too long: {room}; /read - takes it back")
 
 
 def _unquoted(argument: str) -> str:
@@ -69,27 +117,27 @@ def _unquoted(argument: str) -> str:
     return argument
 
 
-def _fits(repl: Repl, name: str, tokens: int) -> bool:
+def _fits(repl: Repl, found: Attachment, others: list[Attachment]) -> bool:
     """Whether the file may go along: it never does where it could not be answered, and only after a question where
     old turns are dropped for it."""
     report = repl.client.inspect(repl.settings)
     context, room = report["context_tokens"], report["reply_room"]
-    attached = tokens + sum(attachment.tokens for attachment in repl.attached)
+    name, tokens = safe_line(found.name), counted(found.tokens, "token")
+    attached = found.tokens + sum(each.tokens for each in others)
     alone = context - room
     if attached > alone:
-        before = f" with what goes along already ({attached - tokens})" if attached > tokens else ""
+        before = f" beside what goes along already ({attached - found.tokens})" if others else ""
         raise UsageError(
-            f"{name} has {tokens} tokens{before}, and the context of {context} holds {alone} beside a reply",
+            f"{name} has {tokens}{before}, and the context of {context} holds {alone} beside a reply",
             "give a shorter file",
+            "/read - takes back what goes along" if others else None,
             Flag("--ctx-size", str(context + attached - alone + 256)),
         )
     used = sum(report["turn_tokens"])
     over = used + attached - alone
     if over <= 0:
         return True
-    return repl.ask(
-        f"{name} has {tokens} tokens, and {max(0, alone - used)} are free: old turns will be dropped. Read it?"
-    )
+    return repl.ask(f"{name} has {tokens}, and {max(0, alone - used)} are free: old turns will be dropped. Read it?")
 
 
 def _answer(repl: Repl) -> str:
