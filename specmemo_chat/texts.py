@@ -60,7 +60,8 @@ def read_at_most(file: BinaryIO, what: str, limit: int = LARGEST) -> bytes:
     data = file.read(limit + 1)
     if len(data) > limit:
         raise UsageError(
-            f"{what} has more than {format_size(limit)}", "give a shorter text: no context holds that much"
+            f"{what} has more than {format_size(limit)}: it is longer than the context of any model",
+            "give a shorter one",
         )
     return data
 

@@ -14,6 +14,7 @@ from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.sequence import NO_ROW, Sequence
 from specmemo_chat.errors import UsageError, Words
 from specmemo_chat.events import Event, Note, ReplyEnd
+from specmemo_chat.models.encoding import PIECE
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import counted
@@ -110,8 +111,7 @@ class Conversation:
         one that is longer than the context.
         """
         started = time.perf_counter()
-        if not text.strip():
-            raise UsageError("the prompt is empty", "type a message")
+        self._check(text, settings)
         prompt, notes = self._fit(text, settings)
         yield from notes
         turn = prompt.turn(text)
@@ -225,7 +225,23 @@ class Conversation:
 
     def count(self, text: str) -> int:
         """Tokens of `text` by itself."""
-        return len(self._tokenizer.encode(text))
+        return self._tokenizer.count(text)
+
+    def _check(self, text: str, settings: GenerationSettings) -> None:
+        """Raise UsageError for a message that is empty, and for a long one that exceeds the context by itself: its ids
+        are never held together."""
+        if not text.strip():
+            raise UsageError("the prompt is empty", "type a message")
+        tokens = self._tokenizer.count(text) if len(text) > PIECE else 0
+        if tokens > self.context_tokens:
+            raise self._too_long(tokens, settings)
+
+    def _too_long(self, tokens: int, settings: GenerationSettings) -> UsageError:
+        return UsageError(
+            f"the prompt is {tokens} tokens long and the context holds {self.context_tokens}",
+            f"shorten it by {counted(tokens + 1 - self.context_tokens, 'token')}",
+            self._engine.larger_context(tokens + self.reply_room(settings)),
+        )
 
     def compare(
         self, settings: GenerationSettings, interrupted: Interrupted = lambda: False
@@ -264,11 +280,7 @@ class Conversation:
         if prompt is None or (turns and len(prompt.tokens) + room > context):
             dropped, prompt = self._cut(text, turns, room)
         if len(prompt.tokens) + 1 > context:
-            raise UsageError(
-                f"the prompt is {len(prompt.tokens)} tokens long and the context holds {context}",
-                f"shorten it by {counted(len(prompt.tokens) + 1 - context, 'token')}",
-                self._engine.larger_context(len(prompt.tokens) + room),
-            )
+            raise self._too_long(len(prompt.tokens), settings)
         if dropped:
             history.drop(dropped)
             gone = f"the oldest {counted(dropped, 'turn')} dropped, {len(prompt.tokens)} tokens kept"
@@ -321,8 +333,7 @@ class Conversation:
         Raises UsageError as `reply` does. The events are notes.
         """
         started = time.perf_counter()
-        if not text.strip():
-            raise UsageError("the prompt is empty", "type a message")
+        self._check(text, settings)
         prompt, notes = self._fit(text, settings)
         turn = prompt.turn(text)
         sequence = self._engine.make(turn.prompt, settings)

@@ -15,7 +15,7 @@ from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.conversations import BrokenLine
-from specmemo_chat.errors import WorkerError
+from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Answered, BatchProgress, Done
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
@@ -70,8 +70,9 @@ class Batch:
 
     def run(self, source: Path, settings: GenerationSettings) -> None:
         """Answer what an earlier run has not; a line that fails gets an "error" and the rest still runs."""
-        for entry in read_conversations(source):
+        for line in read_conversations(source):
             self._all += 1
+            entry = self._checked(line) if isinstance(line, Conversation) else line
             if entry.number in self._output.done:
                 self._totals.skipped += 1
             elif isinstance(entry, BrokenLine):
@@ -95,13 +96,22 @@ class Batch:
                     self._screen.error(WorkerError(error.message))
                     self._blame(error)
 
+    def _checked(self, entry: Conversation) -> Conversation | BrokenLine:
+        """A conversation with a message that no context of this plan holds is not sent."""
+        try:
+            for text in entry.texts:
+                self._client.check_length(text, "a message")
+        except UsageError as error:
+            return BrokenLine(entry.number, entry.key, f"line {entry.number}: {error.message}")
+        return entry
+
     def _next(self) -> list[Conversation]:
         """Those that are sent now: new ones, as many as may go together, or the first that a worker died of."""
         chosen: list[Conversation] = []
         size = 0
         for number, entry in self._open.items():
             if number not in self._attempts:
-                size += entry.size
+                size += sum(map(len, entry.texts))
                 if chosen and size > TOGETHER:
                     break
                 chosen.append(entry)

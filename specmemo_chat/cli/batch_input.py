@@ -29,9 +29,9 @@ class Conversation:
     sampling: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def size(self) -> int:
-        """Characters of all its texts."""
-        return sum(map(len, self.turns)) + sum(len(message["content"]) for message in self.before)
+    def texts(self) -> list[str]:
+        """All that is said in it."""
+        return [self.system or "", *(message["content"] for message in self.before), *self.turns]
 
     def as_json(self, system: str | None) -> dict[str, Any]:
         """The conversation as the request AnswerAll wants it; `system` is the prompt of those without their own."""

@@ -9,8 +9,10 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Protocol
 
+from specmemo_chat.catalog.coverage import check_length
 from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Done, Event, Ready, ReplyEnd, Text
 from specmemo_chat.host.executor import Executor
@@ -116,6 +118,7 @@ class ChatClient:
         return self._wanted(self._say(text, settings))
 
     def _say(self, text: str, settings: GenerationSettings) -> Iterator[Event]:
+        self.check_length(text)
         before = list(self.turns)
         for event in self._reply(Say(text, settings), before, text):
             if isinstance(event, ReplyEnd):
@@ -182,8 +185,13 @@ class ChatClient:
         """Context, memory and speculation; `settings` are those of the next message."""
         return self._tell(Inspect(settings or GenerationSettings()))
 
+    def check_length(self, text: str, what: str = "the prompt") -> None:
+        """Raise UsageError where `text` is longer than the context, whatever its tokens are: it is not even sent."""
+        check_length(text, what, Path(self.plan.target), self.plan.context_tokens)
+
     def count(self, text: str) -> int:
-        """Tokens of `text`."""
+        """Tokens of `text`. Raises UsageError where it is far too long for the context."""
+        self.check_length(text, "the text")
         return int(self._tell(Count(text))["tokens"])
 
     def undo(self, turns: int = 1) -> list[ShownTurn]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat.errors import Flag, ModelError, UsageError, Words
+from specmemo_chat.models import encoding
 from specmemo_chat.models.text_stream import TextStream, special_ids
 from specmemo_chat.texts import check_unicode, read_text
 
@@ -50,7 +51,7 @@ class ChatTokenizer:
         tokenizer does it, and none that the text begins or ends with: a chat template writes its own. Raises UsageError
         where it is no Unicode text."""
         check_unicode(text, "the text")
-        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        ids = encoding.encode_all(self._backend, text)
         if not framed:
             return ids
         opening, closing = self.frame
@@ -60,14 +61,19 @@ class ChatTokenizer:
             closing = []
         return [*opening, *ids, *closing]
 
+    def count(self, text: str) -> int:
+        """How many ids `encode` gives, none of which are kept. Raises as `encode`."""
+        check_unicode(text, "the text")
+        return sum(map(len, encoding.encode(self._backend, text)))
+
     def _frame(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer's post-processor puts before a text and behind it (BOS, EOS; often none)."""
-        encoding = self._backend.encode("a", add_special_tokens=True)
-        added = encoding.special_tokens_mask
+        framed = self._backend.encode("a", add_special_tokens=True)
+        added = framed.special_tokens_mask
         if all(added):
-            return encoding.ids, []
+            return framed.ids, []
         first, last = added.index(0), len(added) - added[::-1].index(0)
-        return encoding.ids[:first], encoding.ids[last:]
+        return framed.ids[:first], framed.ids[last:]
 
     def decode(self, ids: Sequence[int], *, special: bool = False) -> str:
         text: str = self._backend.decode(list(ids), skip_special_tokens=not special)

@@ -158,6 +158,9 @@ class PoisonClient:
     def reasoning_open(self) -> bool:
         return False
 
+    def check_length(self, text: str, what: str) -> None:
+        pass
+
     def load(self) -> Iterator[Event]:
         return iter(())
 

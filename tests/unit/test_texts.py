@@ -6,6 +6,7 @@ import io
 import json
 import os
 import re
+import signal
 import socket
 import sys
 from collections.abc import Callable
@@ -92,7 +93,10 @@ def test_a_path_may_have_any_bytes(
     assert "caf\ufffd is no file" in capsys.readouterr().err
 
 
-def test_what_was_typed_is_refused_and_the_chat_goes_on(capsys: pytest.CaptureFixture[str]) -> None:
+def test_what_was_typed_is_refused_and_the_chat_goes_on(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(signal, "signal", lambda *_: None)  # the chat's end leaves Ctrl-C without effect
     typed = iter([LATIN, f"/system {HALF}", f"/sessions {HALF}"])
 
     class Reader:
@@ -103,7 +107,7 @@ def test_what_was_typed_is_refused_and_the_chat_goes_on(capsys: pytest.CaptureFi
                 raise EOFError from None
 
     client: Any = SimpleNamespace(load=lambda: iter(()), turns=[], ready=None)
-    prepared: Any = SimpleNamespace(settings=GenerationSettings(), choice=None)
+    prepared: Any = SimpleNamespace(settings=GenerationSettings(), choice=SimpleNamespace(model="pocket"))
     reader: Any = Reader()
     Repl(client, prepared, Screen("never", quiet=True)).run(reader)
     assert capsys.readouterr().err.count("what was typed is no Unicode text") == 3
@@ -210,7 +214,7 @@ def test_an_editors_mark_is_no_part_of_the_message(monkeypatch: pytest.MonkeyPat
     program.write_bytes(b"#!/bin/sh\nprintf '\\357\\273\\277edited' > \"$1\"\n")
     program.chmod(0o755)
     monkeypatch.setenv("VISUAL", str(program))
-    assert editor.edit("text") == "edited"
+    assert editor.edit("text")[0] == "edited"
 
 
 # --- what is no file, and what has no end
