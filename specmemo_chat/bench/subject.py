@@ -117,6 +117,7 @@ class Subject:
         self.target = load_target(
             plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=trust_remote_code
         )
+        self.tokenizer.check(self._template, self.target.eos_ids)
 
     @property
     def replayed(self) -> bool:

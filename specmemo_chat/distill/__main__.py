@@ -91,6 +91,7 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
     target = load_target(
         plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=asked["trust_remote_code"]
     )
+    tokenizer.check(template, target.eos_ids)
     with ReplyStore(folder / "replies.jsonl") as store:
         if settings.keep_replies:
             given_replies(tokenizer, template, prompts, store, target.eos_ids, asked["system"])

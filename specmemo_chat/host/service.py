@@ -184,6 +184,7 @@ class Service:
         with own_mappings():
             drafter = make_drafter(plan, target)
             self._engine = Engine(target, drafter, plan)
+        tokenizer.check(template, target.eos_ids)
         history = History(tokenizer, template, target.eos_ids, load.system)
         self._conversation = Conversation(self._engine, tokenizer, history, measure=self._measure)
         mark = lap("arena_s", mark)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from specmemo_chat.catalog.config import read_config
+from specmemo_chat.catalog.damage import AGAIN
 from specmemo_chat.errors import Flag, ModelError, UsageError, Words
 from specmemo_chat.models import encoding
 from specmemo_chat.models.text_stream import TextStream, special_ids
@@ -22,8 +25,9 @@ class ChatTokenizer:
             self._tokenizer: Any = AutoTokenizer.from_pretrained(
                 folder, trust_remote_code=trust_remote_code, local_files_only=True
             )
-        except (OSError, ValueError, KeyError) as error:
-            raise ModelError(f"the tokenizer in {folder} cannot be read: {error}") from error
+        except Exception as error:  # the library raises nothing narrower for a damaged file
+            reason = (str(error).strip() or repr(error)).splitlines()[0]
+            raise ModelError(f"the tokenizer in {folder} cannot be read: {reason}", AGAIN) from error
         self._backend: Any = getattr(self._tokenizer, "backend_tokenizer", None)
         if self._backend is None:
             raise ModelError(
@@ -35,7 +39,13 @@ class ChatTokenizer:
         self._backend.no_padding()
         self._special = special_ids(self._backend)
         self.frame = self._frame()
-        self.eos_id: int | None = self._tokenizer.eos_token_id
+        self._folder = folder
+        # Rows of the model's embedding: a tokenizer may know more tokens (Gemma 3 has one for images), or fewer.
+        rows = read_config(Path(folder)).get("vocab_size") if (Path(folder) / "config.json").exists() else None
+        self._rows = rows if isinstance(rows, int) else sys.maxsize
+        self._unknown = self._unknown_id()
+        eos: int | None = self._tokenizer.eos_token_id
+        self.eos_id = eos if eos is not None and eos < self._rows else None
         self.vocab_size = len(self._tokenizer)
 
     @property
@@ -44,14 +54,18 @@ class ChatTokenizer:
         template = self._tokenizer.chat_template
         if isinstance(template, dict):
             template = template.get("default")
+        if template is not None and not isinstance(template, str):
+            raise ModelError(f"the chat template in {self._folder} is no text: {template!r}", AGAIN)
         return template or None
 
     def encode(self, text: str, *, framed: bool = False) -> list[int]:
         """The token ids of `text`. Special tokens are added only where it is `framed`, as transformers' own call of the
-        tokenizer does it, and none that the text begins or ends with: a chat template writes its own. Raises UsageError
-        where it is no Unicode text."""
+        tokenizer does it, and none that the text begins or ends with: a chat template writes its own.
+
+        A token that the model has no embedding for becomes the unknown token; where the tokenizer has none, it is
+        refused. Raises UsageError for that, and where the text is no Unicode."""
         check_unicode(text, "the text")
-        ids = encoding.encode_all(self._backend, text)
+        ids = self._with_rows(encoding.encode_all(self._backend, text))
         if not framed:
             return ids
         opening, closing = self.frame
@@ -65,6 +79,64 @@ class ChatTokenizer:
         """How many ids `encode` gives, none of which are kept. Raises as `encode`."""
         check_unicode(text, "the text")
         return sum(map(len, encoding.encode(self._backend, text)))
+
+    def check(self, template: str | None, eos_ids: frozenset[int]) -> None:
+        """Raise ModelError where the model has no embedding for a token that every conversation needs: those that the
+        `template` writes (None: that stand around a text), and the end tokens `eos_ids` of the model."""
+        needed = [*self.frame[0], *self.frame[1]] if template is None else self._written(template)
+        for token in needed:
+            if token >= self._rows:
+                what = "the chat template writes" if template is not None else "every text begins or ends with"
+                raise self._alien(f"{what} {self._named(token)}")
+        if eos_ids and min(eos_ids) >= self._rows:
+            raise self._alien(f"a reply ends with {self._named(min(eos_ids))}")
+
+    def _alien(self, what: str) -> ModelError:
+        return ModelError(
+            f"tokenizer and weights in {self._folder} do not belong together: {what}, and the model's embedding has "
+            f"{self._rows} rows",
+            "put the tokenizer there that the model was trained with",
+        )
+
+    def _written(self, template: str) -> list[int]:
+        """The ids that a template writes beside what is said, where it takes so short a conversation."""
+        said = [{"role": role, "content": "?"} for role in ("user", "assistant", "user")]
+        for messages in (said, said[:1]):
+            try:
+                written = self._raw(self.render(messages, template, reply=True))
+            except UsageError:
+                continue  # it says so at the first message
+            own = set(self._raw("?"))
+            return [token for token in written if token not in own]
+        return []
+
+    def _raw(self, text: str) -> list[int]:
+        ids: list[int] = self._backend.encode(text, add_special_tokens=False).ids
+        return ids
+
+    def _with_rows(self, ids: list[int]) -> list[int]:
+        if not ids or max(ids) < self._rows:
+            return ids
+        if self._unknown is None:
+            token = next(token for token in ids if token >= self._rows)
+            raise UsageError(
+                f"the text holds {self._named(token)}, for which this model has no embedding ({self._rows} rows)",
+                "leave it out",
+            )
+        return [token if token < self._rows else self._unknown for token in ids]
+
+    def _named(self, token: int) -> str:
+        return f"the token {self._backend.id_to_token(token)!r} ({token})"
+
+    def _unknown_id(self) -> int | None:
+        """The token that stands for what a model of tokens does not know. Byte-level ones know everything: what they
+        call unknown is another special token."""
+        model = self._backend.model
+        found: int | None = getattr(model, "unk_id", None)
+        name = getattr(model, "unk_token", None)
+        if found is None and name:
+            found = self._backend.token_to_id(name)
+        return found if found is not None and found < self._rows else None
 
     def _frame(self) -> tuple[list[int], list[int]]:
         """The ids that the tokenizer's post-processor puts before a text and behind it (BOS, EOS; often none)."""
@@ -85,15 +157,23 @@ class ChatTokenizer:
     def render(self, messages: Sequence[dict[str, str]], template: str, *, reply: bool) -> str:
         """The conversation as one string; `reply`: followed by the opening of the assistant's turn.
 
-        Raises UsageError where the template refuses these messages (roles it does not know, a system prompt…).
+        Raises UsageError where the template refuses these messages (roles it does not know, a system prompt…), or is
+        none and the user's; ModelError where the model's own is none.
         """
-        from jinja2.exceptions import TemplateError
+        from jinja2.exceptions import TemplateSyntaxError
 
         try:
             text: str = self._tokenizer.apply_chat_template(
                 list(messages), chat_template=template, tokenize=False, add_generation_prompt=reply
             )
-        except TemplateError as error:
+        except TemplateSyntaxError as error:
+            own = template == self.template
+            where = f" in {self._folder}" if own else ""
+            raise (ModelError if own else UsageError)(
+                f"the chat template{where} is broken, line {error.lineno}: {error.message}",
+                Flag("--chat-template", "FILE"),
+            ) from error
+        except Exception as error:  # a template may fail in any way that an expression can
             raise UsageError(
                 f"the model's chat template refuses this conversation: {error}",
                 Words("leave out the system prompt", "/system none"),
