@@ -18,7 +18,7 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.chat.conversation import Conversation
 from specmemo_chat.chat.history import History
 from specmemo_chat.cli import switch
-from specmemo_chat.cli.options import ModelChoice
+from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.plan_draft import find_draft
 from specmemo_chat.cli.remedies import in_repl
 from specmemo_chat.cli.saving import LIST
