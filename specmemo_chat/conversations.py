@@ -94,11 +94,13 @@ def _lines(file: BinaryIO) -> Iterator[tuple[int, bytes, int]]:
 def _conversation(number: int, line: bytes) -> ChatLine | BrokenLine:
     key: dict[str, Any] = {"line": number}
     try:
-        values = json.loads(line.decode("utf-8"))
+        values = json.loads(line.rstrip(b"\r\n").decode("utf-8"))
     except UnicodeDecodeError as error:
         return BrokenLine(number, key, f"line {number} is not UTF-8 at byte {error.start}")
     except json.JSONDecodeError as error:
-        return BrokenLine(number, key, f"line {number} is not JSON: {error.msg} at column {error.colno}")
+        return BrokenLine(
+            number, key, f"line {number} is not JSON: {error.msg.removesuffix(' at')} at column {error.colno}"
+        )
     except (ValueError, RecursionError) as error:
         return BrokenLine(number, key, f"line {number} is not JSON that can be read: {error}")
     if not isinstance(values, dict):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
@@ -81,9 +82,10 @@ main()
 """
 
 
-def run_and_kill(arguments: list[str], target: Path, chance: random.Random) -> None:
-    """Run the command and kill it at a random point with SIGKILL; tear the last line of its output."""
-    when = [str(chance.randint(1, 5)), str(chance.random() * 0.05)]
+def run_and_kill(arguments: list[str], target: Path, chance: random.Random, after: int = 0) -> None:
+    """Run the command and kill it at a random point behind `after` lines with SIGKILL; tear the last line of its
+    output."""
+    when = [str(after + chance.randint(1, 5)), str(chance.random() * 0.05)]
     program = [sys.executable, "-c", SHORT_LIVED, *when, *arguments[arguments.index("batch") :]]
     done = subprocess.run(program, capture_output=True, timeout=120)
     assert done.returncode == -signal.SIGKILL, done.stderr.decode()
@@ -118,6 +120,57 @@ def test_killed_twice_and_resumed_equals_an_uninterrupted_run(tiny_folder: Path,
     assert summary["skipped"] + summary["conversations"] == 15
     assert content(target) == content(whole)
     assert [line for line, _, _ in content(target)] == list(range(1, 16))
+
+
+BAD = {
+    7: ('{"prompt": "Hello \\ud83d"}', "half a surrogate pair"),
+    18: (json.dumps({"prompt": "word " * 1_000_000}), "4.8 MiB are [0-9]{6} tokens or more"),
+    29: (json.dumps({"messages": [{"role": "human", "content": "Hi"}]}), 'the role "human", which is not known'),
+    40: ('{"prompt": "Hi', "not JSON"),
+    51: (json.dumps({"messages": [{"role": "user", "content": None}]}), '"content" is null'),
+}
+
+
+def test_bad_lines_are_named_and_they_alone_are_tried_again(tiny_folder: Path, tmp_path: Path) -> None:
+    source, target = tmp_path / "in.jsonl", tmp_path / "out.jsonl"
+    parts = [{"type": "text", "text": "Hello"}]
+    body = {
+        "model": "gpt",
+        "messages": [{"role": "developer", "content": "Be brief."}, {"role": "user", "content": parts}],
+    }
+    forms: list[dict[str, Any]] = [
+        {"turns": ["Hello", "more"]},
+        {"custom_id": "a", "url": "/v1/chat/completions", "body": {**body, "max_tokens": 2}},
+        {"prompt": "Hello"},
+    ]
+    lines = [json.dumps(forms[number % 3]) for number in range(1, 61)]
+    for number, (line, _) in BAD.items():
+        lines[number - 1] = line
+    source.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
+    batch = command(source, target, tiny_folder, "--batch-size", "16")
+    run_and_kill(batch, target, random.Random(3), after=12)
+    answered = sum("replies" in json.loads(line) for line in target.read_bytes().splitlines()[:-1])
+    assert answered > 5
+    done = subprocess.run([*batch, "--json"], capture_output=True, timeout=120, encoding="utf-8")
+    assert done.returncode == 1, done.stderr
+    summary = json.loads(done.stdout)
+    assert (summary["skipped"], summary["conversations"], summary["failed"]) == (answered, 60 - answered, 5)
+    found = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    assert [line["input_line"] for line in found] == list(range(1, 61))
+    assert {line["input_line"] for line in found if "error" in line} == set(BAD)
+    for number, (_, words) in BAD.items():
+        assert re.search(words, found[number - 1]["error"])
+        assert f"input line {number}: line {number}" in done.stderr
+    # A request's own settings count for it alone.
+    tokens = {line["input_line"]: line["stats"][0]["new_tokens"] for line in found if "stats" in line}
+    assert {tokens[number] for number in range(1, 61, 3) if number in tokens} == {2}
+    assert max(tokens.values()) > 2
+    before = target.read_bytes()
+    again = subprocess.run([*batch, "--json"], capture_output=True, timeout=120, encoding="utf-8")
+    assert again.returncode == 1
+    summary = json.loads(again.stdout)
+    assert (summary["skipped"], summary["conversations"], summary["failed"]) == (55, 5, 5)
+    assert target.read_bytes() == before
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals")

@@ -110,6 +110,7 @@ REFUSED = [
     (asked({"messages": [USER], "temperature": "hot"}), '"temperature" is "hot"'),
     (asked({"messages": [USER], "stop": [5]}), '"stop" is'),
     ({"custom_id": "r1", "body": "Hi"}, '"body" is not a JSON object'),
+    ('{"prompt": "Hi', "line 2 is not JSON: Unterminated string starting at column 12"),
     ("[" * 100_000, "not JSON that can be read"),
     ('{"id": ' + "1" * 5000 + "}", "not JSON that can be read"),
 ]
