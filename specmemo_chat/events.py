@@ -98,11 +98,13 @@ class Note:
 
 @dataclass(frozen=True)
 class ReplyEnd:
-    """The reply is complete: its whole visible text, why it ended, and what it cost."""
+    """The reply is complete: its whole visible text, why it ended, what it cost, and how many tokens of the context
+    the conversation takes with it."""
 
     text: str
     finish_reason: FinishReason
     stats: Statistics
+    used_tokens: int = 0
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ class Reply:
         self.sequence = sequence
         self.finish: FinishReason | None = None
         self._writer = writer
+        # Ids of the prompt that are the beginning of the reply.
+        self._before = len(writer.token_ids)
         self._started = started
         self._first_token_at = 0.0
 
@@ -53,7 +55,8 @@ class Reply:
         finish: FinishReason = "stop" if self._writer.stopped else self.finish or "interrupted"
         if self._writer.token_ids or finish != "interrupted":
             self._writer.settle(self.turn)
-        yield ReplyEnd(self.turn.reply or "", finish, self._statistics(memory, ended))
+        used = self.sequence.prompt_length + len(self.turn.reply_ids) - self._before
+        yield ReplyEnd(self.turn.reply or "", finish, self._statistics(memory, ended), used)
 
     def keep(self) -> None:
         """Where the reply broke off: what there is of it goes into the turn."""

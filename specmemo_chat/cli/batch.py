@@ -19,7 +19,7 @@ from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Answered, BatchProgress, Done
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
-from specmemo_chat.sizes import MIB
+from specmemo_chat.sizes import MIB, counted
 
 # A conversation in flight when a worker dies may not be to blame: it is tried again, then alone. So often in all.
 ATTEMPTS = 2
@@ -136,7 +136,7 @@ class Batch:
 
     def _sentence(self) -> str:
         done = self._totals.conversations + self._totals.skipped
-        return f"{done} of {self._all} conversations"
+        return f"{done} of {counted(self._all, 'conversation')}"
 
     def _answered(self, event: Answered) -> None:
         entry = self._open.pop(event.number)
@@ -164,7 +164,7 @@ class Batch:
             else:
                 again += 1
         if again:
-            self._screen.note(f"going on; {again} conversations that were in flight are tried again at the end")
+            self._screen.note(f"going on: {counted(again, 'conversation')} in flight will be tried again at the end")
 
     def _write(self, entry: Conversation | BrokenLine, values: dict[str, Any]) -> None:
         self._totals.conversations += 1

@@ -14,6 +14,7 @@ from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.cli.prepare import lend_workers, prepare, start_client
 from specmemo_chat.errors import UsageError
+from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.batch import Totals
@@ -100,6 +101,6 @@ def _summary(totals: Totals) -> str:
     values = totals.as_json()
     skipped = f", {totals.skipped} done before" if totals.skipped else ""
     return (
-        f"{totals.conversations} conversations{skipped}, {totals.failed} failed, {totals.tokens} tokens "
-        f"in {totals.seconds:.1f} s ({values['tokens_per_second']:.1f} tokens/s)"
+        f"{counted(totals.conversations, 'conversation')}{skipped}, {totals.failed} failed, "
+        f"{counted(totals.tokens, 'token')} in {totals.seconds:.1f} s ({values['tokens_per_second']:.1f} tokens/s)"
     )

@@ -10,6 +10,7 @@ import sys
 
 from specmemo_chat.cli.text import safe
 from specmemo_chat.errors import UsageError
+from specmemo_chat.sizes import counted
 
 # Terminals cut or refuse longer sequences (xterm and tmux: about 100,000 characters of base64).
 OSC52_LIMIT = 74_000
@@ -38,7 +39,7 @@ def copy(text: str, what: str) -> str:
     program = next((program for program in _available() if _give(program, text)), None)
     payload = base64.b64encode(text.encode()).decode("ascii")
     sent = _send(payload)
-    size = f"{what}, {len(text)} character{'s' * (len(text) != 1)},"
+    size = f"{what}, {counted(len(text), 'character')},"
     if program is not None and program != TMUX:
         also = "; also sent to the terminal (OSC 52)" if sent else ""
         return f"copied {size} by {program[0]}{also}"

@@ -16,7 +16,7 @@ from typing import Any
 
 from specmemo_chat.cli.flags import KEYS, PREFIX, Flag
 from specmemo_chat.errors import UsageError
-from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.settings import GenerationSettings, SettingError
 from specmemo_chat.sizes import parse_size
 from specmemo_chat.texts import read_text
 
@@ -85,13 +85,15 @@ def read(path: Path) -> dict[str, Any]:
 
 def _check(place: str, key: Flag, value: Any) -> None:
     if not _fits(key, value):
-        shown = f"a table [{key.name}]" if isinstance(value, dict) else repr(value)
+        written = str(value).lower() if isinstance(value, bool) else repr(value)
+        shown = f"a table [{key.name}]" if isinstance(value, dict) else written
         raise UsageError(f"{place}: {key.name} is {shown}", f"it must be {key.expected}")
     try:
         _check_meaning(key.name, value)
+    except SettingError as error:
+        raise UsageError(f"{place}: {error.sentence.format(name=key.name)}", *error.remedies) from error
     except UsageError as error:
-        named = "" if key.name in error.message else f"{key.name}: "
-        raise UsageError(f"{place}: {named}{error.message}", *error.remedies) from error
+        raise UsageError(f"{place}: {key.name}: {error.message}", *error.remedies) from error
 
 
 def _fits(key: Flag, value: Any) -> bool:

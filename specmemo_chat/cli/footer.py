@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from specmemo_chat.events import Progress, Statistics
 from specmemo_chat.memory.contract import Plan
-from specmemo_chat.sizes import GIB, MIB
+from specmemo_chat.sizes import GIB, MIB, counted
 
 STAGES = {"download": "downloading", "load": "loading", "rehearsal": "rehearsing", "calibration": "measuring"}
 
@@ -27,19 +27,19 @@ class Part:
 def footer(
     plan: Plan, stats: Statistics | None, width: int, attached_tokens: int = 0, used_tokens: int | None = None
 ) -> str:
-    """At most `width` columns. `used_tokens`: of the context, where that is not what the last reply left."""
+    """At most `width` columns. `used_tokens`: of the context; None where nobody counted them yet."""
     drafter = (stats.drafter if stats is not None else "+".join(plan.drafters)) or "none"
     parts: list[Part] = []
     if attached_tokens:
-        parts.append(Part(2, (f"+{attached_tokens} tokens of files", f"+{attached_tokens}")))
+        parts.append(Part(2, (f"+{counted(attached_tokens, 'token')} of files", f"+{attached_tokens}")))
     peak = f" peak {small(stats.peak_bytes)}" if stats is not None and stats.peak_bytes else ""
     cap = small(plan.cap_bytes)
     parts.append(Part(1, (f"plan {small(plan.total_bytes)}{peak} of {cap}", f"{small(plan.total_bytes)}/{cap}")))
-    used = used_tokens
-    if used is None:
-        used = stats.prompt_tokens + stats.new_tokens if stats is not None else 0
-    share = f"{100 * used // max(1, plan.context_tokens)}%"
-    parts.append(Part(3, (f"context {used}/{plan.context_tokens}", f"ctx {share}")))
+    if used_tokens is None:
+        parts.append(Part(3, (f"context ?/{plan.context_tokens}", "ctx ?")))
+    else:
+        share = f"{percent(used_tokens, plan.context_tokens)}%"
+        parts.append(Part(3, (f"context {used_tokens}/{plan.context_tokens}", f"ctx {share}")))
     if stats is not None and stats.tokens_per_second:
         speed = f"{stats.tokens_per_second:.0f}"
         parts.append(Part(4, (f"{speed} tokens/s", f"{speed} t/s"), same=True))
@@ -61,6 +61,11 @@ def loading(plan: Plan, progress: Progress, seconds: float, width: int) -> str:
         Part(2, ("type ahead: it is answered when ready", "type ahead")),
     ]
     return _fitted(parts, width)
+
+
+def percent(used: int, total: int) -> int:
+    """The share of the context that is used, rounded to the nearest: the same wherever it is shown."""
+    return round(100 * used / max(1, total))
 
 
 def small(size: int) -> str:

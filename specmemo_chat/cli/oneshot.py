@@ -12,6 +12,7 @@ from specmemo_chat.errors import UsageError
 from specmemo_chat.events import ReplyEnd
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.sizes import counted
 from specmemo_chat.texts import decode, read_at_most
 
 INTERRUPTED_EXIT_CODE = 130
@@ -67,7 +68,8 @@ def run_once(
         stats = end.stats
         ready = client.ready
         screen.note(
-            f"{stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, first after {stats.ttft_s:.2f} s, "
+            f"{counted(stats.new_tokens, 'token')}, {stats.tokens_per_second:.1f} tokens/s, "
+            f"first after {stats.ttft_s:.2f} s, "
             f"acceptance length {stats.mean_acceptance_length:.2f} ({stats.drafter}), load {stats.load_s:.2f} s"
         )
         if ready is not None:

@@ -12,7 +12,7 @@ from specmemo_chat.memory.footprint import footprint
 from specmemo_chat.memory.frontier import KEPT, Frontier, Point
 from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.throughput import TURN_PROMPT, TURN_REPLY, DeviceSpeed, Expected
-from specmemo_chat.sizes import MIB, format_size
+from specmemo_chat.sizes import MIB, counted, format_size
 
 BAR_CELLS = 64
 # In fewer columns the table leaves out the exact bytes.
@@ -56,8 +56,9 @@ def plan_lines(
     yield f"  {'cap':<21}{_amount(plan.cap_bytes, plan.cap_bytes, exact)}"
     yield ""
     yield (
-        f"context {plan.context_tokens} tokens, {_count(plan.rows, 'row')}, draft {'+'.join(plan.drafters) or 'none'}, "
-        f"trees of {_count(plan.tree_nodes, 'node')}, prefill in chunks of {plan.prefill_chunk}"
+        f"context {plan.context_tokens} tokens, {counted(plan.rows, 'row')}, "
+        f"draft {'+'.join(plan.drafters) or 'none'}, trees of {counted(plan.tree_nodes, 'node')}, "
+        f"prefill in chunks of {plan.prefill_chunk}"
     )
     yield from (f"conceded: {sentence}" for sentence in plan.concessions)
     yield from (f"note: {sentence}" for sentence in outcome.notes)
@@ -168,7 +169,3 @@ def generation_bytes(point: Point) -> int:
 def _amount(size: int, cap: int, exact: bool) -> str:
     share = f"{size / cap:>7.1%}" if cap else f"{'':>7}"
     return f"{format_size(size):>11}{share}{size:>17,} B" if exact else f"{format_size(size):>10}{share}"
-
-
-def _count(number: int, what: str) -> str:
-    return f"{number} {what}{'' if number == 1 else 's'}"

@@ -17,7 +17,7 @@ from specmemo_chat.device.probe import probe as look
 from specmemo_chat.device.torch_build import torch_version
 from specmemo_chat.errors import UsageError
 from specmemo_chat.profiles import match_profile
-from specmemo_chat.sizes import format_size
+from specmemo_chat.sizes import counted, format_size
 
 BAR_CELLS = 40
 SHOWN_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
@@ -113,7 +113,7 @@ def probe_lines(found: Probe, values: dict[str, Any], width: int = 80) -> list[s
     """The same for people, on a terminal of `width` columns."""
     host, cpu = values["host"], values["cpu"]
     bf16 = "native bf16" if cpu["native_bf16"] else "no native bf16"
-    threads = f"{cpu['threads']} thread{'' if cpu['threads'] == 1 else 's'}"
+    threads = counted(cpu["threads"], "thread")
     lines = [
         f"{host['name']}: {host['system']}, Python {host['python']}, torch {host['torch'] or 'not installed'}",
         f"processor: {cpu['name']}, {threads}, {bf16}",

@@ -8,7 +8,7 @@ import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from rich.text import Text
 
@@ -81,13 +81,15 @@ class Repl:
         self.before_prompt: Callable[[], None] = lambda: None
         self.show_accepted = False
         self.last_end: ReplyEnd | None = None
-        # Of the context, where a command left something else than the last reply.
-        self._used_tokens: int | None = None
+        # Of the context, by the worker's count; None where it has not counted yet.
+        self._used_tokens: int | None = None if client.turns else 0
         self.attached: list[Attachment] = []
         self.chosen: set[str] = set()
         self._reader: LineReader | None = None
         self._editing: int | None = None
         self._typed = ""
+        # A line with a slash that names no command; Enter alone sends it.
+        self._refused = ""
         self._awaited = False
         self._untold: SpecmemoError | None = None
         self._loader = Loader(client, self._load_changed)
@@ -141,13 +143,20 @@ class Repl:
 
     def _carry_out(self, message: str) -> None:
         at, self._editing = self._editing, None
+        refused, self._refused = self._refused, ""
         if not message.strip():
             if at is not None:
                 self.note("not edited")
+            elif refused:
+                self._send(refused)
         elif at is not None:
             self.answer_instead(at, message)
         elif message.startswith("/") and not isinstance(message, Message):
-            known, argument = commands.find(message)
+            try:
+                known, argument = commands.find(message)
+            except commands.UnknownCommandError:
+                self._refused = message
+                raise
             if known.needs_model:
                 self.ready()
             before = list(self.client.turns), self.client.system, self.last_end
@@ -178,7 +187,7 @@ class Repl:
         if not self.client.turns:
             self._used_tokens = 0
         elif self.client.ready is not None:
-            self._used_tokens = sum(self.client.inspect(self.settings)["turn_tokens"])
+            self.report()
 
     # --- what commands need
 
@@ -197,7 +206,8 @@ class Repl:
         reasoning_open = self.client.reasoning_open
         view = ReplyView(self.screen, show_accepted=self.show_accepted, reasoning_open=reasoning_open, before=before)
         self.last_end = end = view.run(self._when_loaded(events), self._interrupt)
-        self._used_tokens = None
+        if shown(end):
+            self._used_tokens = end.used_tokens
         if end.finish_reason == "interrupted":
             kept = "what was shown is kept; /continue goes on" if end.text else "nothing was shown, nothing is kept"
             self.note(f"interrupted; {kept}")
@@ -211,6 +221,12 @@ class Repl:
             )
         self.say("")
         return end
+
+    def report(self) -> dict[str, Any]:
+        """What the worker says of context, memory and speculation; the footer shows the same context."""
+        report = self.client.inspect(self.settings)
+        self._used_tokens = sum(report["turn_tokens"])
+        return report
 
     def answer_instead(self, at: int, text: str) -> None:
         """Answer `text` in the place of turn `at` (from 0); where nothing was shown everything is as before."""
@@ -293,7 +309,7 @@ class Repl:
         self.client.switch(prepared.load)
         self.prepared = prepared
         self.last_end = None
-        self._used_tokens = None
+        self._used_tokens = None if self.client.turns else 0
         self._loader = Loader(self.client, self._load_changed)
 
     # --- loading

@@ -13,6 +13,7 @@ from specmemo_chat.host.client import ChatClient, ShownTurn
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.store import FILE_NAME, SessionStore
 from specmemo_chat.sessions.turns import Resumed, SessionInfo
+from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
@@ -94,7 +95,7 @@ def keep(client: ChatClient, model: str, name: str | None, resumed: Resumed | No
 def welcome_back(resumed: Resumed) -> list[str]:
     """What a user should know of the conversation that goes on."""
     session = resumed.session
-    count = f"{len(resumed.turns)} turn{'' if len(resumed.turns) == 1 else 's'}"
+    count = counted(len(resumed.turns), "turn")
     lines = [f"continuing “{safe_line(session.title)}”: {count}, last used {ago(session.updated)}"]
     cut = resumed.unfinished
     if cut is not None and cut.reply:
@@ -109,8 +110,7 @@ def ago(then: float) -> str:
     seconds = max(0.0, time.time() - then)
     for size, unit in ((86400, "day"), (3600, "hour"), (60, "minute")):
         if seconds >= size:
-            count = int(seconds // size)
-            return f"{count} {unit}{'' if count == 1 else 's'} ago"
+            return f"{counted(int(seconds // size), unit)} ago"
     return "just now"
 
 

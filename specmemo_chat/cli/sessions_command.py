@@ -12,6 +12,7 @@ import typer
 from specmemo_chat.cli import completion, options
 from specmemo_chat.cli.flags import Color
 from specmemo_chat.errors import SpecmemoError, UsageError
+from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
@@ -196,12 +197,13 @@ def rm(
             store.remove([])
             screen.note("no conversation is stored")
             return
+        which = f"{counted(len(found), 'conversation')} with {counted(turns, 'turn')}"
         if not yes:
             for session in found[:10]:
-                screen.note(f"  {session.label}: {safe_line(session.title)}, {session.stored} turns")
-            options.confirm(f"Delete {len(found)} conversation(s) with {turns} turns for good?")
+                screen.note(f"  {session.label}: {safe_line(session.title)}, {counted(session.stored, 'turn')}")
+            options.confirm(f"Delete {which} for good?")
         store.remove([session.id for session in found])
-    screen.note(f"{len(found)} conversation(s) with {turns} turns deleted")
+    screen.note(f"{which} deleted")
     typed = state_folder() / HISTORY
     if typed.is_file() and typed.stat().st_size:
         screen.note(f"typed lines of all chats stay in {typed}, for the arrow keys; delete that file to forget them")

@@ -21,7 +21,7 @@ from specmemo_chat.cli.text import safe_line
 from specmemo_chat.distill.settings import TrainingSettings
 from specmemo_chat.errors import WorkerError, error_with_exit_code
 from specmemo_chat.host.requests import Load
-from specmemo_chat.sizes import format_size
+from specmemo_chat.sizes import counted, format_size
 
 _LAST_LINES = 20
 
@@ -173,6 +173,7 @@ def describe(done: dict[str, Any], settings: TrainingSettings, model: str) -> st
     length = result["acceptance_length"]
     held = f", held-out acceptance length {length:.2f} with a chain of {settings.depth}" if length else ""
     return (
-        f"{settings.out}: an EAGLE-3 head of {format_size(result['head_bytes'])} after {result['steps']} steps{held}. "
+        f"{settings.out}: an EAGLE-3 head of {format_size(result['head_bytes'])} "
+        f"after {counted(result['steps'], 'step')}{held}. "
         f"Use it: specmemo chat --model {model} --draft {settings.out}"
     )

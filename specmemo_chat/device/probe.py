@@ -13,7 +13,7 @@ from specmemo_chat.device.limits import ContainerMemory, SystemMemory, container
 from specmemo_chat.device.nvml import probe_nvidia
 from specmemo_chat.device.torch_build import torch_build, torch_lacks_cuda
 from specmemo_chat.device.torch_devices import probe_torch
-from specmemo_chat.sizes import MIB
+from specmemo_chat.sizes import MIB, counted
 
 # What the system and the other programs keep of the memory that is free now.
 CPU_RESERVE = 512 * MIB
@@ -47,8 +47,8 @@ def probe() -> Probe:
     gpus, problems = probe_nvidia(SystemMemory(cpu.total_bytes, cpu.free_bytes))
     if gpus and torch_lacks_cuda():
         problems.append(
-            f"{len(gpus)} NVIDIA GPU(s) found, but the installed torch is built without CUDA: they cannot be used; "
-            "install torch with CUDA (https://pytorch.org/get-started/locally)"
+            f"{counted(len(gpus), 'NVIDIA GPU')} found, but the installed torch is built without CUDA: "
+            "they cannot be used; install torch with CUDA (https://pytorch.org/get-started/locally)"
         )
         gpus = []
     if not gpus:

@@ -8,6 +8,7 @@ from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import Probe
 from specmemo_chat.device.torch_build import torch_lacks_cuda
 from specmemo_chat.errors import DeviceError, Flag, Remedy, UsageError, Words
+from specmemo_chat.sizes import counted
 
 KINDS = ("auto", "cpu", "cuda", "rocm", "mps")
 
@@ -63,7 +64,7 @@ def require_gpus(probe: Probe, count: int, *, model: str = "", plan_profile: str
     reason = f" ({probe.problems[0]})" if probe.problems else ""
     command = f"specmemo plan {model} --device {plan_profile} --gpus {count}".replace("  ", " ")
     raise UsageError(
-        f"--gpus {count}: {count} GPUs needed, {found} found{reason}",
+        f"--gpus {count}: {counted(count, 'GPU')} needed, {found} found{reason}",
         Words(f"to plan for {count} GPUs that are not here: {command}", f"in a shell, to plan for them: {command}"),
     )
 

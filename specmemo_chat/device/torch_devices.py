@@ -13,7 +13,7 @@ from typing import Any
 
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.torch_build import TorchBuild
-from specmemo_chat.sizes import GIB, MIB
+from specmemo_chat.sizes import GIB, MIB, counted
 
 HELPER = (sys.executable, "-m", "specmemo_chat.device.torch_helper")
 # The import of torch takes seconds on a cold disk; a driver that hangs takes for ever.
@@ -39,8 +39,8 @@ def probe_torch(cpu: DeviceInfo, build: TorchBuild | None) -> tuple[list[DeviceI
         if not cards:
             return [], []
         return [], [
-            f"{cards} AMD GPU(s) found, but the installed torch is not a ROCm build: they cannot be used; install "
-            "torch for ROCm (https://pytorch.org/get-started/locally)"
+            f"{counted(cards, 'AMD GPU')} found, but the installed torch is not a ROCm build: they cannot be used; "
+            "install torch for ROCm (https://pytorch.org/get-started/locally)"
         ]
     if not KFD.exists():
         return [], [f"torch is built for ROCm, but {KFD} is missing: `sudo modprobe amdgpu`, or install the driver"]

@@ -89,7 +89,7 @@ class Engine:
             raise UsageError("the prompt is empty", "type a message")
         if len(tokens) >= self.plan.context_tokens:
             raise UsageError(
-                f"the prompt is {len(tokens)} tokens long and the context holds {self.plan.context_tokens}",
+                f"the prompt is {counted(len(tokens), 'token')} long and the context holds {self.plan.context_tokens}",
                 f"shorten it by {counted(len(tokens) + 1 - self.plan.context_tokens, 'token')}",
                 self.larger_context(len(tokens) + 1),
             )

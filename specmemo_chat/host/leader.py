@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from specmemo_chat.errors import WorkerError, pack
+from specmemo_chat.errors import Words, WorkerError, pack
 from specmemo_chat.host import requests
 from specmemo_chat.host.doorway import LOOPBACK, Doorway, Peer
 from specmemo_chat.host.link import AGAIN, Link, LinkClosedError, Message
@@ -179,11 +179,12 @@ class Leader:
         if world != self.place.world or not 0 < member.rank < world:
             raise WorkerError(
                 f"{member.host} was started for {world} workers, this machine for {self.place.world}",
-                "give the same --gpus and --nnodes on every machine",
+                _anew("the same --gpus and --nnodes on every machine"),
             )
         if any(known.rank == member.rank for known in self._members):
             raise WorkerError(
-                f"two machines are number {node}, the second is {member.host}", "give each its --node-rank"
+                f"two machines are number {node}, the second is {member.host}",
+                _anew("a --node-rank of its own for each machine"),
             )
 
     def _missing(self, patience_s: float) -> WorkerError:
@@ -252,3 +253,8 @@ _REMEDIES = pack((AGAIN,))
 
 def _listed(noun: str, numbers: list[int]) -> str:
     return f"{noun}{'s' if len(numbers) > 1 else ''} {', '.join(map(str, numbers))}"
+
+
+def _anew(flags: str) -> Words:
+    """Flags that only a new start takes."""
+    return Words(f"give {flags}", f"leave, and start the chat anew with {flags}")

@@ -21,6 +21,7 @@ from specmemo_chat.errors import ModelError
 from specmemo_chat.models import attention
 from specmemo_chat.models.checkpoint import OUTPUT, Checkpoint, Part
 from specmemo_chat.models.parallel import BY_INPUT, Share, resolved_plan, shrink
+from specmemo_chat.sizes import counted
 
 # What modules fill new parameters with: nothing that stays.
 _FIRST_VALUES = frozenset({"normal_", "uniform_", "zero_", "fill_"})
@@ -136,7 +137,7 @@ def _fill_parameters(
         if parameter is tied:
             model.lm_head.weight = filled
     if missing:
-        count = f"{len(missing)} tensor{'s' if len(missing) > 1 else ''}"
+        count = counted(len(missing), "tensor")
         untied = missing == [OUTPUT]
         raise ModelError(
             f"the weights lack {count} that the config.json asks for: {', '.join(missing[:3])}",

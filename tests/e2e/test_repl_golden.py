@@ -305,3 +305,23 @@ def test_a_conversation_that_goes_on_shows_where_it_was(start: Start, update: bo
     again.ask("/sessions trip")
     leave(again)
     check(again, "going_on", update, ((r"\x1b\[[0-9;]*m", ""), (r"last used (.|\n)*?(ago|now)", "last used <time>")))
+
+
+def test_a_slash_that_is_no_command_is_sent_by_one_more_enter(start: Start) -> None:
+    chat = start()
+    chat.ask("/etc/hosts is what?")
+    assert "there is no command /etc/hosts" in chat.text
+    assert "Enter alone sends the line as a message" in " ".join(chat.text.split())
+    chat.send("\r")
+    chat.wait("You said: /etc/hosts is what?")
+    chat.ask("/READ notes.md")
+    assert "did you mean /read?" in chat.text
+    chat.ask("/context")
+    chat.send("\r")
+    chat.ask("hello")
+    chat.ask("/context")
+    assert "You said: /READ" not in chat.text
+    # The footer and /context tell the same.
+    used, total = re.findall(r"  (\d+) of (\d+) tokens", chat.text)[-1]
+    assert f"context {used}/{total}" in chat.lines[-1]
+    leave(chat)

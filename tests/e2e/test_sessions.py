@@ -192,7 +192,7 @@ def test_listing_removing_and_asking() -> None:
         assert run("sessions", "rm", *arguments).returncode == 2
     done = run("sessions", "rm", "one", "--yes")
     assert done.returncode == 0
-    assert "1 conversation(s) with 1 turns deleted" in done.stderr
+    assert "1 conversation with 1 turn deleted" in done.stderr
     assert run("sessions", "show", "one").returncode == 2
     assert "typed lines" not in done.stderr
     typed = state_folder() / "history"

@@ -92,7 +92,7 @@ class ScriptedService:
         if shown:
             self._turns.append((message, shown.rstrip()))
         finish: FinishReason = "interrupted" if reason == "interrupted" else "stop"
-        yield ReplyEnd(shown.rstrip(), finish, self._statistics(prompt, len(shown.split()), settings))
+        yield ReplyEnd(shown.rstrip(), finish, self._statistics(prompt, len(shown.split()), settings), self._words())
 
     def _statistics(self, prompt: int, new: int, settings: GenerationSettings) -> Statistics:
         return Statistics(

@@ -299,3 +299,19 @@ def test_the_tokenizer_of_a_folder_without_one_is_refused(tmp_path: Path) -> Non
 
     with pytest.raises(ModelError, match="tokenizer"):
         ChatTokenizer(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [SHORT, replace(SHORT, stop=("e",)), GenerationSettings(max_new_tokens=60, temperature=1.5, seed=1)],
+    ids=["length", "stop text", "end token or length"],
+)
+def test_the_end_counts_the_context_as_the_outlook_does(talk: Conversation, settings: GenerationSettings) -> None:
+    for events in (
+        talk.reply("Hello there", settings),
+        talk.resume(SHORT),
+        talk.reply("and then?", settings),
+        talk.regenerate(settings),
+    ):
+        turn_tokens = end_of(events).used_tokens, talk.outlook(settings)["turn_tokens"]
+        assert turn_tokens[0] == sum(turn_tokens[1])  # type: ignore[call-overload]

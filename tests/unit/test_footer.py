@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from specmemo_chat.cli.footer import footer, loading
+from specmemo_chat.cli.footer import footer, loading, percent
 from specmemo_chat.events import Progress, Statistics
 from specmemo_chat.sizes import GIB, MIB
 from tests.models import tiny_plan
@@ -27,21 +27,24 @@ def test_it_never_is_wider_than_the_terminal(width: int, stats: Statistics | Non
 
 
 def test_what_it_says_at_three_widths() -> None:
-    assert footer(PLAN, STATS, 120) == (
+    assert footer(PLAN, STATS, 120, used_tokens=801) == (
         " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 tokens/s · acceptance 2.5 ngram+eagle3"
     )
-    assert footer(PLAN, STATS, 80) == " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 t/s · 2.5 ngram+eagle3"
-    assert footer(PLAN, STATS, 40) == " 13.0G/24.0G · context 801/2048 · 50 t/s"
+    assert (
+        footer(PLAN, STATS, 80, used_tokens=801)
+        == " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 t/s · 2.5 ngram+eagle3"
+    )
+    assert footer(PLAN, STATS, 40, used_tokens=801) == " 13.0G/24.0G · context 801/2048 · 50 t/s"
     small = replace(PLAN, cap_bytes=600 * MIB, terms={"target_weights": 395 * MIB})
-    assert footer(small, STATS, 40) == " 395M/600M · ctx 39% · 50 t/s · acc 2.5"
-    assert footer(PLAN, replace(STATS, drafter="ngram"), 80) == (
+    assert footer(small, STATS, 40, used_tokens=801) == " 395M/600M · ctx 39% · 50 t/s · acc 2.5"
+    assert footer(PLAN, replace(STATS, drafter="ngram"), 80, used_tokens=801) == (
         " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 tokens/s · acc 2.5 ngram"
     )
     assert loading(PLAN, Progress("load", 1, 2), 3.0, 40) == " loading 50% 3 s · type ahead"
 
 
 def test_before_the_first_reply_it_tells_the_plan_and_the_drafter() -> None:
-    assert footer(PLAN, None, 100, attached_tokens=50) == (
+    assert footer(PLAN, None, 100, attached_tokens=50, used_tokens=0) == (
         " +50 tokens of files · plan 13.0G of 24.0G · context 0/2048 · draft ngram"
     )
 
@@ -49,3 +52,9 @@ def test_before_the_first_reply_it_tells_the_plan_and_the_drafter() -> None:
 def test_a_command_may_have_changed_what_the_context_holds() -> None:
     assert "context 0/2048" in footer(PLAN, STATS, 120, used_tokens=0)
     assert "context 20/2048" in footer(PLAN, STATS, 120, used_tokens=20)
+    assert "context ?/2048" in footer(PLAN, STATS, 120)
+
+
+def test_the_share_is_rounded_to_the_nearest() -> None:
+    assert [percent(used, 1000) for used in (0, 4, 6, 394, 396, 1000)] == [0, 0, 1, 39, 40, 100]
+    assert " ctx 40% " in footer(replace(PLAN, context_tokens=1000), None, 34, used_tokens=396)

@@ -92,7 +92,7 @@ def test_an_amd_card_and_another_torch_is_a_problem(no_process: None, monkeypatc
     monkeypatch.setattr(torch_devices, "amd_cards", lambda: 2)
     devices, problems = probe_torch(CPU, CPU_BUILD)
     assert devices == []
-    assert "2 AMD GPU(s) found" in problems[0]
+    assert "2 AMD GPUs found" in problems[0]
     assert "ROCm" in problems[0]
 
 
@@ -236,7 +236,7 @@ def test_a_torch_without_cuda_cannot_use_nvidia_cards(monkeypatch: pytest.Monkey
     put(monkeypatch, [CUDA], CPU_BUILD, [])
     found = probe()
     assert found.gpus == ()
-    assert "1 NVIDIA GPU(s) found, but the installed torch is built without CUDA" in found.problems[0]
+    assert "1 NVIDIA GPU found, but the installed torch is built without CUDA" in found.problems[0]
 
 
 def test_the_processor_keeps_a_reserve(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -35,6 +35,7 @@ PACKAGE = Path(specmemo_chat.__file__).parent
 NOT_IN_THE_REPL = (
     "distill", "bench", "cli/bench", "cli/train_draft", "cli/batch", "cli/plan_", "cli/models_command",
     "cli/sessions_command", "cli/options", "cli/chat_command", "cli/config", "cli/nodes", "cli/oneshot", "cli/doctor",
+    "setup/nodes", "doctor",
 )  # fmt: skip
 
 

@@ -12,17 +12,18 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.cli import advice, setup, switch
 from specmemo_chat.cli.attachments import Attachment, compose, fenced, gist, read_text
 from specmemo_chat.cli.commands import tuning
-from specmemo_chat.cli.commands.registry import COMMANDS, find
+from specmemo_chat.cli.commands.registry import COMMANDS, UnknownCommandError, find
 from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.cli.gauge import gauge
 from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import UsageError
+from specmemo_chat.host.client import ShownTurn
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.wishes import Wishes
 from specmemo_chat.profiles import match_profile
 from specmemo_chat.settings import GenerationSettings
-from specmemo_chat.sizes import GIB
+from specmemo_chat.sizes import GIB, counted
 from tests.models import tiny_plan
 
 
@@ -156,3 +157,55 @@ def test_what_set_says_names_settings_and_not_flags() -> None:
         assert raised.value.message == message
         assert (raised.value.remedy or "").startswith(remedy)
         assert repl.settings == GenerationSettings()
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        ("/READ notes.md", "/read"),
+        ("/Exit", "/exit"),
+        ("/contnue", "/continue"),
+        ("/cont", "/context or /continue"),
+        ("/etc/hosts is what?", ""),
+        ("/ what?", ""),
+        ("/2 is a half?", ""),
+    ],
+)
+def test_a_line_that_is_no_command_gets_what_was_meant_or_is_sent_by_enter(typed: str, near: str) -> None:
+    with pytest.raises(UnknownCommandError) as raised:
+        find(typed)
+    remedy = raised.value.remedy or ""
+    hint, _, rest = remedy.rpartition("? ")
+    assert hint == (f"did you mean {near}" if near else "")
+    assert rest == "Enter alone sends the line as a message; /help lists the commands"
+
+
+def test_edit_without_a_number_asks_for_one() -> None:
+    client = SimpleNamespace(turns=[ShownTurn("a", "b"), ShownTurn("c", "d")])
+    with pytest.raises(UsageError, match="which message\\? 'x' is no turn's number") as raised:
+        COMMANDS["edit"].action(SimpleNamespace(client=client), "x y")  # type: ignore[arg-type]
+    assert raised.value.remedy == "/edit 2 x y, or /edit alone to change the last one"
+
+
+def test_regen_at_temperature_0_says_how_to_get_another_text() -> None:
+    said: list[str] = []
+    seeds: list[int] = []
+    repl = SimpleNamespace(
+        settings=GenerationSettings(seed=5),
+        last_end=None,
+        client=SimpleNamespace(turns=[ShownTurn("a", "b")], regenerate=lambda settings: settings.seed),
+        note=said.append,
+        reply=seeds.append,
+    )
+    COMMANDS["regen"].action(repl, "")  # type: ignore[arg-type]
+    assert seeds == [5]
+    assert "/set temperature 0.8" in said[0]
+    repl.settings = GenerationSettings(temperature=1.0, seed=5)
+    COMMANDS["regen"].action(repl, "")  # type: ignore[arg-type]
+    assert len(said) == 1
+    assert seeds[1] != 5
+
+
+def test_counts_are_said_as_people_say_them() -> None:
+    assert [counted(number, "turn") for number in (0, 1, 2)] == ["0 turns", "1 turn", "2 turns"]
+    assert counted(2, "reply", "replies") == "2 replies"

@@ -120,7 +120,7 @@ def _unquoted(argument: str) -> str:
 def _fits(repl: Repl, found: Attachment, others: list[Attachment]) -> bool:
     """Whether the file may go along: it never does where it could not be answered, and only after a question where
     old turns are dropped for it."""
-    report = repl.client.inspect(repl.settings)
+    report = repl.report()
     context, room = report["context_tokens"], report["reply_room"]
     name, tokens = safe_line(found.name), counted(found.tokens, "token")
     attached = found.tokens + sum(each.tokens for each in others)

@@ -8,11 +8,11 @@ from rich.text import Text
 
 from specmemo_chat.cli.attachments import gist
 from specmemo_chat.cli.commands.registry import command
-from specmemo_chat.cli.footer import small
+from specmemo_chat.cli.footer import percent, small
 from specmemo_chat.cli.gauge import bar_cells, gauge
 from specmemo_chat.cli.plan_render import TERMS, bar, key
 from specmemo_chat.errors import UsageError
-from specmemo_chat.sizes import format_size
+from specmemo_chat.sizes import counted, format_size
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.repl import Repl
@@ -25,7 +25,7 @@ FULL_SIZES = 46
 
 @command("memory", "/memory", "Where the memory goes: planned against measured, the peak, the cap")
 def _memory(repl: Repl, _argument: str) -> None:
-    plan, memory = repl.plan, repl.client.inspect(repl.settings)["memory"]
+    plan, memory = repl.plan, repl.report()["memory"]
     color = repl.screen.color
     write, first, second = (format_size, 11, 11) if repl.width >= FULL_SIZES else (small, 8, 9)
 
@@ -63,17 +63,20 @@ def _bar(repl: Repl, label: str, size: int, total: int, cells: int, what: str) -
 
 @command("context", "/context", "What fills the context, and what will be dropped when it is full")
 def _context(repl: Repl, _argument: str) -> None:
-    report = repl.client.inspect(repl.settings)
+    report = repl.report()
     sizes: list[int] = report["turn_tokens"]
     total, used, room = report["context_tokens"], sum(sizes), report["reply_room"]
     cells = bar_cells(repl.width, 10)
-    repl.say(Text.assemble("  ", (gauge(used, total, cells), "blue"), f" {100 * used / total:.0f} %"))
+    repl.say(Text.assemble("  ", (gauge(used, total, cells), "blue"), f" {percent(used, total)} %"))
     repl.say(f"  {used} of {total} tokens, {room} are kept free for a reply")
     turns, gone = repl.client.turns, len(repl.client.turns) - len(sizes)
     first = max(0, len(turns) - LISTED_TURNS)
     if first:
         older = sum(sizes[: max(0, first - gone)])
-        repl.say(f"  turns 1 to {first}: {older} tokens" + (f", {min(gone, first)} of them dropped" if gone else ""))
+        repl.say(
+            f"  turns 1 to {first}: {counted(older, 'token')}"
+            + (f", {min(gone, first)} of them dropped" if gone else "")
+        )
     drop = report["next_drop"]
     for number, turn in enumerate(turns[first:], start=first + 1):
         at = number - 1 - gone
@@ -82,36 +85,35 @@ def _context(repl: Repl, _argument: str) -> None:
         repl.say(line + gist(turn.user)[: max(10, repl.width - len(line) - 1)])
     free = total - room - used
     if drop and free > 0:
-        repl.say(f"  after {free} more tokens the turns marked - are dropped ({sum(sizes[:drop])} tokens)")
+        marked = counted(sum(sizes[:drop]), "token")
+        repl.say(f"  after {counted(free, 'more token')} the turns marked - are dropped ({marked})")
     elif drop:
-        repl.say(f"  the next message drops the turns marked - ({sum(sizes[:drop])} tokens)")
+        repl.say(f"  the next message drops the turns marked - ({counted(sum(sizes[:drop]), 'token')})")
     else:
-        repl.say(f"  nothing is dropped in the next {max(0, free)} tokens")
+        repl.say(f"  nothing is dropped in the next {counted(max(0, free), 'token')}")
 
 
-@command("stats", "/stats", "What the last reply cost and what speculation did")
+@command("stats", "/stats", "What the last reply cost, what this chat holds, and what speculation did since the load")
 def _stats(repl: Repl, _argument: str) -> None:
     if repl.last_end is not None:
         stats = repl.last_end.stats
         repl.say(
-            f"  last reply: {stats.new_tokens} tokens, {stats.tokens_per_second:.1f} tokens/s, "
+            f"  last reply: {counted(stats.new_tokens, 'token')}, {stats.tokens_per_second:.1f} tokens/s, "
             f"first after {stats.ttft_s:.2f} s"
         )
         repl.say(
-            f"  {stats.steps} steps, acceptance length {stats.mean_acceptance_length:.2f} ({stats.drafter}), "
-            f"seed {stats.seed}"
+            f"    {counted(stats.steps, 'step')}, acceptance length {stats.mean_acceptance_length:.2f} "
+            f"({stats.drafter}), seed {stats.seed}"
         )
-        repl.say(f"  prompt: {stats.prompt_tokens} tokens, {stats.reused_tokens} of them reused")
-    report = repl.client.inspect(repl.settings)
-    count = len(repl.client.turns)
-    repl.say(
-        f"  context: {sum(report['turn_tokens'])} of {report['context_tokens']} tokens, "
-        f"{count} turn{'' if count == 1 else 's'}"
-    )
+        repl.say(f"    prompt: {counted(stats.prompt_tokens, 'token')}, {stats.reused_tokens} of them reused")
+    report = repl.report()
+    used, total = sum(report["turn_tokens"]), report["context_tokens"]
+    repl.say(f"  this chat: {used} of {total} tokens of context, {counted(len(repl.client.turns), 'turn')}")
     memory = report["memory"]
+    repl.say("  since the model was loaded, all replies together:")
     repl.say(
-        f"  memory: {format_size(memory['peak_bytes'])} at its peak, planned {format_size(memory['planned_bytes'])}, "
-        f"cap {format_size(memory['cap_bytes'])}"
+        f"     memory: {format_size(memory['peak_bytes'])} at its peak, "
+        f"planned {format_size(memory['planned_bytes'])}, cap {format_size(memory['cap_bytes'])}"
     )
     _speculation(repl, report.get("speculation", {}))
 
@@ -121,7 +123,9 @@ def _speculation(repl: Repl, report: dict[str, Any]) -> None:
     seconds: dict[str, float] = report.get("seconds", {})
     for nodes, count in steps.items():
         kind = "plain" if nodes == "1" else f"{nodes} nodes"
-        repl.say(f"  {kind:>9}: {count:5} step{' ' if count == 1 else 's'} of {1000 * seconds.get(nodes, 0.0):.1f} ms")
+        repl.say(
+            f"  {kind:>9}: {count:5} {'step ' if count == 1 else 'steps'} of {1000 * seconds.get(nodes, 0.0):.1f} ms"
+        )
     graphs: dict[str, Any] = report.get("graphs", {})
     if graphs:
         repl.say(f"   CUDA graphs: {graphs['problem'] or graphs['captured']}")
@@ -150,7 +154,7 @@ def _compare(repl: Repl, _argument: str) -> None:
         stats = result[name]["stats"]
         repl.say(
             f"  {name:<12}{stats['decode_s']:6.2f} s {stats['tokens_per_second']:7.1f} tokens/s  "
-            f"{stats['new_tokens']} tokens in {stats['steps']} steps"
+            f"{counted(stats['new_tokens'], 'token')} in {counted(stats['steps'], 'step')}"
         )
     plain, speculative = result["plain"]["stats"]["decode_s"], result["speculative"]["stats"]["decode_s"]
     equal = "identical" if result["identical"] else "DIFFERENT"

@@ -44,6 +44,10 @@ class Leave(Exception):
     """Raised by /bye."""
 
 
+class UnknownCommandError(UsageError):
+    """A line that begins with a slash names no command: it may be meant as a message."""
+
+
 COMMANDS: dict[str, Command] = {}
 ALIASES = {"?": "help", "exit": "bye", "quit": "bye"}
 
@@ -66,8 +70,8 @@ def command(
 
 
 def find(line: str) -> tuple[Command, str]:
-    """The command that `line` (it starts with a slash) names, and its argument. Raises UsageError where there is
-    none."""
+    """The command that `line` (it starts with a slash) names, and its argument. Raises UnknownCommandError where there
+    is none."""
     name, _, argument = line[1:].strip().partition(" ")
     head, newline, rest = name.partition("\n")
     if newline:
@@ -75,13 +79,22 @@ def find(line: str) -> tuple[Command, str]:
     known = COMMANDS.get(ALIASES.get(name, name))
     if known is not None:
         return known, argument.strip()
-    near = [entry for entry in COMMANDS if name and entry.startswith(name[:2])]
-    near = near or difflib.get_close_matches(name, COMMANDS, n=2)
-    hint = f"did you mean {' or '.join(f'/{entry}' for entry in near)}? " if near else ""
-    raise UsageError(
+    near = " or ".join(f"/{entry}" for entry in _near(name.lower()))
+    raise UnknownCommandError(
         f"there is no command /{safe_line(name)[:40]}",
-        f"{hint}/help lists the commands; a message may begin with a blank and a slash",
+        f"{f'did you mean {near}? ' if near else ''}Enter alone sends the line as a message; /help lists the commands",
     )
+
+
+def _near(name: str) -> list[str]:
+    """The commands that may have been meant; none for a path."""
+    names = [*COMMANDS, *ALIASES]
+    if name in names:
+        return [name]
+    if len(name) < 2 or not name.isalpha():
+        return []
+    begun = [entry for entry in names if entry.startswith(name)]
+    return begun or difflib.get_close_matches(name, names, n=2, cutoff=0.75)
 
 
 def matching(word: str, options: Mapping[str, str] | Iterable[str]) -> Iterator[Suggestion]:

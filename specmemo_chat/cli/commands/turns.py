@@ -96,9 +96,9 @@ def _regen(repl: Repl, argument: str) -> None:
             raise UsageError(f"a seed is a whole number, not {safe_line(argument)[:20]!r}", "/regen 7, or /regen same")
         seed = int(argument)
     else:
-        seed = secrets.randbits(31)
+        seed = repl.settings.seed if repl.settings.greedy else secrets.randbits(31)
     if repl.settings.greedy and argument != "same":
-        repl.note("temperature 0 gives the same text whatever the seed; /set temperature 0.8 for another")
+        repl.note("temperature 0 makes the same text with every seed: /set temperature 0.8, then /regen, for another")
     repl.reply(repl.client.regenerate(dataclasses.replace(repl.settings, seed=seed)))
 
 
@@ -116,7 +116,10 @@ def _continue(repl: Repl, _argument: str) -> None:
 def _edit(repl: Repl, argument: str) -> None:
     number, _, text = argument.partition(" ")
     if number and not number.isdecimal():
-        number, text = "", argument
+        raise UsageError(
+            f"which message? {safe_line(number)[:20]!r} is no turn's number",
+            f"/edit {max(1, len(repl.client.turns))} {safe_line(argument)[:40]}, or /edit alone to change the last one",
+        )
     at = _turn_number(repl, number, "edit") - 1
     if text.strip():
         repl.answer_instead(at, text.strip())
