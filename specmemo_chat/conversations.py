@@ -120,7 +120,8 @@ def _parse(number: int, key: dict[str, Any], values: dict[str, Any]) -> ChatLine
     seed = values.get("seed")
     if seed is not None and (not isinstance(seed, int) or isinstance(seed, bool) or not 0 <= seed < 2**63):
         raise UsageError('"seed" is not a whole number from 0 to 2^63 - 1')
-    if "turns" in values:
+    # What `sessions export` writes has its tree under "turns", and what was said under "messages".
+    if "turns" in values and not {"schema", "messages"} <= values.keys():
         turns = values["turns"]
         if not isinstance(turns, list) or not turns:
             raise UsageError('"turns" is not a list with texts: it has no message of the user')
