@@ -24,6 +24,7 @@ Message = dict[str, str]
 
 ROLES = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 _IDS = ("question_id", "id", "custom_id")
+_FORMS = ("turns", "prompt", "messages")
 _TEXT_PARTS = ("text", "input_text", "output_text")
 # Of a request's body: what it may say about the reply, and what changes nothing here.
 _SAMPLING = {
@@ -33,9 +34,10 @@ _SAMPLING = {
     "max_completion_tokens": "max_new_tokens",
     "stop": "stop",
 }
-_WITHOUT_EFFECT = ("messages", "seed", "model", "user", "metadata", "store", "service_tier", "safety_identifier")
+_WITHOUT_EFFECT = ("messages", "seed", "model", "user", "metadata", "store", "service_tier", "safety_identifier",
+                   "tool_choice", "parallel_tool_calls")  # fmt: skip
 # Further keys of a body are taken where they ask for nothing.
-_NOTHING: tuple[Any, ...] = (None, False, 0, [], {}, {"type": "text"}, "none")
+_NOTHING: tuple[Any, ...] = (None, False, 0, [], {}, ["text"], {"type": "text"})
 _ENDPOINT = "/v1/chat/completions"
 
 
@@ -114,7 +116,7 @@ def _conversation(number: int, line: bytes) -> ChatLine | BrokenLine:
 
 def _parse(number: int, key: dict[str, Any], values: dict[str, Any]) -> ChatLine:
     sampling: dict[str, Any] = {}
-    if "body" in values:
+    if "body" in values and values.keys().isdisjoint(_FORMS):
         values = _body(values)
         sampling = {_SAMPLING[name]: _setting(name, values[name]) for name in _SAMPLING if values.get(name) is not None}
     seed = values.get("seed")

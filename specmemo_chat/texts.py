@@ -67,7 +67,7 @@ def read_at_most(file: BinaryIO, what: str, limit: int = LARGEST) -> bytes:
 
 
 def read_text(path: Path, what: str) -> str:
-    """The text of a file, named `what`. Raises OSError where it cannot be read, UsageError where it is too long or no
-    UTF-8."""
+    """The text of a file, named `what`, with line ends as in Unix. Raises OSError where it cannot be read, UsageError
+    where it is too long or no UTF-8."""
     with path.open("rb") as file:
-        return decode(read_at_most(file, what), what)
+        return decode(read_at_most(file, what), what).replace("\r\n", "\n")

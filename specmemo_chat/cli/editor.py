@@ -58,7 +58,7 @@ def edit(text: str) -> tuple[str, str]:
             return text, problem or f"what the editor {command[0]} left cannot be read: {error.strerror}"
         except UsageError as error:
             return text, problem or error.message
-    left = written.decode("utf-8-sig", errors="replace").rstrip("\n")
+    left = written.decode("utf-8-sig", errors="replace").replace("\r\n", "\n").rstrip("\n")
     if not left.strip():
         return text, problem or (f"the editor {command[0]} left an empty text" if text.strip() else "")
     if "\ufffd" in left and "\ufffd" not in text:

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from specmemo_chat.cli import batch
 from specmemo_chat.cli.batch import Batch, Totals
 from specmemo_chat.cli.batch_output import OutputFile
 from specmemo_chat.cli.console import Screen
@@ -47,8 +48,8 @@ def write_input(path: Path, count: int = 14) -> None:
 
 
 def command(source: Path, target: Path, model: Path, *more: str) -> list[str]:
-    batch = [sys.executable, "-m", "specmemo_chat", "batch", str(source), "-o", str(target), "--model", str(model)]
-    return [*batch, "--device", "cpu", "--dtype", "fp32", "--temp", "0.9", "-s", "7", "-n", "24", *more]
+    words = [sys.executable, "-m", "specmemo_chat", "batch", str(source), "-o", str(target), "--model", str(model)]
+    return [*words, "--device", "cpu", "--dtype", "fp32", "--temp", "0.9", "-s", "7", "-n", "24", *more]
 
 
 def content(path: Path) -> list[tuple[int, Any, Any]]:
@@ -147,11 +148,11 @@ def test_bad_lines_are_named_and_they_alone_are_tried_again(tiny_folder: Path, t
     for number, (line, _) in BAD.items():
         lines[number - 1] = line
     source.write_bytes(b"\xef\xbb\xbf" + "\r\n".join(lines).encode())
-    batch = command(source, target, tiny_folder, "--batch-size", "16")
-    run_and_kill(batch, target, random.Random(3), after=12)
+    answer = command(source, target, tiny_folder, "--batch-size", "16")
+    run_and_kill(answer, target, random.Random(3), after=12)
     answered = sum("replies" in json.loads(line) for line in target.read_bytes().splitlines()[:-1])
     assert answered > 5
-    done = subprocess.run([*batch, "--json"], capture_output=True, timeout=120, encoding="utf-8")
+    done = subprocess.run([*answer, "--json"], capture_output=True, timeout=120, encoding="utf-8")
     assert done.returncode == 1, done.stderr
     summary = json.loads(done.stdout)
     assert (summary["skipped"], summary["conversations"], summary["failed"]) == (answered, 60 - answered, 5)
@@ -166,7 +167,7 @@ def test_bad_lines_are_named_and_they_alone_are_tried_again(tiny_folder: Path, t
     assert {tokens[number] for number in range(1, 61, 3) if number in tokens} == {2}
     assert max(tokens.values()) > 2
     before = target.read_bytes()
-    again = subprocess.run([*batch, "--json"], capture_output=True, timeout=120, encoding="utf-8")
+    again = subprocess.run([*answer, "--json"], capture_output=True, timeout=120, encoding="utf-8")
     assert again.returncode == 1
     summary = json.loads(again.stdout)
     assert (summary["skipped"], summary["conversations"], summary["failed"]) == (55, 5, 5)
@@ -244,6 +245,27 @@ def test_a_conversation_that_kills_workers_fails_alone(tmp_path: Path, capsys: p
     assert "going on; 2 conversations that were in flight are tried again" in notes
     assert "input line 3: given up" in notes
     assert "fix:" not in notes
+
+
+def test_what_is_sent_together_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker holds all that it is sent."""
+    monkeypatch.setattr(batch, "TOGETHER", 100)
+    source = tmp_path / "in.jsonl"
+    source.write_text("\n".join(json.dumps({"prompt": "x" * size}) for size in (40, 50, 30, 120, 10, 10)))
+    client, sent = PoisonClient(), list[list[int]]()
+
+    def answer_all(conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
+        sent.append([values["number"] for values in conversations])
+        yield from (Answered(number, ["yes"], [Statistics(new_tokens=1)]) for number in sent[-1])
+
+    client.answer_all = answer_all  # type: ignore[method-assign]
+    output = OutputFile(tmp_path / "out.jsonl")
+    totals = Totals()
+    any_client: Any = client
+    Batch(any_client, output, totals, Screen("never", quiet=True)).run(source, GenerationSettings())
+    output.close()
+    assert sent == [[1, 2], [3], [4], [5, 6]]
+    assert (totals.conversations, totals.failed) == (6, 0)
 
 
 def test_the_output_is_sorted_at_once_or_not_at_all(tmp_path: Path) -> None:

@@ -66,6 +66,8 @@ def test_a_request_of_the_batch_format_has_its_own_settings(tmp_path: Path) -> N
         "n": 1,
         "user": "me",
         "tools": [],
+        "tool_choice": "auto",
+        "frequency_penalty": 0.0,
         "response_format": {"type": "text"},
     }
     (entry,) = read_conversations(written(tmp_path, asked(body)))
@@ -75,6 +77,12 @@ def test_a_request_of_the_batch_format_has_its_own_settings(tmp_path: Path) -> N
     assert entry.sampling == {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 5, "stop": ("x",)}
     task = Task.from_json(json.loads(json.dumps(entry.as_json("other"))))
     assert (task.system, task.seed, task.sampling["max_new_tokens"]) == ("Be brief.", 7, 5)
+
+
+def test_a_body_beside_a_prompt_is_none_of_a_request(tmp_path: Path) -> None:
+    (entry,) = read_conversations(written(tmp_path, {"prompt": "Answer this mail.", "body": "Dear all"}))
+    assert isinstance(entry, Conversation)
+    assert entry.turns == ["Answer this mail."]
 
 
 REFUSED = [

@@ -211,10 +211,10 @@ def test_joined_files_have_marks_inside_and_lines_may_hold_other_ends(tmp_path: 
 
 def test_an_editors_mark_is_no_part_of_the_message(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     program = tmp_path / "editor"
-    program.write_bytes(b"#!/bin/sh\nprintf '\\357\\273\\277edited' > \"$1\"\n")
+    program.write_bytes(b"#!/bin/sh\nprintf '\\357\\273\\277edited\\r\\nhere' > \"$1\"\n")
     program.chmod(0o755)
     monkeypatch.setenv("VISUAL", str(program))
-    assert editor.edit("text")[0] == "edited"
+    assert editor.edit("text")[0] == "edited\nhere"
 
 
 # --- what is no file, and what has no end
