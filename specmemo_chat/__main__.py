@@ -6,19 +6,24 @@ import os
 import sys
 
 from specmemo_chat import __version__
+from specmemo_chat.cli.ending import run
 
 
 def main() -> None:
-    """Run the command line."""
+    """Run the command line and end the process."""
+    run(_command)
+
+
+def _command() -> None:
     if sys.argv[1:] == ["--version"]:
         # Scripts ask for it: it needs none of the commands.
         print(f"specmemo {__version__}")
         return
     # Without it the hub's client tells the hub which torch is here, and what kind of program started it.
     os.environ.setdefault("HF_HUB_DISABLE_TELEMETRY", "1")
-    from specmemo_chat.cli.app import main as run
+    from specmemo_chat.cli.app import main as app
 
-    run()
+    app()
 
 
 if __name__ == "__main__":

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import sys
+import termios
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pexpect
 import pyte
@@ -48,6 +50,11 @@ class Terminal:
     @property
     def pid(self) -> int:
         return int(self._child.pid)
+
+    @property
+    def modes(self) -> list[Any]:
+        """The terminal's modes, as termios has them."""
+        return termios.tcgetattr(self._child.child_fd)
 
     @property
     def lines(self) -> list[str]:
@@ -133,6 +140,11 @@ class Terminal:
         self.read(0.1)
         self._child.close()
         return int(self._child.exitstatus)
+
+    def close_window(self) -> None:
+        """As a person does: the terminal is gone, and the system tells the program so."""
+        self._child.ptyproc.fileobj.close()
+        self._child.closed = self._child.ptyproc.closed = True
 
     def close(self) -> None:
         self._child.close(force=True)

@@ -152,10 +152,11 @@ def main() -> None:
     _leave_out(sys.argv[1:])
     try:
         app()
-    except SpecmemoError as error:
+    except Exception as error:  # noqa: BLE001 - the boundary of the program: told in one line
         if "--debug" in sys.argv or os.environ.get("SPECMEMO_DEBUG", "0").lower() in ("1", "true", "yes", "on"):
             print_traceback(type(error), error, error.__traceback__)
+        if not isinstance(error, SpecmemoError):
+            what = f"internal error: {type(error).__name__}: {error}"
+            error = SpecmemoError(what, "run again with --debug and report it")
         Screen().error(error)
         sys.exit(error.exit_code)
-    except KeyboardInterrupt:
-        sys.exit(130)

@@ -11,6 +11,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.ending import INTERRUPTED
 from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.cli.prepare import lend_workers, prepare, start_client
 from specmemo_chat.errors import UsageError
@@ -76,20 +77,21 @@ def batch(
     choice = ModelChoice.of(context.params, rows=batch_size)
     from specmemo_chat.cli.batch import Totals, run_batch
 
-    prepared = prepare(choice, SamplingChoice.of(context.params), screen)
-    if prepared.nodes.rank > 0:
-        lend_workers(prepared)
-        return
-    client = start_client(prepared)
     totals = Totals()
     code = 0
     try:
-        run_batch(client, source, output, prepared.settings, screen, totals, in_order=order is Order.input)
+        prepared = prepare(choice, SamplingChoice.of(context.params), screen)
+        if prepared.nodes.rank > 0:
+            lend_workers(prepared)
+            return
+        client = start_client(prepared)
+        try:
+            run_batch(client, source, output, prepared.settings, screen, totals, in_order=order is Order.input)
+        finally:
+            client.close()
     except KeyboardInterrupt:
         screen.note("interrupted; run the same command again to go on")
-        code = 130
-    finally:
-        client.close()
+        code = INTERRUPTED
     if json:
         screen.print_json(totals.as_json())
     else:

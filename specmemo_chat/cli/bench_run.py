@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator
 from typing import IO, Any
 
@@ -17,9 +18,9 @@ from rich.progress import Progress as ProgressBar
 
 from specmemo_chat.bench.job import Job
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.ending import INTERRUPTED
 from specmemo_chat.errors import SpecmemoError, WorkerError, error_with_exit_code
 
-INTERRUPTED = 130
 # So much of the end of what the process wrote to stderr is looked at where it died without a word.
 TAIL_BYTES = 4000
 
@@ -37,10 +38,11 @@ def run_job(job: Job, screen: Screen, command: list[str] | None = None, *, debug
             start_new_session=True,
         )
         try:
-            with _handing_on(process, screen) as interrupts:
+            begun = threading.Event()
+            with _handing_on(process, screen, begun) as interrupts:
                 with contextlib.suppress(BrokenPipeError):
                     _send(process, job)
-                answer = _follow(process, screen)
+                answer = _follow(process, screen, begun)
         finally:
             process.kill()
             process.wait()
@@ -62,14 +64,14 @@ def run_job(job: Job, screen: Screen, command: list[str] | None = None, *, debug
 
 
 @contextlib.contextmanager
-def _handing_on(process: subprocess.Popen[bytes], screen: Screen) -> Iterator[list[int]]:
-    """Inside the block an interrupt goes to the process, which answers with what it has; a second one ends it. Yields
-    the interrupts so far."""
+def _handing_on(process: subprocess.Popen[bytes], screen: Screen, begun: threading.Event) -> Iterator[list[int]]:
+    """Inside the block an interrupt goes to the process, which answers with what it has; a second one ends it, and so
+    does the first before anything was measured (`begun`). Yields the interrupts so far."""
     interrupts: list[int] = []
 
     def hand_on(number: int, _frame: Any) -> None:
         interrupts.append(number)
-        if len(interrupts) > 1:
+        if len(interrupts) > 1 or not begun.is_set():
             process.kill()
             return
         process.send_signal(signal.SIGINT)
@@ -79,7 +81,9 @@ def _handing_on(process: subprocess.Popen[bytes], screen: Screen) -> Iterator[li
     try:
         yield interrupts
     finally:
-        signal.signal(signal.SIGINT, before)
+        # The end of the program may have begun: then nothing disturbs it.
+        if signal.getsignal(signal.SIGINT) is hand_on:
+            signal.signal(signal.SIGINT, before)
 
 
 def _send(process: subprocess.Popen[bytes], job: Job) -> None:
@@ -88,8 +92,9 @@ def _send(process: subprocess.Popen[bytes], job: Job) -> None:
         process.stdin.flush()
 
 
-def _follow(process: subprocess.Popen[bytes], screen: Screen) -> dict[str, Any] | None:
-    """The last line of JSON that the process writes, None where it ended before it."""
+def _follow(process: subprocess.Popen[bytes], screen: Screen, begun: threading.Event) -> dict[str, Any] | None:
+    """The last line of JSON that the process writes, None where it ended before it. Sets `begun` where there is a
+    result to lose."""
     columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[count]}"), TimeRemainingColumn())
     shown = screen.err.is_terminal and not screen.quiet
     with ProgressBar(*columns, console=screen.err, disable=not shown, transient=True) as bar:
@@ -99,6 +104,8 @@ def _follow(process: subprocess.Popen[bytes], screen: Screen) -> dict[str, Any] 
             if "progress" not in values:
                 return values
             done, total, what = values["progress"]
+            if what != "loading":
+                begun.set()
             count = f"{done} of {total}" if total else ""
             bar.update(task, description=_stage(what, total), completed=done, total=total or None, count=count)
     return None

@@ -9,7 +9,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
-from specmemo_chat.errors import UsageError
+from specmemo_chat.errors import SpecmemoError, UsageError
 
 # The rest is imported where it is needed: `--help` must come at once.
 if TYPE_CHECKING:
@@ -59,8 +59,10 @@ def chat(
     from specmemo_chat.cli import saving
     from specmemo_chat.cli.console import Screen
     from specmemo_chat.cli.nodes import find_nodes
-    from specmemo_chat.cli.oneshot import compose_prompt, input_is_piped, piped_input, run_once
+    from specmemo_chat.cli.oneshot import compose_prompt, cut_off, input_is_piped, piped_input, reply_json, run_once
     from specmemo_chat.cli.prepare import lend_workers, prepare, start_client
+    from specmemo_chat.device.streams import input_is_closed
+    from specmemo_chat.settings import GenerationSettings
 
     if text is not None and prompt is not None:
         raise UsageError("both TEXT and -p were given", "give the message once")
@@ -77,6 +79,8 @@ def chat(
     sampling = SamplingChoice.of(context.params)
     message = text if text is not None else prompt
     once = message is not None or input_is_piped()
+    if not once and input_is_closed():
+        raise SpecmemoError("standard input is closed", 'give a message: specmemo chat -p "Hello!"')
     if json and not once:
         raise UsageError("--json needs a message", 'give one: specmemo chat --json -p "Hello!"')
     composed = ""
@@ -88,7 +92,12 @@ def chat(
             composed = compose_prompt(message, piped_input())
 
     # A model that cannot run is said before a pipe is waited for; an empty message before anything is downloaded.
-    prepared = prepare(choice, sampling, screen, before_download=read_message)
+    try:
+        prepared = prepare(choice, sampling, screen, before_download=read_message)
+    except KeyboardInterrupt:
+        if json:
+            screen.print_json(reply_json(model, cut_off("", None, GenerationSettings(seed=seed or 0))))
+        raise
     if prepared.nodes.rank > 0:
         lend_workers(prepared)
         return

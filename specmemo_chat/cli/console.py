@@ -9,7 +9,7 @@ import os
 import sys
 import textwrap
 from collections.abc import Callable, Iterable
-from typing import Any, Literal, NoReturn
+from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
@@ -30,18 +30,8 @@ def color_wanted(choice: ColorChoice, stream_is_terminal: bool) -> bool:
     return stream_is_terminal
 
 
-def reader_gone() -> NoReturn:
-    """End well: whoever read our output has seen enough (`specmemo plan … | head`)."""
-    # What is left in the buffer goes nowhere, else the interpreter would fail on it once more when it ends.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(0)
-
-
 class _Console(Console):
     """Whatever is printed through it (text, tables, progress bars) is safe: only rich's own styles are sequences."""
-
-    def on_broken_pipe(self) -> None:
-        reader_gone()
 
     def render(self, renderable: RenderableType, options: ConsoleOptions | None = None) -> Iterable[Segment]:
         for segment in super().render(renderable, options):
@@ -138,8 +128,5 @@ class Screen:
 
     @staticmethod
     def _put(text: str) -> None:
-        try:
-            sys.stdout.write(text)
-            sys.stdout.flush()
-        except BrokenPipeError:
-            reader_gone()
+        sys.stdout.write(text)
+        sys.stdout.flush()

@@ -54,7 +54,9 @@ def _clean(error: Exception) -> None:
 
 
 def print_traceback(kind: type[BaseException], error: BaseException | None, trace: TracebackType | None) -> None:
-    """What Python prints of an error nobody caught."""
+    """What Python prints of an error nobody caught. A thread that ends the program has none."""
+    if issubclass(kind, SystemExit):
+        return
     sys.stderr.write(safe("".join(traceback.format_exception(kind, error, trace))))
     sys.stderr.flush()
 

@@ -8,13 +8,11 @@ does not wrap: characters whose width the terminal and this program see differen
 
 from __future__ import annotations
 
-import contextlib
-import os
-import sys
 import termios
 from collections.abc import Sequence
-from typing import IO, Any
+from typing import IO
 
+from specmemo_chat.cli.modes import Modes, set_modes, terminal_modes
 from specmemo_chat.cli.render.style import Piece, Row, paint
 from specmemo_chat.cli.render.wrap import anchored, chop, cut, joined
 
@@ -71,35 +69,24 @@ class KeysUnseen:
     """While on, the terminal shows no keys as they are typed: they would appear in the middle of the reply."""
 
     def __init__(self) -> None:
-        self._before: list[Any] | None = None
+        self._before: Modes | None = None
 
     def on(self) -> None:
         if self._before is not None:
             return
-        with contextlib.suppress(OSError, ValueError, termios.error):
-            descriptor = sys.stdin.fileno()
-            # A process in the background that changes the terminal's settings would be stopped.
-            if not sys.stdin.isatty() or os.tcgetpgrp(descriptor) != os.getpgrp():
-                return
-            self._before = termios.tcgetattr(descriptor)
-            self.resume()
+        self._before = terminal_modes()
+        self.resume()
 
     def off(self) -> None:
         before, self._before = self._before, None
-        self._set(before)
+        set_modes(before)
 
     def suspend(self) -> None:
         """`off` until `resume`, which does not trust what another program leaves behind."""
-        self._set(self._before)
+        set_modes(self._before)
 
     def resume(self) -> None:
         if self._before is not None:
             settings = [*self._before]
             settings[3] = int(self._before[3]) & ~termios.ECHO
-            self._set(settings)
-
-    @staticmethod
-    def _set(settings: list[Any] | None) -> None:
-        if settings is not None:
-            with contextlib.suppress(OSError, ValueError, termios.error):
-                termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, settings)
+            set_modes(settings)

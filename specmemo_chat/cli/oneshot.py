@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from typing import Any
 
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.ending import INTERRUPTED
 from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.stream import ReplyView
-from specmemo_chat.errors import UsageError
-from specmemo_chat.events import ReplyEnd
+from specmemo_chat.device.streams import input_is_closed
+from specmemo_chat.errors import SpecmemoError, UsageError
+from specmemo_chat.events import ReplyEnd, Statistics
 from specmemo_chat.host.client import ChatClient
+from specmemo_chat.memory.contract import Plan
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import counted
 from specmemo_chat.texts import decode, read_at_most
 
-INTERRUPTED_EXIT_CODE = 130
+# So long after Ctrl-C the worker may take to end the reply in its own words.
+PATIENCE_S = 0.5
 
 
 def input_is_piped() -> bool:
     """Whether standard input is something else than a terminal."""
-    return sys.stdin is not None and not sys.stdin.closed and not sys.stdin.isatty()
+    return not sys.stdin.isatty() and not input_is_closed()
 
 
 def piped_input() -> str | None:
@@ -56,15 +61,33 @@ def reply_json(model: str, end: ReplyEnd, *, reasoning_open: bool = False) -> di
     }
 
 
+def cut_off(text: str, plan: Plan | None, settings: GenerationSettings) -> ReplyEnd:
+    """The end of a reply that Ctrl-C broke off before the worker said anything of it but `text`."""
+    stats = Statistics(seed=settings.seed)
+    if plan is not None:
+        stats = replace(
+            stats,
+            planned_bytes=plan.total_bytes,
+            planned_generation_bytes=plan.generation_bytes,
+            cap_bytes=plan.cap_bytes,
+        )
+    return ReplyEnd(text, "interrupted", stats)
+
+
 def run_once(
     client: ChatClient, model: str, prompt: str, settings: GenerationSettings, screen: Screen, *, as_json: bool
 ) -> int:
-    """Show the reply (or print its JSON) and return the exit code."""
+    """Show the reply (or print its JSON) and return the exit code. Ctrl-C ends it soon, whatever the worker does."""
     view = ReplyView(screen, show_text=not as_json, reasoning_open=client.reasoning_open)
-    end = view.run(client.say(prompt, settings), client.interrupt)
+    try:
+        end = view.run(
+            client.say(prompt, settings), client.interrupt, lambda: 0.0 if client.ready is None else PATIENCE_S
+        )
+    except KeyboardInterrupt:
+        end = cut_off(view.text, client.plan, settings)
     if as_json:
         screen.print_json(reply_json(model, end, reasoning_open=client.reasoning_open()))
-    elif screen.verbose:
+    elif screen.verbose and end.stats.steps:
         stats = end.stats
         ready = client.ready
         screen.note(
@@ -74,4 +97,4 @@ def run_once(
         )
         if ready is not None:
             screen.note("load: " + ", ".join(f"{name} {seconds:.2f}" for name, seconds in ready.timings.items()))
-    return INTERRUPTED_EXIT_CODE if end.finish_reason == "interrupted" else 0
+    return INTERRUPTED if end.finish_reason == "interrupted" else 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import create_app_session, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
@@ -22,10 +22,13 @@ from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.processors import TabsProcessor
 from prompt_toolkit.output import ColorDepth
+from prompt_toolkit.output.plain_text import PlainTextOutput
+from prompt_toolkit.utils import is_dumb_terminal
 
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.editor import edit
 from specmemo_chat.cli.line_history import SharedHistory
+from specmemo_chat.cli.modes import Modes, set_modes
 from specmemo_chat.cli.suspension import around_suspension, plain_suspension
 from specmemo_chat.cli.typed import Keyboard, Typed
 from specmemo_chat.errors import UsageError
@@ -130,7 +133,7 @@ class _Modes:
 
     def __init__(self, change: Callable[[list[int]], tuple[int, int]]) -> None:
         self._change = change
-        self._before: list[Any] | None = None
+        self._before: Modes | None = None
 
     def set(self) -> None:
         if sys.stdin.isatty():
@@ -140,8 +143,7 @@ class _Modes:
             termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, changed)
 
     def restore(self) -> None:
-        if self._before is not None:
-            termios.tcsetattr(sys.stdin.fileno(), termios.TCSADRAIN, self._before)
+        set_modes(self._before)
 
 
 def _mark_pastes(on: bool) -> None:
@@ -149,6 +151,15 @@ def _mark_pastes(on: bool) -> None:
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":
         sys.stdout.write(f"\x1b[?2004{'h' if on else 'l'}")
         sys.stdout.flush()
+
+
+def _prompt_session(**options: Any) -> PromptSession[str]:
+    """A prompt. On a terminal that knows no escape sequences it writes none: prompt-toolkit's own output for those
+    shows the cursor by one."""
+    if not is_dumb_terminal():
+        return PromptSession(**options)
+    with create_app_session(output=PlainTextOutput(sys.stdout)):
+        return PromptSession(**options)
 
 
 class TerminalReader:
@@ -171,7 +182,7 @@ class TerminalReader:
         self._depth = None if color else ColorDepth.DEPTH_1_BIT
         kept: History = self._shared or InMemoryHistory()
         self._keys = Keyboard(sys.stdin)
-        self._session: PromptSession[str] = PromptSession(
+        self._session = _prompt_session(
             input=self._keys,
             history=kept,
             completer=SlashCompleter(suggest),
@@ -215,7 +226,7 @@ class TerminalReader:
 
     def ask(self, question: str) -> bool:
         """Whether the answer is yes; Enter alone, Ctrl-C and Ctrl-D are a no."""
-        session: PromptSession[str] = PromptSession(color_depth=self._depth)
+        session = _prompt_session(color_depth=self._depth)
         try:
             return session.prompt(f"{question} [y/N] ").strip().lower() in ("y", "yes")
         except (EOFError, KeyboardInterrupt):

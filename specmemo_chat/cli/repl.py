@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-import signal
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -17,6 +16,7 @@ from specmemo_chat.cli.attachments import Attachment, compose, naming
 from specmemo_chat.cli.banner import banner
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.ending import no_more_signals
 from specmemo_chat.cli.flags import SamplingChoice
 from specmemo_chat.cli.layout import wrapped
 from specmemo_chat.cli.loader import Loader
@@ -111,7 +111,7 @@ class Repl:
         finally:
             self.screen.remedy_of = before
             # Whoever presses Ctrl-C once more than needed shall not disturb the leaving.
-            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            no_more_signals()
 
     def _run(self, reader: LineReader) -> None:
         self._reader = reader

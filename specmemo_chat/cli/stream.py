@@ -25,26 +25,40 @@ BAR_AFTER_S = 0.4
 
 
 @contextlib.contextmanager
-def interrupts(interrupt: Callable[[], None]) -> Iterator[None]:
-    """While inside, the first Ctrl-C calls `interrupt`; the second one raises KeyboardInterrupt. A request to end the
-    process raises SystemExit, so that the terminal is left in order."""
+def interrupts(interrupt: Callable[[], None], patience: Callable[[], float] | None = None) -> Iterator[None]:
+    """While inside, the first Ctrl-C calls `interrupt`; the second one raises KeyboardInterrupt, and so do `patience()`
+    seconds after the first. Does nothing where whoever started this process had it ignore Ctrl-C."""
+    timer: threading.Timer | None = None
     pressed = False
+    main = threading.main_thread().ident or 0
 
     def handle(_signum: int, _frame: FrameType | None) -> None:
-        nonlocal pressed
-        if pressed:
+        nonlocal pressed, timer
+        seconds = patience() if patience is not None else None
+        if pressed or seconds == 0:
             raise KeyboardInterrupt
         pressed = True
         # Not in the handler itself: it may have interrupted a send that holds the link's lock.
         threading.Thread(target=interrupt, daemon=True).start()
+        if seconds is not None:
+            timer = threading.Timer(seconds, signal.pthread_kill, (main, signal.SIGINT))
+            timer.daemon = True
+            timer.start()
 
-    def end(signum: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + signum)
-
-    with contextlib.ExitStack() as stack:
-        for signum, handler in ((signal.SIGINT, handle), (signal.SIGTERM, end), (signal.SIGHUP, end)):
-            stack.callback(signal.signal, signum, signal.signal(signum, handler))
+    before = signal.getsignal(signal.SIGINT)
+    if before is signal.SIG_IGN:
         yield
+        return
+    signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        if timer is not None:
+            timer.cancel()
+            timer.join()
+        # The end of the program may have begun: then nothing disturbs it.
+        if signal.getsignal(signal.SIGINT) is handle:
+            signal.signal(signal.SIGINT, before)
 
 
 def suspension(sink: ReplySink) -> AbstractContextManager[None]:
@@ -77,16 +91,24 @@ class ReplyView:
         self._before = before
         self._splitter: ReasoningSplitter | None = None
         self._answered = self._reasoned = False
+        # Of the reply, reasoning included: what came so far.
+        self.text = before
         self._bar: ProgressBar | None = None
         self._stage = ""
         self._stage_began = 0.0
 
-    def run(self, events: Iterator[Event], interrupt: Callable[[], None]) -> ReplyEnd:
-        """Show everything and return the end. Raises what the events raise; the terminal is left in order."""
+    def run(
+        self,
+        events: Iterator[Event],
+        interrupt: Callable[[], None],
+        patience: Callable[[], float] | None = None,
+    ) -> ReplyEnd:
+        """Show everything and return the end. Raises what the events raise, and KeyboardInterrupt as `interrupts` says;
+        the terminal is left in order."""
         end: ReplyEnd | None = None
         before = split_reasoning(self._before, opened=self._reasoning_open())[1] if self._before else ""
         sink = reply_sink(self._screen, show_text=self._show_text, show_accepted=self._show_accepted, before=before)
-        with interrupts(interrupt):
+        with interrupts(interrupt, patience):
             try:
                 with suspension(sink):
                     for event in events:
@@ -95,6 +117,7 @@ class ReplyView:
                             continue
                         self._close_bar()
                         if isinstance(event, Text):
+                            self.text += event.text
                             self._text(sink, self._split(event.text), event.from_draft)
                         elif isinstance(event, Note):
                             sink.note(event.text)

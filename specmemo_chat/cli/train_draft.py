@@ -58,16 +58,21 @@ class Training:
         assert self._process.stderr is not None
         self._said.extend(self._process.stderr)
 
-    def events(self) -> Iterator[dict[str, Any]]:
-        """Every event, Ctrl-C passed on in between. Raises the error that the process reports, WorkerError where it
-        died without one."""
+    def events(self, screen: Screen) -> Iterator[dict[str, Any]]:
+        """Every event. Where there is something to save the first Ctrl-C is passed on, which ends in "stopped"; another
+        one is raised, as KeyboardInterrupt. Raises the error that the process reports, WorkerError where it died
+        without one."""
         assert self._process.stdout is not None
-        ended = False
+        ended = asked = worth_saving = False
         while True:
             try:
                 line = self._process.stdout.readline()
             except KeyboardInterrupt:
+                if asked or not worth_saving:
+                    raise
+                asked = True
                 self._process.send_signal(signal.SIGINT)
+                screen.note("stopping after this step; Ctrl-C once more leaves at once, back at the last checkpoint")
                 continue
             if not line:
                 break
@@ -75,6 +80,7 @@ class Training:
             if event["event"] == "error":
                 raise error_with_exit_code(event["exit_code"], event["message"], event["remedy"])
             ended = event["event"] in ("done", "stopped")
+            worth_saving = worth_saving or event["event"] in ("replies", "step")
             yield event
         code = self._process.wait()
         if not ended:
@@ -88,13 +94,9 @@ class Training:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        if self._process.poll() is None:
-            self._process.terminate()
-            try:
-                self._process.wait(30)
-            except subprocess.TimeoutExpired:
-                self._process.kill()
-                self._process.wait()
+        # What is worth keeping it has written, or is asked for before this.
+        self._process.kill()
+        self._process.wait()
 
 
 def train(load: Load, settings: TrainingSettings, parameters: int, screen: Screen) -> dict[str, Any] | None:
@@ -102,7 +104,7 @@ def train(load: Load, settings: TrainingSettings, parameters: int, screen: Scree
     with Training(load, settings) as training, _bar(screen) as progress:
         task: TaskID | None = None
         stage = ""
-        for event in training.events():
+        for event in training.events(screen):
             kind = event["event"]
             if kind in ("replies", "step"):
                 now, total = (event["done"], event["total"]) if kind == "replies" else (event["step"], event["steps"])

@@ -11,6 +11,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.ending import INTERRUPTED
 from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.errors import UsageError
 
@@ -133,7 +134,7 @@ def train_draft(
     shaped = training.fit(spec, shaped, plan.cap_bytes - fixed)
     done = train(prepared.load, shaped, training.head_parameters(spec, shaped), screen)
     if done is None:
-        sys.exit(130)
+        sys.exit(INTERRUPTED)
     if json:
         screen.print_json(summary(done, shaped))
     else:

@@ -114,23 +114,18 @@ class WorkerExecutor:
                     self._link.send(requests.encode(Interrupt()))
 
     def close(self) -> None:
-        """Ask the worker to leave, then make it: no orphan stays behind."""
-        if self._link is not None:
-            with contextlib.suppress(LinkClosedError):
-                self._link.send(requests.encode(Interrupt()))
+        """Ask the worker to leave, then make it: no orphan stays behind. One that still loads, or makes a reply that
+        nobody reads any more, is not asked."""
+        if self._ready and not self._busy and self._link is not None:
+            # It needs its time: perhaps it has to send others home.
+            with contextlib.suppress(LinkClosedError, subprocess.TimeoutExpired):
                 self._link.send(requests.encode(Shutdown()))
-        # A worker that is still loading reads no request, and one that does needs its time to send others home:
-        # the end of its input makes it leave at once.
-        steps: list[Callable[[], None]] = [self._close_input, self._process.terminate, self._process.kill]
-        if self._ready:
-            steps.insert(0, lambda: None)
-        for step in steps:
-            if self.alive:
-                step()
+                self._process.wait(timeout=self.leave_s)
+        for step in (self._close_input, self._process.kill):
+            step()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=self.leave_s)
                 break
-        self._close_input()
         if self._link is not None:
             self._link.close()
 

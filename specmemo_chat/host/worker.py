@@ -18,10 +18,11 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from typing import Any, NoReturn
+from typing import NoReturn
 
 from specmemo_chat import events
 from specmemo_chat.device.lifeline import die_with, leave_with_parent
+from specmemo_chat.device.streams import Forgiving
 from specmemo_chat.errors import SpecmemoError, Words
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
@@ -139,20 +140,9 @@ def _watch_launcher(launcher: int) -> None:
     os._exit(1)
 
 
-class _Forgiving(io.FileIO):
-    """A file that drops what cannot be written: a log on a full disk must not end what it tells of."""
-
-    def write(self, data: Any, /) -> int:
-        with contextlib.suppress(OSError):
-            return super().write(data)
-        return len(data)
-
-
 def main() -> None:
     # Libraries write here too (warnings, progress), and would take the error for one of the model's.
-    sys.stderr = io.TextIOWrapper(
-        _Forgiving(2, "wb", closefd=False), encoding="utf-8", errors="backslashreplace", write_through=True
-    )
+    sys.stderr = io.TextIOWrapper(Forgiving(2), encoding="utf-8", errors="backslashreplace", write_through=True)
     # Ctrl-C belongs to the terminal's process; it sends Interrupt.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     given = os.environ.pop(GREETING, None)

@@ -17,10 +17,10 @@ FLAGS = ("--max-memory", "600MiB", "--ctx-size", "512", "--dtype", "fp32", "--de
 SLOW = [[f"word{number} ", False, 0.02] for number in range(500)]
 
 
-def environment(folder: Path, replies: dict[str, Any] | None = None) -> dict[str, str]:
-    """What the program needs beside its own environment; its script is written into `folder`."""
+def environment(folder: Path, replies: dict[str, Any] | None = None, **others: Any) -> dict[str, str]:
+    """What the program needs beside its own environment; its script, with `others` in it, is written into `folder`."""
     script = folder / "script.json"
-    script.write_text(json.dumps({"replies": {"Everything": SLOW, **(replies or {})}}), encoding="utf-8")
+    script.write_text(json.dumps({"replies": {"Everything": SLOW, **(replies or {})}, **others}), encoding="utf-8")
     return {"SCRIPT": str(script), "PYTHONPATH": str(ROOT)}
 
 

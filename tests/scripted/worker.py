@@ -1,11 +1,13 @@
 """A worker without a model: the real process, link and protocol; replies and figures from a script. A program.
 
 SCRIPT is a JSON file: {"replies": {message: [[text, from_draft, seconds before it], …]}, "load_s": …, "error": …}.
-A message that is not in it is answered with "You said: …". Every word counts as one token.
+A message that is not in it is answered with "You said: …". Every word counts as one token. "hold_s": so long loading
+holds the interpreter's lock, as an import may. "deaf_s": so long a reply looks at no interrupt, once it is all said.
 """
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import time
@@ -67,6 +69,7 @@ class ScriptedService:
         plan = self._plan
         yield Progress("load", 0, 0)
         time.sleep(self._script.get("load_s", 0.0))
+        ctypes.PyDLL(None).sleep(int(self._script.get("hold_s", 0)))
         if plan.model == self._script.get("broken"):
             raise ModelError(f"{plan.model} is corrupt: model.safetensors ends early", "download it again")
         yield Ready(plan.model, plan.device, plan.dtype, "ngram", plan.context_tokens, 1.0)
@@ -88,6 +91,7 @@ class ScriptedService:
             self._place += 1
             shown += text
             yield Text(text, drafted)
+        time.sleep(self._script.get("deaf_s", 0.0))
         prompt = self._words() + len(message.split())
         if shown:
             self._turns.append((message, shown.rstrip()))

@@ -93,6 +93,7 @@ WRITERS = {
     "clipboard.py": "OSC 52 with base64, for /copy",
     "console.py": "Screen",
     "crash.py": "safe tracebacks",
+    "ending.py": "why the output failed: constants and the system's words",
     "live.py": "frames of rows that are safe",
     "reader.py": "bracketed paste on and off",
 }

@@ -1,0 +1,30 @@
+"""The modes of the terminal on standard input (echo, line mode, …)."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import termios
+from typing import Any
+
+Modes = list[Any]
+
+
+def terminal_modes() -> Modes | None:
+    """What is set now; None where standard input is no terminal, or the terminal is another program's at this time."""
+    with contextlib.suppress(OSError, termios.error):
+        if os.isatty(0) and _is_ours():
+            return termios.tcgetattr(0)
+    return None
+
+
+def set_modes(modes: Modes | None, when: int = termios.TCSADRAIN) -> None:
+    """Set them. Does nothing for None, where the terminal is gone, or another program's: whoever changes that one's
+    modes is stopped by the system."""
+    with contextlib.suppress(OSError, termios.error):
+        if modes is not None and _is_ours():
+            termios.tcsetattr(0, when, modes)
+
+
+def _is_ours() -> bool:
+    return os.tcgetpgrp(0) == os.getpgrp()
