@@ -24,9 +24,9 @@ from specmemo_chat.cli import (
 )
 from specmemo_chat.cli.configuration import config_file, read
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.crash import SafeGroup, TextCommand, make_crashes_safe, print_traceback
+from specmemo_chat.cli.crash import SafeGroup, TextCommand, explained, make_crashes_safe
 from specmemo_chat.cli.quick_help import import_help
-from specmemo_chat.errors import SpecmemoError, UsageError
+from specmemo_chat.errors import UsageError
 
 INTRO = """specmemo {version}: a terminal chat that decodes speculatively inside a hard memory cap
 
@@ -153,10 +153,6 @@ def main() -> None:
     try:
         app()
     except Exception as error:  # noqa: BLE001 - the boundary of the program: told in one line
-        if "--debug" in sys.argv or os.environ.get("SPECMEMO_DEBUG", "0").lower() in ("1", "true", "yes", "on"):
-            print_traceback(type(error), error, error.__traceback__)
-        if not isinstance(error, SpecmemoError):
-            what = f"internal error: {type(error).__name__}: {error}"
-            error = SpecmemoError(what, "run again with --debug and report it")
-        Screen().error(error)
-        sys.exit(error.exit_code)
+        known = explained(error)
+        Screen().error(known)
+        sys.exit(known.exit_code)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import threading
 import traceback
@@ -11,6 +12,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from specmemo_chat.cli.text import safe
+from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.texts import check_unicode
 
 
@@ -59,6 +61,19 @@ def print_traceback(kind: type[BaseException], error: BaseException | None, trac
         return
     sys.stderr.write(safe("".join(traceback.format_exception(kind, error, trace))))
     sys.stderr.flush()
+
+
+def explained(error: Exception) -> SpecmemoError:
+    """What the user is told of an error, whoever raised it; with --debug its traceback comes before."""
+    if "--debug" in sys.argv or os.environ.get("SPECMEMO_DEBUG", "0").lower() in ("1", "true", "yes", "on"):
+        print_traceback(type(error), error, error.__traceback__)
+    if isinstance(error, SpecmemoError):
+        return error
+    if isinstance(error, OSError):
+        what = error.strerror or str(error)
+        what = f"{error.filename}: {what}" if error.filename else what
+        return SpecmemoError(what, "run again with --debug: it shows where")
+    return SpecmemoError(f"internal error: {type(error).__name__}: {error}", "run again with --debug and report it")
 
 
 def make_crashes_safe() -> None:

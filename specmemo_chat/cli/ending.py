@@ -28,16 +28,19 @@ def run(command: Callable[[], None]) -> NoReturn:
     so every `finally` on the way is carried out; those that whoever started us had ignored (nohup) stay ignored."""
     answer = repair()
     modes = terminal_modes()
+    asked = 0
 
     def end(signum: int, _frame: FrameType | None) -> None:
+        nonlocal asked
+        asked = 128 + signum
         no_more_signals()
 
         def at_last(_signum: int, _frame: FrameType | None) -> None:
-            _leave(128 + signum, modes)
+            _leave(asked, modes)
 
         signal.signal(signal.SIGALRM, at_last)
         signal.alarm(_LONGEST_END_S)
-        raise SystemExit(128 + signum)
+        raise SystemExit(asked)
 
     for signum in _REQUESTS:
         if signal.getsignal(signum) is not signal.SIG_IGN:
@@ -51,6 +54,8 @@ def run(command: Callable[[], None]) -> NoReturn:
         code = ending.code if isinstance(ending.code, int) else int(ending.code is not None)
     no_more_signals()
     code = _last_words(answer, code)
+    # On the way out the terminal may have turned out to be gone too.
+    code = asked or code
     if code < INTERRUPTED - 1:
         sys.exit(code)
     if sys.stdout.isatty() and os.environ.get("TERM", "dumb") != "dumb":

@@ -11,7 +11,7 @@ from specmemo_chat.cli.ending import INTERRUPTED
 from specmemo_chat.cli.reasoning import split_reasoning
 from specmemo_chat.cli.stream import ReplyView
 from specmemo_chat.device.streams import input_is_closed
-from specmemo_chat.errors import SpecmemoError, UsageError
+from specmemo_chat.errors import UsageError
 from specmemo_chat.events import ReplyEnd, Statistics
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.memory.contract import Plan

@@ -16,6 +16,7 @@ from specmemo_chat.cli.attachments import Attachment, compose, naming
 from specmemo_chat.cli.banner import banner
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.console import Screen
+from specmemo_chat.cli.crash import explained
 from specmemo_chat.cli.ending import no_more_signals
 from specmemo_chat.cli.flags import SamplingChoice
 from specmemo_chat.cli.layout import wrapped
@@ -135,8 +136,8 @@ class Repl:
                 return
             except KeyboardInterrupt:
                 self.note("interrupted")
-            except SpecmemoError as error:
-                self.screen.error(error)
+            except Exception as error:  # noqa: BLE001 - told in one line; the chat goes on
+                self.screen.error(explained(error))
 
     def _remedy(self, error: SpecmemoError) -> str | None:
         return in_repl(error.remedies, shlex.quote(self.prepared.choice.model))

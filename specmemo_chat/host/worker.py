@@ -18,7 +18,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from specmemo_chat import events
 from specmemo_chat.device.lifeline import die_with, leave_with_parent

@@ -47,13 +47,13 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
     assert not temporary.exists() or not list(temporary.iterdir())
 
 
-def workers_of(pid: int) -> list[psutil.Process]:
-    """The processes below `pid`, once there is one that runs its own program."""
+def workers_of(pid: int, program: str = "worker.py") -> list[psutil.Process]:
+    """The processes below `pid`, once one of them runs `program`."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         with contextlib.suppress(psutil.NoSuchProcess):
             found = psutil.Process(pid).children(recursive=True)
-            if any("worker.py" in word for process in found for word in process.cmdline()):
+            if any(program in word for process in found for word in process.cmdline()):
                 return found
         time.sleep(0.02)
     raise AssertionError("no worker was started")
@@ -143,6 +143,17 @@ def test_ctrl_c_while_a_batch_loads(script: Callable[..., None], tmp_path: Path)
     assert_gone(workers)
     assert json.loads(out)["conversations"] == 0
     assert "run the same command again" in errors
+
+
+def test_ctrl_c_before_anything_is_trained(script: Callable[..., None], tmp_path: Path) -> None:
+    data = tmp_path / "data.jsonl"
+    data.write_text('{"prompt": "Hi"}\n')
+    process = start("train-draft", "--data", str(data), "-o", str(tmp_path / "head"), "--device", "cpu")
+    workers = workers_of(process.pid, "specmemo_chat.distill")
+    process.send_signal(signal.SIGINT)
+    code, _, errors = ended(process)
+    assert code == 130, errors
+    assert_gone(workers)
 
 
 STATES = {"prompt": {}, "loading": HELD, "reply": {}}

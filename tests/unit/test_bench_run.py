@@ -93,6 +93,14 @@ def test_an_interrupt_brings_what_there_is(tmp_path: Path) -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+def test_an_interrupt_while_the_model_loads_is_final(tmp_path: Path) -> None:
+    marker = tmp_path / "ready"
+    code = WAITING.format(on_interrupt="pass", marker=str(marker)).replace("'ready'", "'loading'")
+    threading.Thread(target=interrupt, args=(marker, 1)).start()
+    with pytest.raises(KeyboardInterrupt):
+        run_job(a_job(), Screen(quiet=True), process(code))
+
+
 def test_a_second_interrupt_is_final(tmp_path: Path) -> None:
     marker = tmp_path / "ready"
     code = WAITING.format(on_interrupt="pass", marker=str(marker))

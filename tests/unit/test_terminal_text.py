@@ -17,7 +17,7 @@ from rich.text import Text
 
 import specmemo_chat.cli
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.crash import print_traceback
+from specmemo_chat.cli.crash import explained, print_traceback
 from specmemo_chat.cli.text import escaped_json, safe, safe_line
 from specmemo_chat.errors import UsageError
 
@@ -110,3 +110,25 @@ def test_nothing_else_writes_to_the_terminal() -> None:
             if direct or (name.startswith(("sys.stdout.", "sys.stderr.")) and name.endswith((".write", ".writelines"))):
                 found.setdefault(path.name, set()).add(name)
     assert set(found) - set(WRITERS) == set(), found
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (UsageError("--nope is no flag", "leave it out"), ("--nope is no flag", "leave it out")),
+        (OSError(28, "No space left on device", "/tmp/x"), ("/tmp/x: No space left on device", "--debug")),
+        (FileNotFoundError("No usable temporary directory"), ("No usable temporary directory", "--debug")),
+        (KeyError("plan"), ("internal error: KeyError: 'plan'", "report it")),
+    ],
+)
+def test_an_error_is_told_in_one_line_and_shown_whole_only_when_asked_for(
+    error: Exception, said: tuple[str, str], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["specmemo", "chat"])
+    known = explained(error)
+    assert known.message == said[0]
+    assert said[1] in (known.remedy or "")
+    assert capsys.readouterr().err == ""
+    monkeypatch.setenv("SPECMEMO_DEBUG", "1")
+    explained(error)
+    assert said[0].removeprefix("/tmp/x: ").split(": ")[-1] in capsys.readouterr().err
