@@ -99,7 +99,7 @@ class Conversation:
         """Forget the last `turns` turns; False, and nothing forgotten, where there are not so many."""
         if not 0 < turns <= len(self.history.turns):
             return False
-        del self.history.turns[-turns:]
+        self.history.undo(turns)
         return True
 
     def reply(

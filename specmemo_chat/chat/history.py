@@ -18,6 +18,8 @@ from specmemo_chat.errors import UsageError
 _MARK = "\N{OBJECT REPLACEMENT CHARACTER}reply\N{OBJECT REPLACEMENT CHARACTER}"
 # So many characters decide how the text behind them is tokenised.
 _REACH = 64
+# So many of the newest turns keep a prompt of their own: all would take memory by the square of their number.
+_PROMPTS = 4
 # What may stand before a text where the token before it would reach into it.
 _ANCHORS = ("a", "\n", ".", "1")
 
@@ -40,9 +42,10 @@ class Turn:
     """One user message and its reply.
 
     `prompt` are the token ids up to the opening of the reply, `text_hash` that of their text without the blanks at its
-    end. `reply_ids` are the generated ids that belong to the visible `reply` (None: not answered yet), the end token
-    included where the model closed the turn itself. `leftover`: the end of `reply` that no whole token in `reply_ids`
-    covers (a stop text cut a token in two). `size`: tokens counted by parts, 0 where that was not done yet.
+    end; an older turn's are the first `shared` ones of the newest turn's prompt. `reply_ids` are the generated ids that
+    belong to the visible `reply` (None: not answered yet), the end token included where the model closed the turn
+    itself. `leftover`: the end of `reply` that no whole token in `reply_ids` covers (a stop text cut a token in two).
+    `size`: tokens counted by parts, 0 where that was not done yet.
     """
 
     user: str
@@ -51,12 +54,18 @@ class Turn:
     reply_ids: list[int] = field(default_factory=list)
     leftover: str = ""
     text_hash: int = 0
+    shared: int = 0
     size: int = 0
+
+    @property
+    def known(self) -> bool:
+        """Whether its ids are known, not only its texts."""
+        return bool(self.prompt or self.shared)
 
     @property
     def end(self) -> int:
         """Tokens up to the end of the reply, where its ids are known."""
-        return len(self.prompt) + len(self.reply_ids)
+        return (len(self.prompt) or self.shared) + len(self.reply_ids)
 
     def again(self) -> Turn:
         """The same message, to be answered anew."""
@@ -119,7 +128,13 @@ class History:
         known = turns is None and bool(before) and bool(before[-1].prompt)
         appended = self._append(full, text) if known else None
         if appended is not None:
+            for turn in self.turns[:-_PROMPTS]:
+                if turn.prompt and appended[: len(turn.prompt)] == turn.prompt:
+                    turn.shared, turn.prompt = len(turn.prompt), []
             return Prompt(appended, text_hash)
+        if known:
+            for turn in self.turns:
+                turn.shared = 0
         return Prompt(self._encode(full), text_hash, rewritten=known)
 
     def opens_reasoning(self) -> bool:
@@ -230,7 +245,7 @@ class History:
         are known, else by its texts, which are counted once."""
         turn = self.turns[index]
         before = self.turns[index - 1] if index else None
-        if turn.prompt and (before is None or before.prompt):
+        if turn.known and (before is None or before.known):
             return max(1, turn.end - (before.end if before is not None else self.overhead[0]))
         if not turn.size:
             reply = len(turn.reply_ids) or self.count(turn.reply or "")
@@ -251,10 +266,17 @@ class History:
             self._overheads[self.system] = max(0, 2 * one - two), max(0, two - one - 2 * self.count("a"))
         return self._overheads[self.system]
 
+    def undo(self, turns: int) -> None:
+        """Forget the newest `turns` turns."""
+        newest = self.turns[-1]
+        del self.turns[-turns:]
+        if self.turns and self.turns[-1].shared:
+            self.turns[-1].prompt = newest.prompt[: self.turns[-1].shared]
+
     def drop(self, turns: int) -> None:
         """Forget the oldest `turns` turns (never the system prompt). The others will be rendered and tokenised anew."""
         for index in range(turns, len(self.turns)):
             self.turns[index].size = self.size(index)
         del self.turns[:turns]
         for turn in self.turns:
-            turn.prompt, turn.reply_ids, turn.leftover = [], [], ""
+            turn.prompt, turn.shared, turn.reply_ids, turn.leftover = [], 0, [], ""

@@ -294,6 +294,23 @@ def test_twelve_turns_reuse_nearly_everything(target: Target, tokenizer: ChatTok
         assert end.stats.reused_tokens >= 0.95 * before
 
 
+def test_old_turns_do_not_keep_the_ids_of_all_that_stood_before_them(target: Target, tokenizer: ChatTokenizer) -> None:
+    talk = conversation(target, tokenizer, context=500)
+    sizes, exact = [], 0
+    for number in range(10):
+        end_of(talk.reply(f"word {number} and some more of it", SHORT))
+        sizes.append(talk.history.turns[-1].end - exact)
+        exact = talk.history.turns[-1].end
+    assert sum(len(turn.prompt) for turn in talk.history.turns) < 5 * exact
+    assert talk.history.turn_tokens(500) == sizes
+    # Those that did are taken back, asked again and gone on with as ever.
+    first = talk.history.turns[2].reply
+    assert talk.undo(7)
+    assert talk.history.turn_tokens(500) == sizes[:3]
+    assert end_of(talk.regenerate(SHORT)).text == first
+    assert end_of(talk.reply("and now?", SHORT)).stats.reused_tokens >= sum(sizes[:3]) - 20
+
+
 def test_the_tokenizer_of_a_folder_without_one_is_refused(tmp_path: Path) -> None:
     from specmemo_chat.errors import ModelError
 

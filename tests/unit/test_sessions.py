@@ -192,6 +192,24 @@ def test_a_long_conversation_can_be_removed(file: Path, recorder: Recorder) -> N
         assert store.turns(1) == []
 
 
+def test_a_turn_more_is_as_many_writes_in_a_long_conversation_as_in_a_short_one(tmp_path: Path) -> None:
+    statements = []
+    for length in (10, 1000):
+        recorder = new_recorder(tmp_path / f"{length}.db")
+        recorder.changed([(f"q{index}", f"a{index}") for index in range(length)], None)
+        resumed = recorder.find("1")
+        assert resumed is not None
+        recorder.resume(resumed)
+        asked: list[str] = []
+        assert recorder._store is not None
+        recorder._store._db.set_trace_callback(asked.append)
+        say(recorder, [(turn.user, turn.reply) for turn in resumed.turns], "more", "and more")
+        assert recorder.saved
+        statements.append(len(asked))
+        recorder.close()
+    assert statements[0] == statements[1] < 30
+
+
 class HalfEngine:
     """An executor whose reply is stopped half-way; going on with it gives the rest, or fails."""
 
