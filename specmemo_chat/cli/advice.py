@@ -7,8 +7,8 @@ from pathlib import Path
 
 from specmemo_chat.catalog.aliases import BUNDLED_FOLDER, CatalogEntry, find_alias, load_catalog
 from specmemo_chat.catalog.cache import cached_model
-from specmemo_chat.cli.setup import DRAFTS, Situation
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.setup.planning import DRAFTS, Situation
 from specmemo_chat.sizes import format_size
 
 # Bytes of a weight as the hub has it: the catalog's models are published in 16 bits.

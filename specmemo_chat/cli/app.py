@@ -22,11 +22,11 @@ from specmemo_chat.cli import (
     sessions_command,
     train_draft_command,
 )
-from specmemo_chat.cli.configuration import config_file, read
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.crash import SafeGroup, TextCommand, explained, make_crashes_safe
 from specmemo_chat.cli.quick_help import import_help
 from specmemo_chat.errors import UsageError
+from specmemo_chat.setup.configuration import config_file, read
 
 INTRO = """specmemo {version}: a terminal chat that decodes speculatively inside a hard memory cap
 

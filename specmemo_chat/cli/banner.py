@@ -14,7 +14,7 @@ from specmemo_chat.cli.gauge import gauge
 from specmemo_chat.sizes import format_size
 
 if TYPE_CHECKING:
-    from specmemo_chat.cli.prepare import Prepared
+    from specmemo_chat.setup.prepare import Prepared
 
 LABEL = 9
 GAUGE_CELLS = 20

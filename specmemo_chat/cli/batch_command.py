@@ -12,9 +12,9 @@ import typer
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.ending import INTERRUPTED
-from specmemo_chat.cli.flags import Color, ModelChoice, Precision, SamplingChoice
-from specmemo_chat.cli.prepare import lend_workers, prepare, start_client
 from specmemo_chat.errors import UsageError
+from specmemo_chat.setup.flags import Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.setup.prepare import lend_workers, prepare, start_client
 from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import typer
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.crash import TextCommand
-from specmemo_chat.cli.flags import OUTPUT_PANEL, Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.setup.flags import OUTPUT_PANEL, Color, ModelChoice, Precision, SamplingChoice
 
 if TYPE_CHECKING:
     from specmemo_chat.bench.job import Job

@@ -14,14 +14,14 @@ from specmemo_chat.catalog.resolve import resolve
 from specmemo_chat.cli.bench_memory import memory_job
 from specmemo_chat.cli.bench_shape import ShapeCase, shape_case
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.decide import decide
-from specmemo_chat.cli.fetch import fetch
-from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
-from specmemo_chat.cli.setup import Situation
 from specmemo_chat.drafters.pairing import check_tokenizers
 from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Plan
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup.decide import decide
+from specmemo_chat.setup.fetch import fetch
+from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
+from specmemo_chat.setup.planning import Situation
 from specmemo_chat.sizes import format_size
 
 # Runs a job in the measuring process and gives its result.

@@ -14,11 +14,7 @@ from specmemo_chat.bench.talks import Talk
 from specmemo_chat.catalog.aliases import bundled_folder, find_alias
 from specmemo_chat.catalog.config import read_config, spec_from_folder
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli import setup
 from specmemo_chat.cli.bench_shape import ShapeCase, one_layer, replayed_case
-from specmemo_chat.cli.flags import ModelChoice
-from specmemo_chat.cli.plan_draft import published_head
-from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import cpu_threads
@@ -33,6 +29,10 @@ from specmemo_chat.memory.plan import Outcome, refusal, solve
 from specmemo_chat.memory.throughput import DeviceSpeed, StepTimes, device_speed
 from specmemo_chat.memory.wishes import Wishes, auto_dtype, start
 from specmemo_chat.profiles import Profile
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.draft import published_head
+from specmemo_chat.setup.flags import ModelChoice
+from specmemo_chat.setup.planning import Situation
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
 # Takes the times of steps with a plan, in the measuring process.
@@ -162,7 +162,7 @@ def _computed(lengths: Sequence[int], reply: int) -> dict[str, Any]:
     """Bytes of the paper's model on the paper's device, for the conversation of the median of `lengths` with replies of
     `reply` tokens, and by context for ones that fill it; nothing of it need be here."""
     entry = find_alias(MODEL)
-    profile = setup.own_profiles()[DEVICE]
+    profile = planning.own_profiles()[DEVICE]
     if entry is None or profile.facts is None:
         return {}
     device = described_device(profile.facts)

@@ -12,11 +12,7 @@ from specmemo_chat.catalog.aliases import find_alias, load_catalog
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.catalog.damage import read_object
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.flags import ModelChoice
-from specmemo_chat.cli.plan_draft import published_head
-from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import check_name, select
 from specmemo_chat.drafters.eagle_config import parse
@@ -26,6 +22,10 @@ from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.plan import refusal, solve
 from specmemo_chat.memory.wishes import auto_dtype, in_own_precision
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.draft import published_head
+from specmemo_chat.setup.flags import ModelChoice
+from specmemo_chat.setup.planning import Situation
 
 SIZES = {"1.1b": "tinyllama-1.1b-chat", "7b": "llama-2-7b-chat"}
 # What the fits of memory/acceptance.py are fitted to.
@@ -67,21 +67,21 @@ class ShapeCase:
 def shape_case(name: str, acceptance: str | None, choice: ModelChoice, screen: Screen) -> ShapeCase:
     """The case of `--shape NAME` on the device that the flags choose. Raises UsageError for a shape that is not known,
     PlanError where it does not fit."""
-    wishes = setup.check_flags(choice)
+    wishes = planning.check_flags(choice)
     check_name(choice.device)
-    profiles = setup.own_profiles()
+    profiles = planning.own_profiles()
     selection = select(probe(), choice.device, 1, model=name)
     if selection.note:
         screen.note(selection.note)
     device = selection.first
-    profile, reason = setup.choose_profile(choice.profile, device, profiles)
+    profile, reason = planning.choose_profile(choice.profile, device, profiles)
     config, head_config = _configs(name)
     dtype = wishes.dtype or auto_dtype(device, spec_from_config(name, name, config))
     if dtype not in BYTES_PER_VALUE:
         raise UsageError(
             f"--shape: random weights are not made in {dtype}", f"give --dtype {', '.join(BYTES_PER_VALUE)}"
         )
-    place = setup.situation(choice, replace(wishes, dtype=dtype), device, profile, reason)
+    place = planning.situation(choice, replace(wishes, dtype=dtype), device, profile, reason)
     case = replayed_case(name, config, head_config, acceptance, place)
     case.plan()
     return case

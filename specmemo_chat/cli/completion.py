@@ -59,16 +59,16 @@ def _drafts() -> Iterator[tuple[str, str]]:
 
 
 def _profiles() -> Iterator[tuple[str, str]]:
-    from specmemo_chat.cli.configuration import folder
     from specmemo_chat.profiles import load_profiles
+    from specmemo_chat.setup.configuration import folder
 
     for profile in load_profiles(folder() / "profiles").values():
         yield profile.name, profile.summary
 
 
 def _sessions() -> Iterator[tuple[str, str]]:
-    from specmemo_chat.cli.saving import existing_store
     from specmemo_chat.cli.text import safe_line
+    from specmemo_chat.sessions.places import existing_store
 
     store = existing_store()
     if store is not None:

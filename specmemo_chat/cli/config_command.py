@@ -7,15 +7,15 @@ from typing import Any
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.flags import Color
+from specmemo_chat.setup.flags import Color
 
 HELP = "The configuration: where it is, which value comes from where."
 
 
 def path(json: options.Json = False, debug: options.Debug = False) -> None:
     """Print where config.toml is looked for; with --json all of specmemo's folders."""
-    from specmemo_chat.cli.configuration import config_file, folders
     from specmemo_chat.cli.console import Screen
+    from specmemo_chat.setup.configuration import config_file, folders
 
     screen = Screen()
     if json:
@@ -34,10 +34,11 @@ def show(
     debug: options.Debug = False,
 ) -> None:
     """Show what `specmemo chat` would use without flags, and where each value comes from."""
-    from specmemo_chat.cli.configuration import config_file, read
     from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.flags import KEYS
-    from specmemo_chat.cli.origins import resolved
+    from specmemo_chat.cli.text import safe_line
+    from specmemo_chat.setup.configuration import config_file, read
+    from specmemo_chat.setup.flags import KEYS
+    from specmemo_chat.setup.origins import resolved
 
     screen = Screen(color.value)
     read(config_file())
@@ -53,4 +54,4 @@ def show(
         return
     screen.note(f"{config_file()}{'' if config_file().is_file() else ' (not there)'}")
     for row in rows:
-        screen.out.print(f"  {row.name:<16} {row.shown:<22} {row.source}".rstrip(), markup=False)
+        screen.out.print(f"  {row.name:<16} {safe_line(row.shown):<22} {row.source}".rstrip(), markup=False)

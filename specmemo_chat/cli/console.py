@@ -8,7 +8,7 @@ import json
 import os
 import sys
 import textwrap
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Literal
 
 from rich.console import Console, ConsoleOptions, RenderableType
@@ -17,6 +17,7 @@ from rich.text import Text
 
 from specmemo_chat.cli.text import escaped_json, safe
 from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.events import Progress
 
 ColorChoice = Literal["auto", "always", "never"]
 
@@ -89,6 +90,22 @@ class Screen:
         """A sentence for the user on stderr."""
         if not self.quiet:
             self._sentence(text, "dim")
+
+    @contextlib.contextmanager
+    def progress(self, title: str) -> Iterator[Callable[[Progress], None]]:
+        """A bar on stderr, where that is a terminal, that is gone afterwards."""
+        from rich import progress
+
+        columns = (
+            progress.TextColumn("{task.description}"),
+            progress.BarColumn(),
+            progress.DownloadColumn(binary_units=True),
+            progress.TimeRemainingColumn(),
+        )
+        shown = self.err.is_terminal and not self.quiet
+        with progress.Progress(*columns, console=self.err, disable=not shown, transient=True) as bar:
+            task = bar.add_task(title, total=None)
+            yield lambda event: bar.update(task, completed=event.done, total=event.total or None)
 
     def error(self, error: SpecmemoError) -> None:
         """An error, its remedies and what was added to it, on stderr."""

@@ -6,11 +6,11 @@ import sys
 from typing import TYPE_CHECKING
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.flags import Color
+from specmemo_chat.setup.flags import Color
 
 if TYPE_CHECKING:
     from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.doctor import Finding
+    from specmemo_chat.doctor.findings import Finding
 
 MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "broken": ("broken", "bold red")}
 
@@ -23,7 +23,7 @@ def doctor(
 ) -> None:
     """Look for what is broken on this machine. Exit code 1 where something is."""
     from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.doctor import all_checks, examine
+    from specmemo_chat.doctor.checks import all_checks, examine
 
     screen = Screen(color.value)
     findings: list[Finding] = []

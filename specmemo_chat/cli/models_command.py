@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from specmemo_chat.cli import completion, options
-from specmemo_chat.cli.flags import Color, ModelChoice, Precision
 from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.setup.flags import Color, ModelChoice, Precision
 
 if TYPE_CHECKING:
     from specmemo_chat.catalog.resolve import ModelSource
     from specmemo_chat.catalog.spec import ModelSpec
     from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.setup import Situation
+    from specmemo_chat.setup.planning import Situation
 
 HELP = "Models: what there is and what fits here; download, delete."
 
@@ -92,16 +92,16 @@ def ls(
 
 def _place(choice: ModelChoice) -> Situation:
     """Where a model would run, as `chat` decides it."""
-    from specmemo_chat.cli import setup
     from specmemo_chat.device.probe import probe
     from specmemo_chat.device.select import check_name, select
+    from specmemo_chat.setup import planning
 
-    wishes = setup.check_flags(choice)
+    wishes = planning.check_flags(choice)
     check_name(choice.device)
-    profiles = setup.own_profiles()
+    profiles = planning.own_profiles()
     selection = select(probe(), choice.device, choice.gpus, model=choice.model)
-    profile, reason = setup.choose_profile(choice.profile, selection.first, profiles)
-    return setup.situation(choice, wishes, selection.first, profile, reason)
+    profile, reason = planning.choose_profile(choice.profile, selection.first, profiles)
+    return planning.situation(choice, wishes, selection.first, profile, reason)
 
 
 def _lines(place: Situation) -> list[Line]:
@@ -236,7 +236,7 @@ def _pull(source: ModelSource, place: Situation, screen: Screen, *, code: bool, 
     from specmemo_chat.catalog.access import check_access
     from specmemo_chat.catalog.cache import cached_model
     from specmemo_chat.catalog.inventory import stored
-    from specmemo_chat.cli.fetch import fetch
+    from specmemo_chat.setup.fetch import fetch
     from specmemo_chat.sizes import format_size
 
     hub_id = source.hub_id or ""

@@ -9,9 +9,9 @@ import typer
 from typer.models import OptionInfo
 
 from specmemo_chat.cli import completion
-from specmemo_chat.cli.configuration import FILE_NAME
-from specmemo_chat.cli.flags import FLAGS, Color, Precision
 from specmemo_chat.errors import UsageError
+from specmemo_chat.setup.configuration import FILE_NAME
+from specmemo_chat.setup.flags import FLAGS, Color, Precision
 
 
 def declared(name: str, **changes: Any) -> OptionInfo:

@@ -9,7 +9,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.flags import MODEL_PANEL, OUTPUT_PANEL, Color, ModelChoice, Precision
+from specmemo_chat.setup.flags import MODEL_PANEL, OUTPUT_PANEL, Color, ModelChoice, Precision
 
 PlanDevice = Annotated[
     str,

@@ -11,10 +11,8 @@ from rich.text import Text
 from specmemo_chat.catalog.config import spec_from_file
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli import plan_plot, plan_render, setup
+from specmemo_chat.cli import plan_plot, plan_render
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.flags import ModelChoice
-from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import cpu_name, cpu_threads, probe
@@ -28,6 +26,9 @@ from specmemo_chat.memory.throughput import DeviceSpeed, Expected, StepTimes, de
 from specmemo_chat.memory.wishes import start
 from specmemo_chat.memory.workers import tightest
 from specmemo_chat.profiles import Profile
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.flags import ModelChoice
+from specmemo_chat.setup.planning import Situation
 from specmemo_chat.speculation.cost_file import config_hash, find
 
 
@@ -51,16 +52,16 @@ def show_plan(
 ) -> None:
     """Print the table or the object of CONTRACT.md, with the frontier where it is asked for, and draw it into the file
     `picture`. Raises PlanError after it where the plan does not fit."""
-    wishes = setup.check_flags(choice)
+    wishes = planning.check_flags(choice)
     if picture is not None:
         plan_plot.check_plot(picture)
-    profiles = setup.own_profiles()
+    profiles = planning.own_profiles()
     place = _place(choice, profiles, screen)
     policy, reason = _policy(choice, place, profiles)
     wishes = replace(wishes, gpus_available=place.available)
-    situation = setup.situation(choice, wishes, place.tightest, policy, reason)
+    situation = planning.situation(choice, wishes, place.tightest, policy, reason)
     source, spec = _model(choice, situation)
-    situation = setup.with_draft(choice, situation, source, spec)
+    situation = planning.with_draft(choice, situation, source, spec)
     outcome = situation.solve(spec)
     speed = _speed(place, profiles[place.shown] if place.absent else policy)
     if speed is not None and not place.absent:
@@ -77,7 +78,7 @@ def show_plan(
         plan_plot.plot_frontier(curve, title, outcome.plan.cap_bytes, picture)
         screen.note(f"written: {picture}")
     if not outcome.fits:
-        raise setup.refuse(source, spec, outcome, situation, local=True)
+        raise planning.refuse(source, spec, outcome, situation, local=True)
 
 
 def _print(
@@ -108,7 +109,7 @@ def _model(choice: ModelChoice, situation: Situation) -> tuple[ModelSource, Mode
         spec = spec_from_file(path, any_architecture=choice.trust_remote_code)
         return ModelSource(choice.model, path.parent), spec
     source = resolve(choice.model)
-    return source, setup.find_spec(source, setup.planning_folder(source), situation)
+    return source, planning.find_spec(source, planning.planning_folder(source), situation)
 
 
 def _place(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> _Place:
@@ -123,7 +124,7 @@ def _place(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) ->
             )
         devices = tuple(described_device(described.facts, index) for index in range(choice.gpus))
         return _Place(devices, described.name, described.facts.count, absent=True)
-    absent = setup.absent_gpus_profile(choice.gpus, profiles)
+    absent = planning.absent_gpus_profile(choice.gpus, profiles)
     found = probe()
     selection = select(found, choice.device, choice.gpus, model=choice.model, plan_profile=absent)
     if selection.note:
@@ -135,7 +136,7 @@ def _place(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) ->
 def _policy(choice: ModelChoice, place: _Place, profiles: dict[str, Profile]) -> tuple[Profile, str]:
     if choice.profile is None and place.absent:
         return profiles[place.shown], "it describes the device"
-    return setup.choose_profile(choice.profile, place.tightest, profiles)
+    return planning.choose_profile(choice.profile, place.tightest, profiles)
 
 
 def _speed(place: _Place, profile: Profile) -> DeviceSpeed | None:
@@ -152,11 +153,11 @@ def _speed(place: _Place, profile: Profile) -> DeviceSpeed | None:
 
 def _times(source: ModelSource, device: DeviceInfo, outcome: Outcome) -> StepTimes | None:
     """What chats with this model measured on this device, if there were any."""
-    folder = setup.planning_folder(source)
+    folder = planning.planning_folder(source)
     model = config_hash(folder) if folder is not None else ""
     plan = outcome.plan
     name = f"cpu: {cpu_name()}" if device.kind == "cpu" else f"cuda: {device.name}"
-    cache = platformdirs.user_cache_path(setup.APP, appauthor=False)
+    cache = platformdirs.user_cache_path(planning.APP, appauthor=False)
     found = find(cache, {"device": name, "model": model, "workers": str(plan.tp)}) if model else None
     if found is None or found[0]["dtype"].split(",")[0] != plan.dtype:
         return None

@@ -9,7 +9,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.flags import Color
+from specmemo_chat.setup.flags import Color
 
 
 def probe(

@@ -8,7 +8,6 @@ from typing import Any
 
 from rich.text import Text
 
-from specmemo_chat.cli import setup
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.gauge import EMPTY, FULL, bar_cells, gauge
 from specmemo_chat.device.info import DeviceInfo
@@ -17,6 +16,7 @@ from specmemo_chat.device.probe import probe as look
 from specmemo_chat.device.torch_build import torch_version
 from specmemo_chat.errors import UsageError
 from specmemo_chat.profiles import match_profile
+from specmemo_chat.setup import planning
 from specmemo_chat.sizes import counted, format_size
 
 BAR_CELLS = 40
@@ -51,7 +51,7 @@ def probe_json(found: Probe) -> dict[str, Any]:
     cpu, problems = found.cpu, list(found.problems)
     profile: dict[str, str] = {"name": "default", "reason": "no profile could be read"}
     try:
-        chosen, reason = match_profile(found.devices[0], setup.own_profiles())
+        chosen, reason = match_profile(found.devices[0], planning.own_profiles())
         profile = {"name": chosen.name, "reason": reason}
     except UsageError as error:
         problems.append(error.message)

@@ -17,11 +17,8 @@ from specmemo_chat.cli.banner import banner
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.console import Screen
 from specmemo_chat.cli.crash import explained
-from specmemo_chat.cli.ending import no_more_signals
-from specmemo_chat.cli.flags import SamplingChoice
 from specmemo_chat.cli.layout import wrapped
 from specmemo_chat.cli.loader import Loader
-from specmemo_chat.cli.origins import ChatOrigins
 from specmemo_chat.cli.remedies import in_repl
 from specmemo_chat.cli.stream import ReplyView
 from specmemo_chat.cli.typed import Message
@@ -29,13 +26,15 @@ from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.events import Event, ReplyEnd
 from specmemo_chat.host.client import ChatClient, shown
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.setup.flags import SamplingChoice
+from specmemo_chat.setup.origins import ChatOrigins
 from specmemo_chat.sizes import format_size
 from specmemo_chat.texts import check_unicode
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from specmemo_chat.cli.prepare import Prepared
+    from specmemo_chat.setup.prepare import Prepared
 
 
 class LineReader(Protocol):
@@ -111,8 +110,6 @@ class Repl:
             self._run(reader)
         finally:
             self.screen.remedy_of = before
-            # Whoever presses Ctrl-C once more than needed shall not disturb the leaving.
-            no_more_signals()
 
     def _run(self, reader: LineReader) -> None:
         self._reader = reader

@@ -10,8 +10,8 @@ from specmemo_chat.catalog.aliases import find_alias
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.errors import SessionError, UsageError, Words
 from specmemo_chat.host.client import ChatClient, ShownTurn
+from specmemo_chat.sessions.places import existing_store, open_store
 from specmemo_chat.sessions.recorder import Recorder
-from specmemo_chat.sessions.store import FILE_NAME, SessionStore
 from specmemo_chat.sessions.turns import Resumed, SessionInfo
 from specmemo_chat.sizes import counted
 
@@ -20,26 +20,6 @@ if TYPE_CHECKING:
 
 NAME_LENGTH = 64
 LIST = Words("`specmemo sessions ls` lists the stored ones", "/sessions lists the stored ones")
-
-
-def sessions_file() -> Path:
-    """Where conversations are stored; the file need not exist."""
-    import platformdirs
-
-    return platformdirs.user_data_path("specmemo", appauthor=False) / FILE_NAME
-
-
-def open_store() -> SessionStore:
-    """The store, made where there is none. Raises SessionError."""
-    return SessionStore(sessions_file())
-
-
-def existing_store() -> SessionStore | None:
-    """The store, None where nothing was ever stored. Raises SessionError."""
-    try:
-        return open_store() if sessions_file().exists() else None
-    except OSError as error:
-        raise SessionError(f"{sessions_file()} cannot be read ({error.strerror})", "look at its folder") from error
 
 
 def find_conversation(go_on: bool, key: str | None) -> Resumed | None:

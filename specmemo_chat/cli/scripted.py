@@ -14,12 +14,12 @@ from typing import Any
 
 from specmemo_chat.cli.batch_input import Conversation
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
-from specmemo_chat.cli.prepare import prepare, start_client
 from specmemo_chat.errors import SpecmemoError, WorkerError
 from specmemo_chat.events import Answered, ReplyEnd
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
+from specmemo_chat.setup.prepare import prepare, start_client
 
 
 def answer(client: ChatClient, asked: dict[str, Any], settings: GenerationSettings) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from specmemo_chat.cli import completion, options
-from specmemo_chat.cli.flags import Color
 from specmemo_chat.errors import SpecmemoError, UsageError
+from specmemo_chat.setup.flags import Color
 from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
@@ -42,7 +42,7 @@ def ls(
 ) -> None:
     """List conversations, the one used last first."""
     from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.saving import existing_store, sessions_file
+    from specmemo_chat.sessions.places import existing_store, sessions_file
 
     screen = Screen(color.value)
     store = existing_store()
@@ -147,8 +147,9 @@ def _document(key: str, format: Format, branches: bool) -> str:
 
 
 def _find(key: str) -> tuple[SessionStore, SessionInfo]:
-    from specmemo_chat.cli.saving import LIST, existing_store
+    from specmemo_chat.cli.saving import LIST
     from specmemo_chat.cli.text import safe_line
+    from specmemo_chat.sessions.places import existing_store
 
     store = existing_store()
     found = store.find(key) if store is not None else None
@@ -171,9 +172,9 @@ def rm(
 ) -> None:
     """Delete conversations for good."""
     from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.prepare import HISTORY, state_folder
-    from specmemo_chat.cli.saving import existing_store
     from specmemo_chat.cli.text import safe_line
+    from specmemo_chat.sessions.places import existing_store
+    from specmemo_chat.setup.prepare import HISTORY, state_folder
 
     screen = Screen(color.value)
     if everything == bool(sessions):

@@ -6,13 +6,13 @@ import shlex
 from dataclasses import replace
 from typing import TYPE_CHECKING, get_args
 
-from specmemo_chat.cli import setup
 from specmemo_chat.cli.commands.files import recount
-from specmemo_chat.cli.flags import ModelChoice
-from specmemo_chat.cli.prepare import prepare
 from specmemo_chat.cli.text import safe_line
 from specmemo_chat.errors import Flag, SpecmemoError, UsageError
 from specmemo_chat.memory.contract import Dtype
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.flags import ModelChoice
+from specmemo_chat.setup.prepare import prepare
 from specmemo_chat.sizes import counted
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def parse(argument: str, current: ModelChoice) -> ModelChoice:
         choice = replace(
             current,
             model=named,
-            draft=current.draft if current.draft in setup.DRAFTS else "auto",
+            draft=current.draft if current.draft in planning.DRAFTS else "auto",
             chat_template="auto",
             trust_remote_code=False,
         )

@@ -12,10 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from specmemo_chat.cli.prepare import state_folder
-from specmemo_chat.cli.saving import open_store, sessions_file
+from specmemo_chat.sessions.places import open_store, sessions_file
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.store import SessionStore
+from specmemo_chat.setup.prepare import state_folder
 from tests.scripted.program import FLAGS, environment, run
 from tests.terminal import SCRIPTED, Terminal
 

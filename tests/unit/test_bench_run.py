@@ -22,9 +22,9 @@ from specmemo_chat.cli.bench_output import check_outputs, show
 from specmemo_chat.cli.bench_run import run_job
 from specmemo_chat.cli.bench_shape import acceptance_of
 from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
 from specmemo_chat.errors import PlanError, SpecmemoError, UsageError, WorkerError
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
 from specmemo_chat.sizes import MIB
 from tests.models import tiny_plan
 

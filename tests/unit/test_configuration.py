@@ -12,10 +12,11 @@ import typer
 from typer.testing import CliRunner
 
 from specmemo_chat.cli import app as cli
-from specmemo_chat.cli import configuration, options
-from specmemo_chat.cli.configuration import config_file, read
-from specmemo_chat.cli.flags import KEYS
+from specmemo_chat.cli import options
 from specmemo_chat.errors import UsageError
+from specmemo_chat.setup import configuration
+from specmemo_chat.setup.configuration import config_file, read
+from specmemo_chat.setup.flags import KEYS
 from tests.command_line import commands
 
 
@@ -187,7 +188,7 @@ def completed(words: str) -> list[str]:
 
 
 def test_the_shell_completes_commands_flags_models_profiles_and_sessions() -> None:
-    from specmemo_chat.cli.saving import open_store
+    from specmemo_chat.sessions.places import open_store
 
     with open_store() as store, store.transaction():
         store.create("diary", "Dear diary", "pocket", 1.0)
@@ -201,7 +202,7 @@ def test_the_shell_completes_commands_flags_models_profiles_and_sessions() -> No
 
 
 def test_completion_of_a_broken_file_is_empty_and_no_error() -> None:
-    from specmemo_chat.cli.saving import sessions_file
+    from specmemo_chat.sessions.places import sessions_file
 
     sessions_file().parent.mkdir(parents=True)
     sessions_file().write_text("no database" * 100)

@@ -16,13 +16,14 @@ from specmemo_chat.catalog import inventory
 from specmemo_chat.catalog.config import spec_from_folder
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli import models_command, setup
-from specmemo_chat.cli.flags import ModelChoice
-from specmemo_chat.cli.plan_draft import find_draft
+from specmemo_chat.cli import models_command
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import ModelError, SpecmemoError, UsageError
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.profiles import load_profiles, match_profile
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.draft import find_draft
+from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.sizes import GIB
 from tests.tiny import save_tiny
 
@@ -132,24 +133,24 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place() -> setup.Situation:
+def place() -> planning.Situation:
     choice = ModelChoice()
     profile, reason = match_profile(CPU, load_profiles(Path("nowhere")))
-    return setup.situation(choice, setup.check_flags(choice), CPU, profile, reason)
+    return planning.situation(choice, planning.check_flags(choice), CPU, profile, reason)
 
 
-def shape(folder: Path, place: setup.Situation, place_of: Callable[[ModelSource], Path | None]) -> ModelSpec:
+def shape(folder: Path, place: planning.Situation, place_of: Callable[[ModelSource], Path | None]) -> ModelSpec:
     source = resolve(str(folder))
-    return setup.find_spec(source, place_of(source), place)
+    return planning.find_spec(source, place_of(source), place)
 
 
 @pytest.mark.parametrize(("damage", "kind", "words", "remedy"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
 def test_a_damaged_folder_is_named(
-    folder: Path, place: setup.Situation, damage: Damage, kind: type[SpecmemoError], words: str, remedy: str
+    folder: Path, place: planning.Situation, damage: Damage, kind: type[SpecmemoError], words: str, remedy: str
 ) -> None:
     damage(folder)
     said = set()
-    for place_of in (setup.local_folder, setup.planning_folder):  # a chat, a plan
+    for place_of in (planning.local_folder, planning.planning_folder):  # a chat, a plan
         with pytest.raises(kind) as caught:
             shape(folder, place, place_of)
         assert words in caught.value.message
@@ -159,7 +160,7 @@ def test_a_damaged_folder_is_named(
 
 
 @pytest.mark.parametrize("name", ["lfs weights", "end token", "adapter", "generation config"])
-def test_the_worker_and_a_draft_say_the_same(folder: Path, place: setup.Situation, name: str) -> None:
+def test_the_worker_and_a_draft_say_the_same(folder: Path, place: planning.Situation, name: str) -> None:
     target = spec_from_folder("target", folder)
     next(case[1] for case in CASES if case[0] == name)(folder)
     words = next(case[3] for case in CASES if case[0] == name)
@@ -178,7 +179,7 @@ def test_a_generation_config_that_transformers_refuses_is_named(folder: Path) ->
     assert "delete it" in (caught.value.remedy or "")
 
 
-def test_the_list_names_what_is_damaged_in_the_cache(whole: Path, tmp_path: Path, place: setup.Situation,
+def test_the_list_names_what_is_damaged_in_the_cache(whole: Path, tmp_path: Path, place: planning.Situation,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     for name in ("fine", "broken"):
@@ -210,8 +211,8 @@ def test_what_may_not_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPa
         resolve("x" * 5000)
 
 
-def test_a_plan_needs_no_weights(folder: Path, place: setup.Situation) -> None:
+def test_a_plan_needs_no_weights(folder: Path, place: planning.Situation) -> None:
     for file in folder.iterdir():
         if file.name != CONFIG:
             file.unlink()
-    assert shape(folder, place, setup.planning_folder).vocab == 2048
+    assert shape(folder, place, planning.planning_folder).vocab == 2048

@@ -13,11 +13,12 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.cli import doctor_torch
-from specmemo_chat.cli.doctor import Finding, examine
 from specmemo_chat.device import torch_check
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import Probe, probe_cpu
+from specmemo_chat.doctor import torch_stack
+from specmemo_chat.doctor.checks import examine
+from specmemo_chat.doctor.findings import Finding
 from tests.fake_hub import fake_hub
 from tests.powers import bound_by_permissions
 
@@ -165,9 +166,9 @@ def findings(
     monkeypatch: pytest.MonkeyPatch, said: dict[str, Any], failure: str = "", *, gpus: int = 0, problems: Any = ()
 ) -> dict[str, Finding]:
     devices = (*(gpu(index) for index in range(gpus)), probe_cpu())
-    monkeypatch.setattr(doctor_torch, "probe", lambda: Probe(devices, tuple(problems)))
-    monkeypatch.setattr(doctor_torch, "ask_torch", lambda: (said, failure))
-    machine = doctor_torch.Machine()
+    monkeypatch.setattr(torch_stack, "probe", lambda: Probe(devices, tuple(problems)))
+    monkeypatch.setattr(torch_stack, "ask_torch", lambda: (said, failure))
+    machine = torch_stack.Machine()
     checks = {"gpu": machine.gpus, "torch": machine.torch, "gloo": machine.gloo, "nccl": machine.nccl}
     found: dict[str, Finding] = {}
     for finding in examine(checks):
@@ -211,7 +212,7 @@ def test_torch_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_helper_that_fails_hangs_or_babbles_is_no_error() -> None:
     def ask(code: str, timeout: float = 20) -> str:
-        said, failure = doctor_torch.ask_torch((sys.executable, "-c", code), timeout)
+        said, failure = torch_stack.ask_torch((sys.executable, "-c", code), timeout)
         assert not said
         return failure
 
@@ -219,7 +220,7 @@ def test_a_helper_that_fails_hangs_or_babbles_is_no_error() -> None:
     assert ask("import time; time.sleep(60)", 0.5) == "it did not answer within 0 s"
     assert "cannot be read" in ask("print('hello')")
     assert "not complete" in ask("print('{}')")
-    assert "cannot be started" in doctor_torch.ask_torch(("/nowhere/python",), 1.0)[1]
+    assert "cannot be started" in torch_stack.ask_torch(("/nowhere/python",), 1.0)[1]
 
 
 def test_a_check_that_fails_itself_is_a_finding() -> None:

@@ -12,8 +12,8 @@ import pytest
 from specmemo_chat.catalog.aliases import find_alias
 from specmemo_chat.cli.commands import registry
 from specmemo_chat.cli.commands.tuning import SETTINGS
-from specmemo_chat.cli.flags import KEYS
 from specmemo_chat.profiles import load_profiles
+from specmemo_chat.setup.flags import KEYS
 from tests.command_line import command_of, commands, flags
 
 ROOT = Path(__file__).parents[2]

@@ -14,12 +14,12 @@ import pytest
 import torch
 
 from specmemo_chat.catalog.aliases import load_catalog
-from specmemo_chat.cli.plan_draft import published_head
 from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.drafters.eagle_format import required
 from specmemo_chat.drafters.eagle_head import EagleHead
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.footprint import draft_weights, target_weights
+from specmemo_chat.setup.draft import published_head
 
 FAMILIES = {
     "llama-2-70b-chat": "Llama",

@@ -15,9 +15,6 @@ from specmemo_chat.catalog.cache import draft_at_hand, repository_folder
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.catalog.resolve import resolve
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli import setup
-from specmemo_chat.cli.flags import ModelChoice
-from specmemo_chat.cli.plan_draft import find_draft, published_head
 from specmemo_chat.drafters.eagle_config import parse, read_config
 from specmemo_chat.drafters.eagle_head import load_head
 from specmemo_chat.errors import ModelError, UsageError
@@ -26,6 +23,9 @@ from specmemo_chat.memory.absent import described_device
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.footprint import Shape, draft_kv, draft_weights
 from specmemo_chat.profiles import load_profiles
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.draft import find_draft, published_head
+from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import draft_scratch
 from tests.heads import write_eagle, write_eagle3
@@ -184,7 +184,7 @@ def test_the_choice_of_a_draft_falls_on_the_models_own_head(tmp_path: Path, monk
     """`auto` takes a head that is on this machine, for the model that it belongs to and for no other."""
     entry = load_catalog()["llama-2-7b-chat"]
     monkeypatch.setattr(
-        "specmemo_chat.cli.setup.draft_at_hand", lambda wanted: wanted.draft if wanted == entry else None
+        "specmemo_chat.setup.planning.draft_at_hand", lambda wanted: wanted.draft if wanted == entry else None
     )
     for wanted, kinds in (("auto", ("ngram", "eagle")), ("ngram", ("ngram",)), ("none", ())):
         assert planned_drafters(entry.name, draft=wanted) == kinds
@@ -196,8 +196,8 @@ def planned_drafters(model: str, draft: str) -> tuple[str, ...]:
     choice = ModelChoice(model=model, draft=draft, device="titan-rtx-24gb", offline=True)
     profile = load_profiles()["titan-rtx-24gb"]
     assert profile.facts is not None
-    place = setup.situation(choice, setup.check_flags(choice), described_device(profile.facts), profile, "")
+    place = planning.situation(choice, planning.check_flags(choice), described_device(profile.facts), profile, "")
     source = resolve(model)
     assert source.entry is not None
     spec = source.entry.spec()
-    return setup.with_draft(choice, place, source, spec).solve(spec).plan.drafters
+    return planning.with_draft(choice, place, source, spec).solve(spec).plan.drafters

@@ -18,8 +18,6 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.chat.conversation import Conversation
 from specmemo_chat.chat.history import History
 from specmemo_chat.cli import switch
-from specmemo_chat.cli.flags import ModelChoice
-from specmemo_chat.cli.plan_draft import find_draft
 from specmemo_chat.cli.remedies import in_repl
 from specmemo_chat.cli.saving import LIST
 from specmemo_chat.engine.engine import Engine
@@ -27,6 +25,8 @@ from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError, Words,
 from specmemo_chat.host.link import AGAIN, SMALLER_CAP
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup.draft import find_draft
+from specmemo_chat.setup.flags import ModelChoice
 from tests.models import random_model, target_of, tiny_plan
 from tests.tiny import POCKET, TINY
 
@@ -35,7 +35,7 @@ PACKAGE = Path(specmemo_chat.__file__).parent
 NOT_IN_THE_REPL = (
     "distill", "bench", "cli/bench", "cli/train_draft", "cli/batch", "cli/plan_", "cli/models_command",
     "cli/sessions_command", "cli/options", "cli/chat_command", "cli/config", "cli/nodes", "cli/oneshot", "cli/doctor",
-    "setup/nodes", "doctor",
+    "setup/configuration", "setup/nodes", "doctor",
 )  # fmt: skip
 
 

@@ -18,7 +18,7 @@ import pytest
 
 from specmemo_chat import texts
 from specmemo_chat.bench.talks import find_talks
-from specmemo_chat.cli import app, configuration, editor, oneshot
+from specmemo_chat.cli import app, editor, oneshot
 from specmemo_chat.cli.attachments import Attachment, read_text
 from specmemo_chat.cli.batch_input import read_conversations
 from specmemo_chat.cli.batch_output import OutputFile
@@ -29,6 +29,7 @@ from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 from specmemo_chat.profiles import read_profile
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup import configuration
 from tests.tiny import POCKET
 
 LATIN = os.fsdecode(b"caf\xe9")

@@ -11,13 +11,13 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from specmemo_chat.catalog.config import spec_from_folder
-from specmemo_chat.cli.plan_draft import find_draft
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.errors import ModelError
 from specmemo_chat.memory.footprint import target_weights
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.parallel import Share
 from specmemo_chat.models.streaming import stream_model
+from specmemo_chat.setup.draft import find_draft
 from tests.models import random_model
 
 OUTPUT, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"

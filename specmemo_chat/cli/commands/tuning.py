@@ -154,5 +154,5 @@ def _show(repl: Repl, _argument: str) -> None:
     system = repl.client.system
     repl.say(f"  {'system':<15} {safe_line(system)[: max(20, repl.width - 20)] if system else 'none'}")
     for row in repl.origins.of(repl.prepared, repl.settings, repl.chosen):
-        repl.say(f"  {row.name:<15} {row.shown:<14} {row.source}")
+        repl.say(f"  {row.name:<15} {safe_line(row.shown):<14} {row.source}")
     repl.say(f"  {'show_accepted':<15} {_shown(repl, 'show_accepted')}")

@@ -15,11 +15,6 @@ from specmemo_chat.catalog.access import check_access
 from specmemo_chat.catalog.cache import cached_model
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli import setup
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.fetch import fetch
-from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
-from specmemo_chat.cli.setup import Situation
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import check_name, select
@@ -30,48 +25,52 @@ from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.workers import tightest
 from specmemo_chat.profiles import Profile
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.fetch import Listener, fetch
+from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
+from specmemo_chat.setup.planning import Situation
 
 
 def decide(
     choice: ModelChoice,
     sampling: SamplingChoice,
-    screen: Screen,
+    listener: Listener,
     before_download: Callable[[], None] | None,
     *,
     freed: int = 0,
 ) -> tuple[Plan, GenerationSettings, Load, Situation]:
     """Plan, settings, the first request, and what the plan was made for. Raises the errors of CONTRACT.md's exit codes;
-    notes go to `screen`. `freed`: bytes that a running worker gives back before the plan is carried out."""
+    notes go to `listener`. `freed`: bytes that a running worker gives back before the plan is carried out."""
     settings = _settings(sampling, sampling.temperature or 0.0, 0)
-    wishes = setup.check_flags(choice)
+    wishes = planning.check_flags(choice)
     check_name(choice.device)
-    setup.check_precision(wishes)
-    profiles = setup.own_profiles()
-    devices = _devices(choice, profiles, screen)
+    planning.check_precision(wishes)
+    profiles = planning.own_profiles()
+    devices = _devices(choice, profiles, listener)
     device = tightest(devices)
     device = replace(
         device,
         free_bytes=min(device.total_bytes, device.free_bytes + freed),
         usable_bytes=min(device.total_bytes, device.usable_bytes + freed),
     )
-    profile, reason = setup.choose_profile(choice.profile, device, profiles)
-    place = setup.situation(choice, wishes, device, profile, reason)
+    profile, reason = planning.choose_profile(choice.profile, device, profiles)
+    place = planning.situation(choice, wishes, device, profile, reason)
     source = resolve(choice.model)
-    folder = setup.local_folder(source)
-    spec = setup.find_spec(source, folder, place)
-    place = setup.with_draft(choice, place, source, spec)
+    folder = planning.local_folder(source)
+    spec = planning.find_spec(source, folder, place)
+    place = planning.with_draft(choice, place, source, spec)
     outcome = _plan(source, spec, place, local=folder is not None)
     if folder is None:
         check_access(source, offline=place.offline, fit=outcome.sentence, nearest=place.nearest(spec))
     if before_download is not None:
         before_download()
     if folder is None:
-        folder = fetch(source, screen, code=choice.trust_remote_code)
+        folder = fetch(source, listener, code=choice.trust_remote_code)
         # The downloaded config decides, should it differ from the catalog's.
-        outcome = _plan(source, setup.find_spec(source, folder, place), place, local=True)
+        outcome = _plan(source, planning.find_spec(source, folder, place), place, local=True)
     for sentence in (*outcome.notes, *(f"to fit the memory: {text}" for text in outcome.plan.concessions)):
-        screen.note(sentence)
-    plan = replace(outcome.plan, target=str(folder), draft=_draft_folder(outcome.plan, place, screen))
+        listener.note(sentence)
+    plan = replace(outcome.plan, target=str(folder), draft=_draft_folder(outcome.plan, place, listener))
     workers = tuple(each.torch_name for each in devices) if plan.tp > 1 else ()
     temperature = sampling.temperature if sampling.temperature is not None else model_temperature(folder)
     seed = sampling.seed if sampling.seed is not None else (secrets.randbelow(1 << 31) if temperature else 0)
@@ -90,24 +89,24 @@ def model_temperature(folder: Path) -> float:
         return 0.0
 
 
-def _devices(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> tuple[DeviceInfo, ...]:
+def _devices(choice: ModelChoice, profiles: dict[str, Profile], listener: Listener) -> tuple[DeviceInfo, ...]:
     """The devices of this machine's workers."""
-    absent = setup.absent_gpus_profile(choice.gpus, profiles)
+    absent = planning.absent_gpus_profile(choice.gpus, profiles)
     here = choice.gpus // choice.nnodes
     selection = select(probe(), choice.device, here, model=choice.model, plan_profile=absent)
     if selection.note:
-        screen.note(selection.note)
+        listener.note(selection.note)
     return selection.devices
 
 
 def _plan(source: ModelSource, spec: ModelSpec, place: Situation, *, local: bool) -> Outcome:
     outcome = place.solve(spec)
     if not outcome.fits:
-        raise setup.refuse(source, spec, outcome, place, local=local)
+        raise planning.refuse(source, spec, outcome, place, local=local)
     return outcome
 
 
-def _draft_folder(plan: Plan, place: Situation, screen: Screen) -> str | None:
+def _draft_folder(plan: Plan, place: Situation, listener: Listener) -> str | None:
     """The local folder of the plan's draft, downloaded where it is not here; None where the draft has no weights."""
     if plan.draft is None:
         return None
@@ -122,7 +121,7 @@ def _draft_folder(plan: Plan, place: Situation, screen: Screen) -> str | None:
             Words("run once without --offline", f"in a shell: specmemo models pull {source.hub_id}"),
             Flag("--draft", "ngram"),
         )
-    return str(folder or fetch(source, screen, code=False, tokenizer=with_tokenizer))
+    return str(folder or fetch(source, listener, code=False, tokenizer=with_tokenizer))
 
 
 def _settings(sampling: SamplingChoice, temperature: float, seed: int) -> GenerationSettings:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from specmemo_chat.catalog.access import hub_token, is_offline
-from specmemo_chat.cli.doctor import Finding
+from specmemo_chat.doctor.findings import Finding
 
 TIMEOUT_S = 6.0
 # Small, without a gate, and in the catalog.

@@ -15,7 +15,6 @@ from specmemo_chat.catalog.config import spec_from_folder
 from specmemo_chat.catalog.damage import check_kind, shards_of
 from specmemo_chat.catalog.resolve import ModelSource
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError, Words
 from specmemo_chat.memory.contract import Dtype
@@ -23,6 +22,7 @@ from specmemo_chat.memory.measured import Measurements, runtime_key
 from specmemo_chat.memory.plan import Outcome, refusal, solve
 from specmemo_chat.memory.wishes import Wishes, auto_dtype, compute_dtype, in_own_precision
 from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
+from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.sizes import parse_size
 
 APP = "specmemo"
@@ -120,7 +120,7 @@ def with_draft(choice: ModelChoice, place: Situation, source: ModelSource, spec:
         name = draft_at_hand(source.entry)
     if name is None or name in DRAFTS:
         return place
-    from specmemo_chat.cli.plan_draft import find_draft
+    from specmemo_chat.setup.draft import find_draft
 
     dtype = compute_dtype(place.wishes.dtype or auto_dtype(place.device, spec), place.device)
     head = find_draft(name, spec, dtype, offline=place.offline)

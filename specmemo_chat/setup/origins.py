@@ -7,20 +7,19 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from specmemo_chat.cli import setup
-from specmemo_chat.cli.flags import PREFIX
-from specmemo_chat.cli.text import safe_line
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import check_name, select
 from specmemo_chat.memory.wishes import auto_dtype
 from specmemo_chat.profiles import Profile
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup import planning
+from specmemo_chat.setup.flags import PREFIX
 from specmemo_chat.sizes import format_size, parse_size
 
 if TYPE_CHECKING:
-    from specmemo_chat.cli.flags import ModelChoice
-    from specmemo_chat.cli.prepare import Prepared
+    from specmemo_chat.setup.flags import ModelChoice
+    from specmemo_chat.setup.prepare import Prepared
 
 
 @dataclass(frozen=True)
@@ -39,9 +38,9 @@ def resolved(params: Mapping[str, Any], origins: Mapping[str, str], names: Itera
     Raises UsageError and DeviceError like `chat` does for a device or profile that is not there.
     """
     check_name(params["device"])
-    profiles = setup.own_profiles()
+    profiles = planning.own_profiles()
     device = select(probe(), params["device"], params.get("gpus", 1), model=params["model"]).first
-    profile, reason = setup.choose_profile(params["profile"], device, profiles)
+    profile, reason = planning.choose_profile(params["profile"], device, profiles)
     return [
         _row(name, params[name], _source(name, origins.get(name, "default")), device, profile, reason)
         for name in names
@@ -84,7 +83,7 @@ def shown(value: Any) -> str:
         return "on" if value else "off"
     if isinstance(value, list | tuple):
         return " ".join(repr(item) for item in value)
-    return safe_line(str(value))
+    return str(value)
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import socket
 
-from specmemo_chat.cli.flags import ModelChoice
 from specmemo_chat.errors import UsageError
 from specmemo_chat.host.torchrun import Nodes
+from specmemo_chat.setup.flags import ModelChoice
 
 
 def find_nodes(choice: ModelChoice) -> Nodes:

@@ -14,9 +14,9 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.cli.flags import KEYS, PREFIX, Flag
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings, SettingError
+from specmemo_chat.setup.flags import KEYS, PREFIX, Flag
 from specmemo_chat.sizes import parse_size
 from specmemo_chat.texts import read_text
 

@@ -9,11 +9,11 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from specmemo_chat.cli import setup
-from specmemo_chat.cli.doctor import Finding
 from specmemo_chat.device.probe import Probe, probe
 from specmemo_chat.device.torch_build import torch_build
+from specmemo_chat.doctor.findings import Finding
 from specmemo_chat.profiles import match_profile
+from specmemo_chat.setup import planning
 from specmemo_chat.sizes import GIB, format_size
 
 HELPER = (sys.executable, "-m", "specmemo_chat.device.torch_check")
@@ -59,7 +59,7 @@ class Machine:
                 "if there is one, install its driver (`nvidia-smi` or `rocminfo` must list it); "
                 "in a container, start it with --gpus all",
             )
-        profile, reason = match_profile(self._probe.devices[0], setup.own_profiles())
+        profile, reason = match_profile(self._probe.devices[0], planning.own_profiles())
         yield Finding("profile", "ok", f"{profile.name}: {reason}")
 
     def torch(self) -> Iterator[Finding]:

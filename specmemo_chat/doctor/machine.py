@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from specmemo_chat import __version__
-from specmemo_chat.cli.doctor import Finding
+from specmemo_chat.doctor.findings import Finding
 from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.sizes import GIB, format_size
 
@@ -46,7 +46,7 @@ def packages() -> Iterator[Finding]:
 
 
 def configuration() -> Iterator[Finding]:
-    from specmemo_chat.cli.configuration import config_file, read, unknown_variables
+    from specmemo_chat.setup.configuration import config_file, read, unknown_variables
 
     file = config_file()
     try:
@@ -64,7 +64,7 @@ def configuration() -> Iterator[Finding]:
 def folders() -> Iterator[Finding]:
     """Each folder that something is written to, by writing to it."""
     from specmemo_chat.catalog.cache import cache_root
-    from specmemo_chat.cli import configuration
+    from specmemo_chat.setup import configuration
 
     wanted = {f"{kind} folder": folder for kind, folder in configuration.folders().items() if kind != "config"}
     variables = {"data folder": "XDG_DATA_HOME", "state folder": "XDG_STATE_HOME", "cache folder": "XDG_CACHE_HOME"}
@@ -120,7 +120,7 @@ def disk() -> Iterator[Finding]:
 
 
 def sessions() -> Iterator[Finding]:
-    from specmemo_chat.cli.saving import existing_store, sessions_file
+    from specmemo_chat.sessions.places import existing_store, sessions_file
 
     try:
         store = existing_store()

@@ -1,4 +1,4 @@
-"""What a command needs before it can talk to a model: the decisions (cli/decide.py), a client, the state folder."""
+"""What a command needs before it can talk to a model: the decisions (setup/decide.py), a client, the state folder."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 
 # The rest is imported where it is needed: `--help` must come at once.
 if TYPE_CHECKING:
-    from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.flags import ModelChoice, SamplingChoice
-    from specmemo_chat.cli.setup import Situation
     from specmemo_chat.host.client import ChatClient
     from specmemo_chat.host.executor import Executor
     from specmemo_chat.host.requests import Load
     from specmemo_chat.host.torchrun import Nodes
     from specmemo_chat.memory.contract import Plan
     from specmemo_chat.settings import GenerationSettings
+    from specmemo_chat.setup.fetch import Listener
+    from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
+    from specmemo_chat.setup.planning import Situation
 
 # Above this the worker's log of earlier runs is thrown away.
 LOG_LIMIT = 1 << 20
@@ -43,27 +43,27 @@ class Prepared:
 def prepare(
     choice: ModelChoice,
     sampling: SamplingChoice,
-    screen: Screen,
+    listener: Listener,
     *,
     before_download: Callable[[], None] | None = None,
     freed: int = 0,
 ) -> Prepared:
-    """Decide, and download where necessary. Raises the errors of CONTRACT.md's exit codes; notes go to `screen`.
+    """Decide, and download where necessary. Raises the errors of CONTRACT.md's exit codes; notes go to `listener`.
 
     `before_download` is called when all else is decided: there the input is checked. `freed`: bytes that a running
     worker gives back before this model is loaded.
     """
-    from specmemo_chat.cli.decide import decide
-    from specmemo_chat.cli.nodes import find_nodes
+    from specmemo_chat.setup.decide import decide
+    from specmemo_chat.setup.nodes import find_nodes
 
     nodes = find_nodes(choice)
-    plan, settings, load, place = decide(choice, sampling, screen, before_download, freed=freed)
+    plan, settings, load, place = decide(choice, sampling, listener, before_download, freed=freed)
     if nodes.count > 1:
         workers = f"machine {nodes.rank} of {nodes.count}, {len(load.devices)} of {plan.tp} workers"
         if nodes.rank:
-            screen.note(f"{workers}: they serve the command on {nodes.endpoint} until it ends; Ctrl-C ends them")
+            listener.note(f"{workers}: they serve the command on {nodes.endpoint} until it ends; Ctrl-C ends them")
         else:
-            screen.note(f"{workers}: the same command must run on the other machines; they meet at {nodes.endpoint}")
+            listener.note(f"{workers}: the same command must run on the other machines; they meet at {nodes.endpoint}")
     return Prepared(plan, settings, load, place, choice, sampling, nodes)
 
 
