@@ -2,7 +2,8 @@
 
 Run as `python -m specmemo_chat.host.launcher [torchrun's options]`; the first line on standard input is what each
 worker gets in its environment; from then on standard input is the lifeline (device/lifeline.py). Where a worker fails a
-line of JSON on standard output says which: {"failures": [{"rank", "pid", "exit_code"}]}.
+line of JSON on standard output says which: {"failures": [{"rank", "pid", "exit_code"}]}, and where none was started
+why: "problem".
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from typing import NoReturn
 import psutil
 
 from specmemo_chat.device.lifeline import leave_with_parent
+from specmemo_chat.errors import WorkerError
 from specmemo_chat.models.threads import limit_workers
 
 # The greeting of a worker that torchrun started: its standard input is shared with the others.
@@ -51,6 +53,9 @@ def main() -> None:
             for rank, failure in error.failures.items()
         ]
         print(json.dumps({"failures": failures}), file=report, flush=True)
+        _leave(1)
+    except WorkerError as error:
+        print(json.dumps({"failures": [], "problem": error.message}), file=report, flush=True)
         _leave(1)
     _leave(0)
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from torch.distributed import TCPStore  # type: ignore[attr-defined]
+from torch.distributed import DistNetworkError, TCPStore  # type: ignore[attr-defined]
 from torch.distributed.elastic.rendezvous import RendezvousHandler, RendezvousParameters, rendezvous_handler_registry
 from torch.distributed.elastic.rendezvous.api import RendezvousInfo
 from torch.distributed.elastic.rendezvous.static_tcp_rendezvous import StaticTCPRendezvous
 from torch.distributed.elastic.rendezvous.utils import parse_rendezvous_endpoint
 
+from specmemo_chat.errors import WorkerError
 from specmemo_chat.host.place import MEETING_TIMEOUT
 
 BACKEND = "specmemo"
@@ -20,16 +21,23 @@ class Meeting(StaticTCPRendezvous):
         return BACKEND
 
     def next_rendezvous(self) -> RendezvousInfo:
+        """Raises WorkerError where the port is taken on machine 0, or not reached from another one."""
+        here = self.rank == 0
         if not self._store:
-            self._store = TCPStore(
-                self.master_addr,
-                self.master_port,
-                self.world_size,
-                self.rank == 0,
-                self.timeout,
-                wait_for_workers=False,
-                multi_tenant=True,
-            )
+            try:
+                self._store = TCPStore(
+                    self.master_addr,
+                    self.master_port,
+                    self.world_size,
+                    here,
+                    self.timeout,
+                    wait_for_workers=False,
+                    multi_tenant=True,
+                )
+            except DistNetworkError as error:
+                where = f"port {self.master_port} of {self.master_addr}"
+                how = "cannot be used" if here else f"was not reached for {self.timeout.total_seconds():.0f} s"
+                raise WorkerError(f"{where} {how}: {str(error).splitlines()[0]}") from error
         return super().next_rendezvous()
 
 

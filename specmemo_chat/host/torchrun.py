@@ -168,13 +168,15 @@ def _greet(process: subprocess.Popen[bytes], worker: dict[str, Any]) -> None:
 
 
 def failed_worker(report: bytes, world: int, first_rank: int = 0) -> str:
-    """Which of `world` workers ended first and how, by the launcher's report; "" where it names none from `first_rank`
-    on."""
+    """Which of `world` workers ended first and how, or why none was started, by the launcher's report; "" where it
+    names none from `first_rank` on."""
     try:
-        failures = json.loads(report)["failures"]
+        values = json.loads(report)
+        failures = [failure for failure in values["failures"] if failure["rank"] >= first_rank]
     except (ValueError, KeyError):
         return ""
-    failures = [failure for failure in failures if failure["rank"] >= first_rank]
+    if problem := values.get("problem"):
+        return str(problem)
     # The others end because of the first: by an error of their own, or because the launcher ends them (SIGTERM).
     failures.sort(key=lambda failure: failure["exit_code"] >= 0 or failure["exit_code"] == -15)
     if not failures:

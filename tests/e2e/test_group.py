@@ -11,8 +11,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -237,24 +239,121 @@ def free_port() -> int:
     raise AssertionError("there is no free port")
 
 
+def bother(chat: int, over: threading.Event) -> int:
+    """Connect to every port at which the workers of the process `chat` listen, hang up, stay silent, or send what is no
+    message, until `over`; how many ports there were."""
+    ports: set[int] = set()
+    with contextlib.ExitStack() as silent:
+        while not over.wait(0.2):
+            for process in own_processes(chat):
+                with contextlib.suppress(psutil.Error):
+                    ports |= {each.laddr.port for each in process.net_connections("tcp") if each.status == "LISTEN"}
+            for port in ports:
+                for words in (b"", b"GET / HTTP/1.1\r\n\r\n", b"\xff" * 300, None):
+                    with contextlib.suppress(OSError):
+                        stray = socket.create_connection(("localhost", port), timeout=1)
+                        if words is None:
+                            silent.enter_context(stray)
+                            continue
+                        with stray:
+                            stray.sendall(words)
+    return len(ports)
+
+
 @SLOW
 def test_two_machines(tiny_folder: Path) -> None:
-    """Two torchrun agents, as on two machines, here on one: they meet at a port, the chat is on the first."""
-    endpoint = f"127.0.0.1:{free_port()}"
+    """Two torchrun agents, as on two machines, here on one: they meet at a port, the chat is on the first. Strangers
+    connect to all ports meanwhile."""
+    endpoint = f"localhost:{free_port()}"
     flags = ("--model", str(tiny_folder), "--device", "cpu", "--dtype", "fp32", "--ctx-size", "256", "-n", "12")
     together = ("--gpus", "2", "--nnodes", "2", "--rdzv-endpoint", endpoint)
-    command = [sys.executable, "-m", "specmemo_chat", "chat", *flags, *together, "--node-rank", "1"]
-    with subprocess.Popen(command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as other:
+    command = [sys.executable, "-m", "specmemo_chat", "chat", *flags]
+    over = threading.Event()
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with (
+        subprocess.Popen([*command, *together, "--node-rank", "0", "-p", "Hello there"], **pipes) as chat,
+        subprocess.Popen([*command, *together, "--node-rank", "1"], **pipes) as other,
+        ThreadPoolExecutor(1) as pool,
+    ):
         try:
-            done = specmemo("chat", *flags, *together, "-p", "Hello there", timeout=240)
-            alone = specmemo("chat", *flags, "-p", "Hello there")
-            assert done.returncode == 0, done.stderr
-            assert done.stdout == alone.stdout != ""
+            ports = pool.submit(bother, chat.pid, over)
+            reply, notes = chat.communicate(timeout=240)
+            over.set()
+            assert chat.returncode == 0, notes
+            assert ports.result() >= 2  # that at which they meet, and worker 0's
             _, notes = other.communicate(timeout=120)
         finally:
+            over.set()
+            chat.kill()
             other.kill()
     assert other.returncode == 0, notes
     assert "machine 1 of 2" in notes
+    assert reply == specmemo("chat", *flags, "-p", "Hello there").stdout != ""
+
+
+@pytest.fixture
+def hosts(tmp_path: Path) -> Iterator[list[list[str]]]:
+    """What to put before a command to run it on the first and on the second of two machines: network namespaces between
+    which there is IPv6 only, and in which, as on Debian, each machine calls itself 127.0.1.1."""
+    names = [f"specmemo-{os.getpid()}-{number}" for number in range(2)]
+    own = "127.0.0.1 localhost\n127.0.1.1 first-host first_host\n"
+    (tmp_path / "hosts-0").write_text(own)
+    (tmp_path / "hosts-1").write_text(own.replace("first-host first_host", "second-host") + "fd77::1 first_host\n")
+    steps = [f"netns add {name}" for name in names]
+    steps.append(f"link add wire netns {names[0]} type veth peer name wire netns {names[1]}")
+    for number, name in enumerate(names):
+        steps.append(f"-n {name} addr add fd77::{number + 1}/64 dev wire nodad")
+        steps += [f"-n {name} link set {device} up" for device in ("lo", "wire")]
+    inside = 'hostname "$0" && mount --bind "$1" /etc/hosts && shift && exec "$@"'
+    machines = [
+        [
+            "ip",
+            "netns",
+            "exec",
+            name,
+            "unshare",
+            "-u",
+            "-m",
+            "sh",
+            "-c",
+            inside,
+            host,
+            str(tmp_path / f"hosts-{number}"),
+        ]
+        for number, (name, host) in enumerate(zip(names, ("first-host", "second-host"), strict=True))
+    ]
+    try:
+        for command in [*(["ip", *step.split()] for step in steps), *([*machine, "true"] for machine in machines)]:
+            try:
+                subprocess.run(command, check=True, capture_output=True, text=True)
+            except (OSError, subprocess.CalledProcessError) as error:
+                reason = error.stderr.strip() if isinstance(error, subprocess.CalledProcessError) else error
+                pytest.skip(f"no other hosts can be made here: {' '.join(command[:3])}: {reason}")
+        yield machines
+    finally:
+        with contextlib.suppress(OSError):
+            for name in names:
+                subprocess.run(["ip", "netns", "del", name], capture_output=True, check=False)
+
+
+@SLOW
+def test_two_machines_that_call_themselves_127_0_1_1(tiny_folder: Path, hosts: list[list[str]]) -> None:
+    flags = ("--model", str(tiny_folder), "--device", "cpu", "--dtype", "fp32", "--ctx-size", "256", "-n", "4")
+    command = [sys.executable, "-m", "specmemo_chat", "chat", *flags, *TWO, "--rdzv-endpoint", "first_host:29400"]
+    pipes: Any = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    with subprocess.Popen([*hosts[1], *command], **pipes) as other:
+        try:
+            with subprocess.Popen([*hosts[0], *command, "-p", "Hello"], **pipes) as chat:
+                try:
+                    reply, notes = chat.communicate(timeout=120)
+                finally:
+                    chat.kill()
+            assert chat.returncode == 0, notes
+            _, other_notes = other.communicate(timeout=60)
+        finally:
+            other.kill()
+    assert reply != ""
+    assert other.returncode == 0, other_notes
 
 
 TWO = ("--gpus", "2", "--nnodes", "2", "--device", "cpu")

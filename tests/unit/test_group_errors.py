@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import json
+import socket
 from typing import Any
 
 import pytest
 import torch
 
-from specmemo_chat.errors import ModelError
+from specmemo_chat.errors import ModelError, WorkerError
 from specmemo_chat.host import follower
+from specmemo_chat.host.meeting import Meeting
 from specmemo_chat.host.torchrun import failed_worker
 
 
@@ -34,6 +36,20 @@ def report_of(*failures: tuple[int, int]) -> bytes:
 def test_the_first_cause(failures: tuple[tuple[int, int], ...], first_rank: int, expected: str) -> None:
     found = failed_worker(report_of(*failures), 4, first_rank)
     assert found.replace(" (often the system's out-of-memory killer)", "") == expected
+
+
+@pytest.mark.parametrize(("rank", "words"), [(0, "cannot be used: "), (1, "was not reached for 1 s: ")])
+def test_a_port_that_is_taken_or_not_reached_is_named(rank: int, words: str) -> None:
+    """By the launcher, before there is a worker."""
+    family, dual = (socket.AF_INET6, True) if socket.has_dualstack_ipv6() else (socket.AF_INET, False)
+    with socket.create_server(("", 0), family=family, dualstack_ipv6=dual) as other:
+        port = other.getsockname()[1]
+        if rank:
+            other.close()
+        with pytest.raises(WorkerError, match=f"port {port} of localhost {words}") as caught:
+            Meeting("localhost", port, rank, 2, "none", 1).next_rendezvous()
+    report = json.dumps({"failures": [], "problem": caught.value.message}).encode()
+    assert failed_worker(report, 2) == caught.value.message
 
 
 def test_a_report_that_did_not_come() -> None:
