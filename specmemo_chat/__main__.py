@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import _signal  # type: ignore[import-not-found]  # `signal` itself takes its time
 import os
 import sys
+
+# While the modules load there is nothing to clean up after Ctrl-C, and no traceback to show. `run` takes this back.
+if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
+    _signal.signal(_signal.SIGINT, lambda *_: os._exit(130))
 
 from specmemo_chat import __version__
 from specmemo_chat.cli.ending import run

@@ -47,6 +47,8 @@ def run(command: Callable[[], None]) -> NoReturn:
             signal.signal(signum, end)
     code = 0
     try:
+        if signal.getsignal(signal.SIGINT) is not signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         command()
     except KeyboardInterrupt:
         code = INTERRUPTED

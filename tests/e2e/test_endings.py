@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 import termios
 import time
 from collections.abc import Callable, Iterator
@@ -129,6 +130,12 @@ def test_ctrl_c_before_there_is_a_plan(script: Callable[..., None]) -> None:
 def _waits_in(pid: int) -> str:
     """The kernel's function in which a process sleeps, with what Linux tells of it; "pipe" where it tells nothing."""
     return (Path(f"/proc/{pid}/wchan").read_text() or "pipe") if Path(f"/proc/{pid}/wchan").exists() else "pipe"
+
+
+def test_ctrl_c_while_the_program_itself_loads() -> None:
+    code = "import os, signal, specmemo_chat.__main__; os.kill(os.getpid(), signal.SIGINT); print('still here')"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=LIMIT_S)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
 
 
 def test_ctrl_c_while_a_batch_loads(script: Callable[..., None], tmp_path: Path) -> None:
