@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specmemo_chat.cli.render.markdown import MarkdownStream
+from specmemo_chat.cli.render.plain import PlainStream
 from specmemo_chat.cli.render.style import BOLD, ITALIC, Row
 from specmemo_chat.cli.render.wrap import cells, joined
 from tests.replies import chunked, fuzzed_reply
@@ -143,6 +144,18 @@ def test_lines_without_fences_keep_the_blanks_that_they_begin_with(source: str) 
 )  # fmt: skip
 def test_blanks_stand_where_they_were_written(width: int, source: str, shown: list[str]) -> None:
     assert lines(source, width) == shown
+
+
+def test_reasoning_keeps_the_blanks_that_its_lines_begin_with() -> None:
+    for size in (1, 4, 200):
+        source = "if x:\n\treturn 1\n\n    " + "and so on " * 4
+        stream = PlainStream(30)
+        for at in range(0, len(source), size):
+            stream.feed(source[at : at + size])
+        stream.finish()
+        assert [joined(row.pieces) for row in stream.take()] == [
+            "│ if x:", "│     return 1", "│ ", "│     and so on and so on and", "│     so on and so on",
+        ]  # fmt: skip
 
 
 def test_code_goes_on_where_a_reply_was_cut_in_it() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from specmemo_chat.cli.render.paragraph import LEAST_CELLS, Paragraph
 from specmemo_chat.cli.render.style import DIM, Piece, Row
 from specmemo_chat.cli.render.wrap import joins
+from specmemo_chat.fences import indent_of
 
 BAR = (Piece("│ ", DIM),)
 
@@ -70,7 +71,11 @@ class PlainStream:
         self._paragraph = self._fresh()
 
     def _add(self, text: str) -> None:
-        self._paragraph.lines.append((text.replace("\t", " "), self._at))
+        # Tabs at the beginning are indentation.
+        body = text.lstrip(" \t")
+        indent = indent_of(text)
+        at = self._at + len(text) - len(body) - indent
+        self._paragraph.lines.append((" " * indent + body.replace("\t", " "), at))
         self._at += len(text)
 
     def _put(self, *, partial: bool) -> None:
