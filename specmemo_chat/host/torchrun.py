@@ -201,4 +201,5 @@ def serve_node(load: Load, nodes: Nodes, log: Path | None = None) -> None:
                 process.wait(timeout=5.0)
     if code:
         cause = failed_worker(report, load.plan.tp) or f"the workers' launcher {end_of(code)}"
-        raise WorkerError(cause, "start the command on every machine again")
+        hint = f"; its log: {log}" if log is not None else ""
+        raise WorkerError(f"{cause}{hint}", "start the command on every machine again")
