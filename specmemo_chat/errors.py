@@ -48,6 +48,9 @@ class Words:
 
 Remedy = str | Flag | Words
 
+# Against an error that nobody expected.
+REPORT = Words("run again with --debug and report it", "start the chat anew with --debug, and report it")
+
 
 def told(remedies: Iterable[Remedy], flag: Callable[[Flag], str], words: Callable[[Words], str]) -> str:
     """The remedies as one sentence; `flag` and `words` say what depends on where it is read."""

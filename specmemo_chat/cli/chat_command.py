@@ -105,7 +105,7 @@ def chat(
     recorder = None
     if not once or resumed is not None or session is not None:
         recorder = saving.keep(client, saving.model_name(model), session, resumed)
-    for line in saving.welcome_back(resumed) if resumed is not None else ():
+    for line in saving.welcome_back(resumed, once=once) if resumed is not None else ():
         screen.note(line)
     try:
         if once:

@@ -12,7 +12,7 @@ from typing import Any
 from typer.core import TyperCommand, TyperGroup
 
 from specmemo_chat.cli.text import safe
-from specmemo_chat.errors import SpecmemoError
+from specmemo_chat.errors import REPORT, SpecmemoError
 from specmemo_chat.texts import check_unicode
 
 
@@ -72,8 +72,8 @@ def explained(error: Exception) -> SpecmemoError:
     if isinstance(error, OSError):
         what = error.strerror or str(error)
         what = f"{error.filename}: {what}" if error.filename else what
-        return SpecmemoError(what, "run again with --debug: it shows where")
-    return SpecmemoError(f"internal error: {type(error).__name__}: {error}", "run again with --debug and report it")
+        return SpecmemoError(what, REPORT)
+    return SpecmemoError(f"internal error: {type(error).__name__}: {error}", REPORT)
 
 
 def make_crashes_safe() -> None:

@@ -336,6 +336,10 @@ class Repl:
     def _load_changed(self, error: SpecmemoError | None) -> None:
         """Called from the loader's thread. An error that nobody waits for is shown above the prompt."""
         self._untold = None if self._awaited else error
+        if error is None and self._used_tokens is None:
+            # The client is this thread's still. What fails here is told by the next request.
+            with contextlib.suppress(SpecmemoError):
+                self.report()
         if self._reader is not None:
             self._reader.announce(self._tell)
             self._reader.refresh()

@@ -72,14 +72,15 @@ def keep(client: ChatClient, model: str, name: str | None, resumed: Resumed | No
     return recorder
 
 
-def welcome_back(resumed: Resumed) -> list[str]:
-    """What a user should know of the conversation that goes on."""
+def welcome_back(resumed: Resumed, *, once: bool) -> list[str]:
+    """What a user should know of the conversation that goes on; `once`: for one message, where no command helps."""
     session = resumed.session
     count = counted(len(resumed.turns), "turn")
     lines = [f"continuing “{safe_line(session.title)}”: {count}, last used {ago(session.updated)}"]
     cut = resumed.unfinished
     if cut is not None and cut.reply:
-        lines.append("the program ended during its last reply: what was stored of it is kept; /regen makes it anew")
+        anew = "" if once else "; /regen makes it anew"
+        lines.append(f"the program ended during its last reply: what was stored of it is kept{anew}")
     elif cut is not None:
         lines.append(f"the program ended before it answered “{safe_line(cut.user)[:60]}”: send it again")
     return lines

@@ -189,9 +189,9 @@ class ChatClient:
         """Raise UsageError where `text` is longer than the context, whatever its tokens are: it is not even sent."""
         check_length(text, what, Path(self.plan.target), self.plan.context_tokens)
 
-    def count(self, text: str) -> int:
-        """Tokens of `text`. Raises UsageError where it is far too long for the context."""
-        self.check_length(text, "the text")
+    def count(self, text: str, what: str = "the text") -> int:
+        """Tokens of `text`. Raises UsageError, which calls it `what`, where it is far too long for the context."""
+        self.check_length(text, what)
         return int(self._tell(Count(text))["tokens"])
 
     def undo(self, turns: int = 1) -> list[ShownTurn]:

@@ -23,7 +23,7 @@ from typing import Any, NoReturn
 from specmemo_chat import events
 from specmemo_chat.device.lifeline import die_with, leave_with_parent
 from specmemo_chat.device.streams import Forgiving
-from specmemo_chat.errors import SpecmemoError, Words
+from specmemo_chat.errors import REPORT, SpecmemoError
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
 from specmemo_chat.host.coalescing import coalesced
@@ -127,7 +127,7 @@ def _internal(error: Exception) -> Failure:
     traceback.print_exc()
     return Failure(
         f"internal error: {type(error).__name__}: {error}",
-        (Words("run again with --debug and report it", "start the chat anew with --debug, and report it"),),
+        (REPORT,),
         1,
         traceback.format_exc(),
     )

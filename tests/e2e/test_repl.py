@@ -37,7 +37,7 @@ def test_a_chat_from_start_to_end(repl: Terminal, tmp_path: Path) -> None:
         (f"/read {notes}", "notes.txt: "),
         ("What is this?", "length limit"),
         ("/context", "What is this? (+ notes.txt)"),
-        (f"/read {tmp_path / 'book.txt'}", "the context of 1024 holds 1012 beside a reply"),
+        (f"/read {tmp_path / 'book.txt'}", "error: book.txt is longer than the context"),
         ("/undo 2", "taken back: Hello there"),
         ("/set temperature 1", "temperature = 1.0"),
         ("And now?", "length limit"),

@@ -299,6 +299,7 @@ def test_a_conversation_that_goes_on_shows_where_it_was(start: Start, update: bo
     chat.ask("hello")
     leave(chat)
     again = start("--session", "trip", columns=60, rows=24)
+    again.until(lambda: "context 37/512" in again.text)  # counted behind the prompt
     again.ask("/history 2")
     again.ask("/undo")
     again.ask("/clear")

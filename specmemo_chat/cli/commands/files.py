@@ -71,7 +71,7 @@ def _attach(repl: Repl, file: str) -> None:
     """A file that goes along already is read anew."""
     name, text = read_text(file)
     path = str(Path(file).expanduser().resolve())
-    found = Attachment(name, text, repl.client.count(fenced(name, text)), path)
+    found = Attachment(name, text, repl.client.count(fenced(name, text), safe_line(name)), path)
     others = [each for each in repl.attached if each.path != path]
     if not _fits(repl, found, others):
         return
@@ -100,7 +100,7 @@ def _take_back(repl: Repl, name: str) -> None:
 def recount(repl: Repl) -> None:
     """After another model was loaded: its tokenizer counts otherwise, and its context may be smaller."""
     before = repl.attached
-    repl.attached = [replace(each, tokens=repl.client.count(each.block)) for each in before]
+    repl.attached = [replace(each, tokens=repl.client.count(each.block, safe_line(each.name))) for each in before]
     if before != repl.attached:
         repl.note(f"for this model: {listed(repl.attached)}")
     if repl.attached:
