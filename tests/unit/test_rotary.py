@@ -181,3 +181,29 @@ def test_texts_that_are_read_whole_behind_each_other() -> None:
         for text, found in ((short, hidden[:9]), (long, hidden[9:])):
             wanted = plain.model(torch.tensor([text], device=DEVICE), use_cache=False).last_hidden_state[0]
             torch.testing.assert_close(found, wanted, atol=2e-4, rtol=1e-4)
+
+
+class EagerPool:
+    """In place of CUDA graphs: the same inputs and calls, nothing captured."""
+
+    problem, captured, prepared = "", 0, 0
+
+    def __init__(self) -> None:
+        self.runs = 0
+
+    def run(self, _key: Any, _stamp: Any, call: Any, inputs: Any) -> Any:
+        self.runs += 1
+        return call(inputs)
+
+
+def test_what_a_graph_is_given_says_how_its_texts_are_turned() -> None:
+    model = stretched()
+    engine = Engine(target_for(model, "fused"), NgramDrafter(), tiny_plan(rows=2))
+    engine.runner.graphs = pool = EagerPool()  # type: ignore[assignment]
+    one, other = texts()[-1], texts()[1]
+    sequences = [engine.open(one, GREEDY, row=0), engine.open(other, GREEDY, row=1)]
+    while any(sequence.finished is None for sequence in sequences):
+        engine.step(sequences)
+    assert pool.runs
+    for sequence, prompt in zip(sequences, (one, other), strict=True):
+        assert sequence.tokens[len(prompt) :] == reference(model, prompt)
