@@ -83,7 +83,8 @@ def _serve(peer: Peer, place: Place, store: Any, own: Request) -> None:
 
         memory = DeviceMemory(device)
         memory.enforce(plan.cap_bytes)
-        target = load_target(plan.target, dtype=plan.dtype, device=device, share=place.share)
+        planned = plan.terms.get("target_weights", 0)
+        target = load_target(plan.target, dtype=plan.dtype, device=device, share=place.share, planned_bytes=planned)
     follower = Follower(target)
     link.send({"event": "Loaded"})
     speak_by(peer.here if place.node else store.get(ADDRESS_KEY).decode())

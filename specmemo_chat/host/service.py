@@ -175,6 +175,7 @@ class Service:
                     dtype=plan.dtype,
                     device=plan.device,
                     trust_remote_code=load.trust_remote_code,
+                    planned_bytes=plan.terms.get("target_weights", 0),
                     **({"share": share} if share is not None else {}),
                 )
             mark = lap("weights_s", mark)

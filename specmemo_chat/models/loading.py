@@ -11,7 +11,7 @@ import torch
 
 from specmemo_chat.catalog.config import read_config
 from specmemo_chat.catalog.damage import check_folder, weight_files
-from specmemo_chat.errors import Flag, ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError
 from specmemo_chat.models import attention
 from specmemo_chat.models.fused import fusable, fuse
 from specmemo_chat.models.parallel import Share, connect
@@ -32,13 +32,20 @@ ALONE = Share(0, 1)
 
 
 def load_target(
-    location: str, *, dtype: str, device: str, trust_remote_code: bool = False, share: Share = ALONE
+    location: str,
+    *,
+    dtype: str,
+    device: str,
+    trust_remote_code: bool = False,
+    share: Share = ALONE,
+    planned_bytes: int = 0,
 ) -> Target:
     """The causal LM in the folder `location` on `device`, in `dtype` (bf16, fp16, fp32, int8, nf4).
 
     `share`: this worker's share of a model that several hold together; its forwards are collective then, and need
-    torch's process group. Raises ModelError for files that are missing, truncated or corrupt, UsageError for an
-    architecture or a quantisation that this version does not run, or does not share out.
+    torch's process group. `planned_bytes`: what the plan has for the weights (0: nothing is planned). Raises ModelError
+    for files that are missing, truncated or corrupt, UsageError for an architecture or a quantisation that this version
+    does not run, or does not share out, PlanError for weights that are more than planned or than the device holds.
     """
     folder = Path(location)
     model_type = model_type_of(folder)
@@ -57,10 +64,14 @@ def load_target(
     try:
         if known:
             model, plan, unused = stream_model(
-                _model_class(model_type, False, {}), folder, _DTYPES[dtype], torch.device(device), share
+                _model_class(model_type, False, {}), folder, _DTYPES[dtype], torch.device(device), share, planned_bytes
             )
         else:
             model = _pretrained(model_type, location, dtype, device, trust_remote_code)
+    except torch.OutOfMemoryError as error:
+        raise PlanError(
+            f"{device} has no memory left for the weights in {location}", "end other programs that use it"
+        ) from error
     except (OSError, ValueError, RuntimeError, KeyError) as error:
         raise ModelError(f"the weights in {location} cannot be loaded: {error}", "download the model again") from error
     model.eval()

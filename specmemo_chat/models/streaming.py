@@ -17,23 +17,24 @@ from torch.overrides import TorchFunctionMode
 
 from specmemo_chat.catalog.damage import weight_files
 from specmemo_chat.catalog.safetensors import has_own_output
-from specmemo_chat.errors import ModelError
+from specmemo_chat.errors import ModelError, PlanError
 from specmemo_chat.models import attention
 from specmemo_chat.models.checkpoint import OUTPUT, Checkpoint, Part
 from specmemo_chat.models.parallel import BY_INPUT, Share, resolved_plan, shrink
-from specmemo_chat.sizes import counted
+from specmemo_chat.sizes import counted, format_size
 
 # What modules fill new parameters with: nothing that stays.
 _FIRST_VALUES = frozenset({"normal_", "uniform_", "zero_", "fill_"})
 
 
 def stream_model(
-    model_class: Any, folder: Path, dtype: torch.dtype, device: torch.device, share: Share
+    model_class: Any, folder: Path, dtype: torch.dtype, device: torch.device, share: Share, planned_bytes: int = 0
 ) -> tuple[Any, dict[str, str], list[str]]:
     """The model in `folder` with this worker's share of its weights on `device`; the plan by which it is split (empty
     for one worker), whose collectives are put in by `parallel.connect`; and the tensors that it has no place for.
 
-    Raises ModelError for weights that are missing or have other shapes, UsageError for a model that cannot be split.
+    Raises ModelError for weights that are missing or have other shapes, UsageError for a model that cannot be split,
+    PlanError before anything is read where the weights are more than `planned_bytes` (0: as many as there are).
     """
     config = model_class.config_class.from_pretrained(folder)
     if config.tie_word_embeddings and has_own_output(weight_files(folder)):
@@ -42,6 +43,13 @@ def stream_model(
     model = empty_model(model_class, config, dtype)
     plan = resolved_plan(model) if share.world > 1 else {}
     parts = shrink(model, share) if share.world > 1 else {}
+    size = sum(parameter.numel() for parameter in model.parameters()) * dtype.itemsize
+    if 0 < planned_bytes < size:
+        raise PlanError(
+            f"the weights in {folder} take {format_size(size)}, and {format_size(planned_bytes)} were planned by "
+            "another config: nothing was loaded",
+            "start again: the plan then reads these files",
+        )
     _fill_buffers(model, device)
     with Checkpoint(folder) as checkpoint:
         zero = _added_once(plan) if share.rank else frozenset()

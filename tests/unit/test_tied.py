@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,15 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from specmemo_chat.catalog.config import spec_from_folder
+from specmemo_chat.catalog.config import spec_from_config, spec_from_folder
+from specmemo_chat.drafters import make_drafter
 from specmemo_chat.engine.runner import Runner
-from specmemo_chat.errors import ModelError
+from specmemo_chat.errors import ModelError, PlanError
 from specmemo_chat.memory.footprint import target_weights
+from specmemo_chat.models.checkpoint import Checkpoint
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.parallel import Share
 from specmemo_chat.models.streaming import stream_model
 from specmemo_chat.setup.draft import find_draft
-from tests.models import random_model
+from tests.models import random_model, target_of, tiny_plan
+from tests.tokenizers import save_tokenizer
 
 OUTPUT, EMBEDDING = "lm_head.weight", "model.embed_tokens.weight"
 
@@ -126,3 +130,30 @@ def test_pickled_weights_are_tied_or_refused(tmp_path: Path, equal: bool) -> Non
     with pytest.raises(ModelError, match="an output matrix that is not the embedding") as caught:
         loaded(tmp_path)
     assert '"tie_word_embeddings": false' in (caught.value.remedy or "")
+
+
+def test_more_than_was_planned_is_not_loaded(tmp_path: Path) -> None:
+    """A plan of a config alone, as of a draft that is downloaded after it, does not know of the second matrix."""
+    rewrite(tmp_path, saved(tmp_path), tie_word_embeddings=True)
+    config = json.loads((tmp_path / "config.json").read_text())
+    alone, whole = spec_from_config("m", "m", config), spec_from_folder("m", tmp_path)
+    planned = target_weights(alone, "fp32", "fp32")
+    with pytest.raises(PlanError, match="nothing was loaded"):
+        load_target(str(tmp_path), dtype="fp32", device="cpu", planned_bytes=planned)
+    plan = tiny_plan(terms={"draft_weights": planned}, draft=str(tmp_path), drafters=("model",), draft_dtype="fp32")
+    plan = replace(plan, target=str(tmp_path))
+    save_tokenizer(tmp_path, "prepend")
+    with pytest.raises(PlanError, match="nothing was loaded"):
+        make_drafter(plan, target_of(random_model("llama")))
+    load_target(str(tmp_path), dtype="fp32", device="cpu", planned_bytes=target_weights(whole, "fp32", "fp32"))
+
+
+def test_a_full_device_is_no_damaged_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    saved(tmp_path)
+
+    def full(*_arguments: object, **_named: object) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(Checkpoint, "read", full)
+    with pytest.raises(PlanError, match="has no memory left for the weights"):
+        loaded(tmp_path)
