@@ -95,7 +95,7 @@ def shape_of(model: str, profile: Profile, workers: int, batch: int) -> Shape:
         fc_bias=True,
     )
     wishes = Wishes(context=CONTEXT, rows=batch, tp=workers, head=head, draft="eagle")
-    aimed = start(spec, described_device(profile.facts), profile, wishes, None)
+    aimed = start(spec, described_device(profile.facts), profile, wishes)
     return replace(aimed, nodes=NODES, chunk=256, allocate_at_load=True)
 
 

@@ -128,7 +128,7 @@ def capped_and_not(
     if wishes.max_memory:
         capped = under(wishes.max_memory)
     else:
-        aim = start(spec, device, profile, free, None)
+        aim = start(spec, device, profile, free)
         capped = under(frontier(aim, device, profile, free, speed).lower_bound.budget)
         if not capped.fits:
             # The frontier gave up a head that the user named and that therefore stays: the least that holds it.

@@ -177,4 +177,4 @@ def _frontier(spec: ModelSpec, situation: Situation, speed: DeviceSpeed | None, 
             f"--frontier: nothing tells the memory bandwidth of {device.name}, so no speed can be expected",
             "give a device that a profile describes (--device titan-rtx-24gb), or write a profile with its bandwidth",
         )
-    return frontier(start(spec, device, policy, wishes, None), device, policy, wishes, speed)
+    return frontier(start(spec, device, policy, wishes), device, policy, wishes, speed)

@@ -185,8 +185,9 @@ class EagleHead(nn.Module):
         """Logits [.., draft_vocab] over the head's own vocabulary, for states [.., hidden] of `forward`."""
         if self.lm_head is None:
             lm_head: Any = self._target.model.get_output_embeddings()
-            shared: torch.Tensor = lm_head(states.to(self._target.dtype))
-            return shared
+            # Flat: of a slice of three dimensions torch multiplies by a copy of the whole matrix, in bf16 on a CPU.
+            flat: torch.Tensor = lm_head(states.to(self._target.dtype).flatten(0, -2))
+            return flat.view(*states.shape[:-1], -1)
         if not self.config.norm_output:
             states = self._norms["norm"](states)
         own: torch.Tensor = self.lm_head.forward(states)

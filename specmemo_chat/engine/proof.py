@@ -12,6 +12,7 @@ from specmemo_chat.engine.rehearsal import rehearse
 from specmemo_chat.errors import Flag, PlanError
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.measured import Measurements
+from specmemo_chat.models.prepared import fill_products
 from specmemo_chat.sizes import MIB, format_size
 
 
@@ -37,6 +38,8 @@ def prove(engine: Engine, known: Measurements, peak: Callable[[], int], reset: C
     if before is not None and not (plan.cap_bytes and before[0] > plan.cap_bytes):
         return Proof(before[0], before[1], rehearsed=False)
     gc.collect()
+    if plan.products and plan.tp == 1:
+        fill_products(engine.target.model, plan.products)
     trim_heap()
     reset()
     rehearse(engine)
@@ -53,7 +56,6 @@ def prove(engine: Engine, known: Measurements, peak: Callable[[], int], reset: C
         )
     engine.shrink()
     gc.collect()
-    trim_heap()
     return Proof(taken, runtime, rehearsed=True, note=note)
 
 

@@ -12,8 +12,8 @@ from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.sampling import draw, uniform
 from specmemo_chat.speculation.tree import DraftTree
 
-# Sampled distributions are computed in float64: so many at a time.
-_AT_ONCE = 32
+# Distributions take several copies of the vocabulary: those of so many nodes are there at a time.
+_AT_ONCE, _ON_CPU = 32, 8
 
 
 def next_tokens(sequences: Rows[Sequence], trees: Rows[DraftTree], logits: torch.Tensor) -> list[list[int]]:
@@ -39,8 +39,8 @@ def _largest(logits: torch.Tensor) -> list[int]:
         found.extend(logits.argmax(-1).tolist())
         return found
     # In a CPU's memory numpy finds them in a fraction of torch's time.
-    for start in range(0, len(logits), _AT_ONCE):
-        found.extend(logits[start : start + _AT_ONCE].float().numpy().argmax(-1).tolist())
+    for start in range(0, len(logits), _ON_CPU):
+        found.extend(logits[start : start + _ON_CPU].float().numpy().argmax(-1).tolist())
     return found
 
 
@@ -58,8 +58,9 @@ def _drawn(sequences: Rows[Sequence], trees: Rows[DraftTree], logits: torch.Tens
     tokens = torch.empty(len(logits), dtype=torch.long, device=logits.device)
     for group in groups.values():
         nodes = [(first + node, sequence, tree, node) for first, sequence, tree in group for node in range(len(tree))]
-        for at in range(0, len(nodes), _AT_ONCE):
-            part = nodes[at : at + _AT_ONCE]
+        at_once = _ON_CPU if logits.device.type == "cpu" else _AT_ONCE
+        for at in range(0, len(nodes), at_once):
+            part = nodes[at : at + at_once]
             index = torch.tensor([node[0] for node in part], device=logits.device)
             tokens[index] = _draw_part(part, logits[index].float())
     drawn: list[int] = tokens.tolist()

@@ -39,7 +39,7 @@ def follow(own: Request) -> NoReturn:
         bound_heap()
         if isinstance(own, Load) and own.plan.device.startswith("cuda"):
             os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-        import_torch()
+        import_torch(own.plan.products if isinstance(own, Load) else None)
         store = meeting_store()
         port, key = json.loads(store.get(DOORWAY_KEY))
         # By the name that this machine already reaches the meeting store by: worker 0 may call its machine otherwise.

@@ -113,6 +113,7 @@ class Service:
         shown, running = 0.0, list[int]()
         for event in batch.run(tasks, request.settings, interrupted):
             if isinstance(event, Answered):
+                trim_heap()
                 yield replace(event, stats=[replace(stats, load_s=self._load_s) for stats in event.stats])
             elif event.running != running or time.perf_counter() - shown > PROGRESS_S:
                 shown, running = time.perf_counter(), event.running
@@ -126,6 +127,8 @@ class Service:
                 if self._costs is not None:
                     self._costs.update(_SAVE_STEPS)
             yield event
+        # What new shapes left between what stays.
+        trim_heap()
 
     def _load(self, load: Load) -> Iterator[Event]:
         plan = load.plan
@@ -145,7 +148,7 @@ class Service:
         bound_heap()
         if plan.device.startswith("cuda"):
             os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
-        import_torch()
+        import_torch(plan.products)
         mark = lap("import_torch_s", mark)
         share = self._join(load)
         mark = lap("workers_s", mark)
@@ -206,6 +209,7 @@ class Service:
         for note in (*target.notes, proof.note, self._engine.graph_problem):
             if note:
                 yield Note(note)
+        trim_heap()
         mark = lap("rehearsal_s", mark)
         self._reset_peaks()
         self._workers()  # a plan that was proven earlier: what came late counts here too

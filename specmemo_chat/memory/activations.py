@@ -19,9 +19,10 @@ from specmemo_chat.memory.contract import Dtype
 FUSED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
 # On a CPU a forward sees the arena in steps of so many slots, or of a smaller growth step (kv/arena.py).
 CPU_VIEW_STEP = 64
-# Nodes whose distributions are computed together (engine/sampler.py), and bytes for each of them and each word of the
-# vocabulary: scores, their sorted copy with indices, softmax and cumulative sum.
-DRAWN_AT_ONCE = 32
+# Nodes whose distributions are computed together (engine/sampler.py), on a GPU and on a CPU, where a call costs little;
+# and bytes for each of them and each word of the vocabulary: scores, their sorted copy with indices, softmax and
+# cumulative sum.
+DRAWN_AT_ONCE, DRAWN_ON_CPU = 32, 8
 DRAW_BYTES = 26
 # torch's attention on a CPU works on so many keys at once, and on so many queries from so many queries on.
 _KEY_BLOCK = 512
@@ -102,11 +103,11 @@ def logits_peak(forward: Forward, kept: int) -> int:
     return _given(forward) + n * (spec.hidden + forward.features) * b + kept * spec.vocab * b
 
 
-def draw_peak(vocab: int, value_bytes: int, nodes: int, text: int) -> int:
+def draw_peak(vocab: int, value_bytes: int, nodes: int, text: int, *, on_cpu: bool) -> int:
     """The moment at which the tokens of `nodes` nodes are drawn with every processor on: nodes · V · b logits and, for
-    at most 32 of them at once, the text before each (8 bytes a token) and the larger of what the penalty makes of it
+    those drawn at once, the text before each (8 bytes a token) and the larger of what the penalty makes of it
     (17 bytes a token beside scores and copy) and of what top-p and the draw make of the vocabulary."""
-    drawn = min(nodes, DRAWN_AT_ONCE)
+    drawn = min(nodes, DRAWN_ON_CPU if on_cpu else DRAWN_AT_ONCE)
     work = 8 * text + max(17 * text + 8 * vocab, DRAW_BYTES * vocab)
     return nodes * (vocab * value_bytes + _NODE_BYTES) + drawn * work
 

@@ -33,6 +33,7 @@ class Plan:
     rows for which there are none left wait. `graphs`: steps run as CUDA graphs, for
     which the driver takes up to `graph_bytes` of the device.
     `terms` maps the names of CONTRACT.md's `plan --json` to bytes. `concessions` are sentences.
+    `products`: on a CPU so many products stay prepared (memory/products.py).
     `measured_as` is the name under which the measured runtime of this device is remembered.
     """
 
@@ -61,6 +62,7 @@ class Plan:
     measured_as: str = ""
     graphs: bool = False
     graph_bytes: int = 0
+    products: int = 0
 
     @property
     def total_bytes(self) -> int:

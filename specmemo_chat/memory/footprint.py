@@ -18,9 +18,10 @@ from specmemo_chat.memory.activations import (
     logits_peak,
     reading_peak,
 )
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
+from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, buckets_of
 from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
 from specmemo_chat.memory.graphs import POOL_BYTES, driver_bytes
+from specmemo_chat.memory.products import PRODUCT_BYTES, kept_products, prepared_matrices
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import draft_scratch
 
@@ -48,10 +49,10 @@ CAPACITY_STEP = 64
 class Shape:
     """Everything that a footprint depends on. `compute` is the precision of activations, keys and values; it differs
     from `dtype` where the weights are quantised. `nodes` counts the root, `depth` and `width` limit the trees of a
-    draft that has weights; the arenas hold
-    `full_rows` full rows (0: all); `runtime` is bytes; `threads` are those of the processor, 0 on a GPU;
-    `tiles`: it multiplies bf16 in tiles; `gpu`: CUDA's or ROCm's, whose models have fused modules too; `graphs`: steps
-    run as CUDA graphs."""
+    draft that has weights; the arenas hold `full_rows` full rows (0: all); `runtime` is bytes, `measured` whether it
+    was measured, and so with all that stays prepared; `threads` are those of the processor, 0 on a GPU; `tiles`: it
+    multiplies bf16 in tiles; `gpu`: CUDA's or ROCm's, whose models have fused modules too; `graphs`: steps run as CUDA
+    graphs."""
 
     spec: ModelSpec
     dtype: Dtype
@@ -60,6 +61,7 @@ class Shape:
     nodes: int
     chunk: int
     runtime: int
+    measured: bool = False
     rows: int = 1
     full_rows: int = 0
     tp: int = 1
@@ -81,6 +83,18 @@ class Shape:
     def graph_bytes(self) -> int:
         """The plan's `graph_bytes`."""
         return driver_bytes(self.spec.layers, head=self.has_head) if self.graphs else 0
+
+    @property
+    def products(self) -> int:
+        """The plan's `products`: of the target, and of a draft that has weights, a head's `fc` among them."""
+        if not self.threads:
+            return 0
+        fused = is_fused(self.spec, self.dtype, gpu=False, threads=self.threads)
+        matrices = prepared_matrices(self.spec, self.dtype, self.tp, fused=fused)
+        if self.draft is not None:
+            own = prepared_matrices(self.draft.spec, self.draft.dtype, 1, fused=True)
+            matrices += own + (own > 0 and self.has_head)
+        return kept_products(matrices, len(buckets_of(self.nodes, "cpu")), self.rows)
 
     @property
     def has_head(self) -> bool:
@@ -132,7 +146,7 @@ def footprint(shape: Shape, *, greedy: bool = False) -> dict[str, int]:
         "logits": before_growth - before_logits + graph_results(shape),
         "draft_features": draft_features(shape) * (2 if shape.graphs else 1),
         "growth_transient": max(before_growth, growth) - before_growth,
-        "runtime": shape.runtime,
+        "runtime": shape.runtime + (0 if shape.measured else shape.products * PRODUCT_BYTES),
     }
 
 
@@ -344,7 +358,7 @@ def logits(shape: Shape, *, greedy: bool = False) -> int:
 
 
 def _drawn(shape: Shape, nodes: int) -> int:
-    return draw_peak(shape.spec.vocab, shape.value_bytes, nodes, shape.context + shape.nodes)
+    return draw_peak(shape.spec.vocab, shape.value_bytes, nodes, shape.context + shape.nodes, on_cpu=shape.threads > 0)
 
 
 def draft_features(shape: Shape) -> int:
@@ -371,13 +385,9 @@ def growth_transient(shape: Shape) -> int:
     return max(0, one * shape.kv_rows) if max(shape.capacity, shape.draft_capacity) > shape.growth else 0
 
 
-def runtime_bytes(kind: str, vocab: int, measured: int | None = None) -> int:
-    """Interpreter, libraries, device context and tokenizer.
-
-    `measured` is what the device's own measurement says, once there is one. Until then: on a CPU about 420 MiB, the
+def runtime_bytes(kind: str, vocab: int) -> int:
+    """Interpreter, libraries, device context and tokenizer, until they are measured: on a CPU about 420 MiB, the
     resident bytes of a worker after importing torch and transformers' Llama; elsewhere an assumption of 640 MiB for
     context and workspaces. On a CPU the tokenizer's vocabulary is added; a GPU's memory does not hold it.
     """
-    if measured is not None:
-        return measured
     return CPU_RUNTIME + TOKENIZER_BYTES_PER_ENTRY * vocab if kind == "cpu" else GPU_RUNTIME

@@ -10,26 +10,40 @@ import json
 import os
 import platform
 import tempfile
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.contract import Dtype, Plan
+from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.sizes import MIB
 
 FILE = "memory.json"
 # What one start differs from the next: 1 in 64 of the runtime, and at least 4 MiB.
 _SPREAD, _LEAST = 64, 4 * MIB
+# Of so many plans of a model the runtime is remembered; the next one counts the most of these.
+_PLANS = 8
 # Fields of a plan that do not change what it takes.
 _IRRELEVANT = ("cap_bytes", "concessions", "profile", "model", "target", "measured_as")
 
 
-def runtime_key(device: DeviceInfo, spec: ModelSpec, tp: int, draft: str | None) -> str:
-    """Under which the runtime of a worker is remembered: device, model family and vocabulary, kind of draft, whether
-    several workers share, and the versions of all that is loaded."""
-    family = f"{spec.model_type}/{spec.vocab}"
-    return " | ".join((device.kind, device.name, family, draft or "none", str(tp > 1), " ".join(_versions())))
+def runtime_key(device: DeviceInfo, spec: ModelSpec, tp: int, dtype: Dtype, draft: DraftShape | None) -> str:
+    """Under which the runtime of a worker is remembered: the device and its threads, the versions of all that is
+    loaded, the shapes and precisions of model and draft, and how many workers share."""
+    values = {
+        "device": [device.kind, device.name, device.threads, device.tiles, device.native_bf16],
+        "versions": _versions(),
+        "model": [dtype, tp, _shape_of(spec)],
+        "draft": [draft.kind, draft.dtype, draft.vocab, draft.feature_count, _shape_of(draft.spec)] if draft else None,
+    }
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _shape_of(spec: ModelSpec) -> dict[str, Any]:
+    """All of `spec` that is not where it lies."""
+    return {name: value for name, value in asdict(spec).items() if name not in ("name", "location", "checkpoint_bytes")}
 
 
 @functools.cache
@@ -58,9 +72,10 @@ class Measurements:
         self._path = folder / FILE
 
     def runtime(self, key: str) -> int | None:
-        """What a plan should count as runtime, None where it was never measured: the most that was, and a little for
-        what one start differs from the next."""
-        known = _number(self._read()["runtime"].get(key))
+        """What a plan should count as runtime, None where it was never measured: the most that the last plans took,
+        and a little for what one start differs from the next."""
+        plans = self._read()["runtime"].get(key)
+        known = max(map(_number, plans.values()), default=0) if isinstance(plans, dict) else 0
         return known + max(_LEAST, known // _SPREAD) if known else None
 
     def proven(self, plan: Plan) -> tuple[int, int] | None:
@@ -74,10 +89,12 @@ class Measurements:
     def remember(self, plan: Plan, peak: int, runtime: int) -> None:
         """The rehearsal of `plan` took `peak` bytes at the most, of which `runtime` are neither weights nor planned
         generation memory."""
-        values = self._read()
+        values, key = self._read(), plan_key(plan)
         if plan.measured_as:
-            values["runtime"][plan.measured_as] = max(runtime, _number(values["runtime"].get(plan.measured_as)))
-        values["proven"][plan_key(plan)] = [peak, runtime]
+            before = values["runtime"].get(plan.measured_as)
+            plans = {name: size for name, size in before.items() if name != key} if isinstance(before, dict) else {}
+            values["runtime"][plan.measured_as] = dict([*plans.items(), (key, runtime)][-_PLANS:])
+        values["proven"][key] = [peak, runtime]
         written = ""
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)

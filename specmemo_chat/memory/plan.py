@@ -5,7 +5,7 @@ What the user set is never changed. Concessions are taken in their fixed order u
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 
 from specmemo_chat.catalog.spec import ModelSpec
@@ -22,6 +22,12 @@ from specmemo_chat.sizes import MIB, format_size
 
 # A conversation in fewer tokens is hardly one: a higher cap is the smaller change, where the device has it.
 USEFUL_CONTEXT = 256
+
+Runtimes = Callable[[str], int | None]
+
+
+def _unmeasured(_key: str) -> int | None:
+    return None
 
 
 @dataclass(frozen=True)
@@ -71,30 +77,29 @@ def solve(
     profile: Profile,
     wishes: Wishes | None = None,
     *,
-    measured_runtime: int | None = None,
+    runtimes: Runtimes = _unmeasured,
 ) -> Outcome:
     """Like `make_plan`, but a plan that does not fit is returned too, with the smallest fix.
 
-    `measured_runtime`: bytes that this device was measured to take before any weights, None: an assumption.
+    `runtimes` gives the bytes that were measured under a key (memory/measured.py), None where an assumption must do.
     """
     wishes = wishes or Wishes()
-    outcome = _solve(spec, device, profile, wishes, measured_runtime)
+    outcome = _solve(spec, device, profile, wishes, runtimes)
     if outcome.fits:
         return outcome
-    return replace(outcome, fix=_smallest_fix(outcome, device, profile, wishes, measured_runtime))
+    return replace(outcome, fix=_smallest_fix(outcome, device, profile, wishes, runtimes))
 
 
-def _solve(
-    spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None
-) -> Outcome:
+def _solve(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, runtimes: Runtimes) -> Outcome:
     check(spec, wishes)
     cap, notes = _cap(device, profile, wishes)
-    aim = start(spec, device, profile, wishes, measured_runtime)
+    aim = start(spec, device, profile, wishes)
     taken: list[str] = []
     shape = aim
-    for wanted in (aim, *other_precisions(aim, device, profile, wishes)):
-        shape = wanted
-        taken = [] if wanted is aim else [f"weights in {wanted.dtype} instead of {aim.dtype}"]
+    for precision in (aim, *other_precisions(aim, device, profile, wishes)):
+        measured = runtimes(runtime_key(device, spec, wishes.tp, precision.dtype, wishes.head))
+        shape = wanted = precision if measured is None else replace(precision, runtime=measured, measured=True)
+        taken = [] if precision is aim else [f"weights in {wanted.dtype} instead of {aim.dtype}"]
         fit = fitted(shape, cap)
         if fit is None:
             for step in concessions(wanted, profile, wishes, cap):
@@ -148,9 +153,10 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, ca
         kv_slots=shape.kv_slots,
         concessions=tuple(taken),
         profile=profile.name,
-        measured_as=runtime_key(device, shape.spec, shape.tp, head.kind if head is not None else None),
+        measured_as=runtime_key(device, shape.spec, shape.tp, shape.dtype, wishes.head),
         graphs=shape.graphs,
         graph_bytes=shape.graph_bytes,
+        products=shape.products,
     )
 
 
@@ -162,13 +168,13 @@ def drafters(shape: Shape, wishes: Wishes) -> tuple[str, ...]:
 
 
 def _smallest_fix(
-    outcome: Outcome, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None
+    outcome: Outcome, device: DeviceInfo, profile: Profile, wishes: Wishes, runtimes: Runtimes
 ) -> Flag | str:
     """The first of these that is solved and fits: a shorter context, a higher cap, a smaller precision, more GPUs, a
     context that is hardly useful; else another device or model."""
     spec, plan = outcome.shape.spec, outcome.plan
     for fix, wanted in _candidates(outcome, device, wishes):
-        if _solve(spec, device, profile, wanted, measured_runtime).fits:
+        if _solve(spec, device, profile, wanted, runtimes).fits:
             return fix
     more = format_size(plan.total_bytes - plan.cap_bytes)
     return f"{more} more memory on {device.name}, or a smaller model"

@@ -68,8 +68,8 @@ def shares_out(spec: ModelSpec, workers: int) -> bool:
     return all(size % workers == 0 for size in (spec.kv_heads, spec.heads, spec.intermediate))
 
 
-def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, measured_runtime: int | None) -> Shape:
-    """The shape that is aimed at. `measured_runtime`: bytes that this device was measured to take, None: assumed."""
+def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes) -> Shape:
+    """The shape that is aimed at, its runtime assumed."""
     dtype = wishes.dtype or auto_dtype(device, spec)
     context = wishes.context or min(profile.context, spec.max_context)
     return Shape(
@@ -79,7 +79,7 @@ def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes,
         context=context,
         nodes=1 if wishes.draft == "none" else bucket(nodes_of_a_row(profile.tree_nodes, wishes.rows, device.kind)),
         chunk=min(profile.prefill_chunk, context),
-        runtime=runtime_bytes(device.kind, spec.vocab, measured_runtime),
+        runtime=runtime_bytes(device.kind, spec.vocab),
         rows=wishes.rows,
         tp=wishes.tp,
         growth=profile.growth_tokens,

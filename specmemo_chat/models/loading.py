@@ -15,6 +15,7 @@ from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError
 from specmemo_chat.models import attention
 from specmemo_chat.models.fused import fusable, fuse
 from specmemo_chat.models.parallel import Share, connect
+from specmemo_chat.models.prepared import flatten_output
 from specmemo_chat.models.streaming import stream_model
 from specmemo_chat.models.target import Target
 
@@ -78,6 +79,8 @@ def load_target(
     attention.prefer(device)
     if fusable(model_type, dtype, device):
         fuse(model)
+    else:
+        flatten_output(model)
     connect(model, share, plan)
     return Target(model, _eos_ids(model), tp=share.world, notes=_notes(folder, unused))
 

@@ -22,8 +22,16 @@ def limit_workers(workers: int) -> None:
     os.environ[_WISH] = str(threads_each(workers))
 
 
-def import_torch() -> None:
-    """Import torch and let it use the threads that are this process's."""
+# So many at the least: reorders and the like are products too.
+_LEAST_PRODUCTS = 16
+
+
+def import_torch(products: int | None = None) -> None:
+    """Import torch and let it use the threads that are this process's. oneDNN and what torch has before it keep
+    `products` prepared (None: what they do by themselves): they are told before they are there."""
+    if products is not None:
+        for cache in ("ONEDNN_PRIMITIVE_CACHE_CAPACITY", "LRU_CACHE_CAPACITY"):
+            os.environ[cache] = str(max(products, _LEAST_PRODUCTS))
     import torch
 
     torch.set_num_threads(threads_each(int(os.environ.get("LOCAL_WORLD_SIZE", "1"))))

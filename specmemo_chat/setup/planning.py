@@ -18,7 +18,7 @@ from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError, Words
 from specmemo_chat.memory.contract import Dtype
-from specmemo_chat.memory.measured import Measurements, runtime_key
+from specmemo_chat.memory.measured import Measurements
 from specmemo_chat.memory.plan import Outcome, refusal, solve
 from specmemo_chat.memory.wishes import Wishes, auto_dtype, compute_dtype, in_own_precision
 from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
@@ -42,9 +42,8 @@ class Situation:
     trust_remote_code: bool
 
     def solve(self, spec: ModelSpec) -> Outcome:
-        head, place = self.wishes.head, platformdirs.user_cache_path(APP, appauthor=False)
-        key = runtime_key(self.device, spec, self.wishes.tp, head.kind if head is not None else None)
-        return solve(spec, self.device, self.profile, self.wishes, measured_runtime=Measurements(place).runtime(key))
+        known = Measurements(platformdirs.user_cache_path(APP, appauthor=False))
+        return solve(spec, self.device, self.profile, self.wishes, runtimes=known.runtime)
 
     def fits(self, entry: CatalogEntry) -> bool:
         """A catalog model fits here with the same wishes; a context that it does not have is cut to what it has."""

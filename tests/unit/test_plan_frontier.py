@@ -42,7 +42,7 @@ def made(model: str, profile: str, wishes: Wishes) -> Frontier:
     device = described_device(policy.facts)
     speed = device_speed(device, policy)
     assert speed is not None
-    return frontier(start(load_catalog()[model].spec(), device, policy, wishes, None), device, policy, wishes, speed)
+    return frontier(start(load_catalog()[model].spec(), device, policy, wishes), device, policy, wishes, speed)
 
 
 @settings(max_examples=60, deadline=None)

@@ -155,7 +155,7 @@ def test_a_plan_is_refused_or_within_the_cap(case: tuple[ModelSpec, DeviceInfo, 
 def test_nothing_is_conceded_without_need(case: tuple[ModelSpec, DeviceInfo, Profile, Wishes]) -> None:
     spec, device, profile, wishes = case
     outcome = solve(spec, device, profile, wishes)
-    aim = replace(start(spec, device, profile, wishes, None), allocate_at_load=True)
+    aim = replace(start(spec, device, profile, wishes), allocate_at_load=True)
     if total(aim) <= outcome.plan.cap_bytes:
         assert outcome.fits
         assert outcome.plan.concessions == ()
@@ -196,7 +196,7 @@ def test_the_smallest_fix_fits(case: tuple[ModelSpec, DeviceInfo, Profile, Wishe
 @st.composite
 def shapes(draw: st.DrawFn) -> Shape:
     spec, device, profile, wishes = draw(cases())
-    return replace(start(spec, device, profile, wishes, None), allocate_at_load=draw(st.booleans()))
+    return replace(start(spec, device, profile, wishes), allocate_at_load=draw(st.booleans()))
 
 
 @settings(max_examples=200, deadline=None)
@@ -329,7 +329,7 @@ def test_an_allowed_precision_is_taken_last_and_said() -> None:
     assert plan.kv_dtype == "bf16"
     assert plan.concessions[0] == "weights in int8 instead of bf16"
     with pytest.raises(UsageError, match="not a precision"):
-        in_precision(start(LLAMA, gpu(), TITAN, Wishes(), None), "int3", gpu())
+        in_precision(start(LLAMA, gpu(), TITAN, Wishes()), "int3", gpu())
 
 
 def test_workers_on_the_processor_share_its_memory() -> None:
@@ -369,7 +369,7 @@ def test_a_plan_crosses_to_the_worker_unchanged() -> None:
 
 
 def test_a_measured_runtime_replaces_the_assumption() -> None:
-    assert solve(LLAMA, gpu(), TITAN, measured_runtime=GIB).plan.terms["runtime"] == GIB
+    assert solve(LLAMA, gpu(), TITAN, runtimes=lambda key: GIB).plan.terms["runtime"] == GIB
 
 
 def test_the_sentences() -> None:

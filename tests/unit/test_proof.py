@@ -22,11 +22,14 @@ from specmemo_chat.engine.proof import prove
 from specmemo_chat.engine.rehearsal import rehearse
 from specmemo_chat.errors import PlanError
 from specmemo_chat.kv import arena
-from specmemo_chat.memory import activations
+from specmemo_chat.memory import activations, products
+from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, footprint, total
 from specmemo_chat.memory.measured import Measurements, plan_key, runtime_key
+from specmemo_chat.memory.plan import solve
 from specmemo_chat.models import fused
 from specmemo_chat.models.target import Target
+from specmemo_chat.profiles import get_profile, load_profiles
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import MIB
 from tests.models import target_of, tiny_plan
@@ -35,9 +38,10 @@ CPU = DeviceInfo(0, "cpu", "a processor", "cpu", 1 << 34, 1 << 34, 1 << 34, thre
 
 
 def test_the_constants_are_those_of_the_code() -> None:
+    assert products.LARGE_MATRIX == fused._LARGE_BYTES
     assert activations.FUSED_FAMILIES == fused.FUSABLE
     assert activations.CPU_VIEW_STEP == arena._CPU_VIEW_STEP
-    assert activations.DRAWN_AT_ONCE == sampler._AT_ONCE
+    assert (activations.DRAWN_AT_ONCE, activations.DRAWN_ON_CPU) == (sampler._AT_ONCE, sampler._ON_CPU)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +101,10 @@ def test_above_the_cap_nothing_is_answered(llama: Any, tmp_path: Path) -> None:
     assert Measurements(tmp_path).runtime("here") == 900 + 4 * MIB
 
 
-@pytest.mark.parametrize("text", ["", "no json", "[]", '{"runtime": 3, "proven": []}', '{"runtime": {"here": "x"}}'])
+@pytest.mark.parametrize(
+    "text",
+    ["", "no json", "[]", '{"runtime": 3, "proven": []}', '{"runtime": {"here": "x"}}', '{"runtime": {"here": 99}}'],
+)
 def test_a_damaged_file_counts_as_empty(tmp_path: Path, text: str) -> None:
     (tmp_path / "memory.json").write_text(text)
     known = Measurements(tmp_path)
@@ -115,12 +122,50 @@ def test_a_file_that_cannot_be_written_leaves_nothing_behind(tmp_path: Path, mon
     assert list(tmp_path.iterdir()) == []
 
 
-def test_the_runtime_belongs_to_a_device_and_a_family() -> None:
+def test_the_runtime_belongs_to_what_it_depends_on() -> None:
     spec = spec_from_config("m", "m", SHAPES["8M"])
-    key = runtime_key(CPU, spec, 1, None)
-    assert key == runtime_key(CPU, replace(spec, name="other", hidden=1), 1, None)
-    assert len({key, runtime_key(CPU, spec, 2, None), runtime_key(CPU, spec, 1, "eagle")}) == 3
-    assert key != runtime_key(replace(CPU, name="another"), spec, 1, None)
+    key = runtime_key(CPU, spec, 1, "fp32", None)
+    assert key == runtime_key(CPU, replace(spec, name="other", location="there", checkpoint_bytes=1), 1, "fp32", None)
+    head = DraftShape("eagle", replace(spec, layers=1), "fp32")
+    others = [
+        runtime_key(CPU, spec, 2, "fp32", None),
+        runtime_key(CPU, spec, 1, "bf16", None),
+        runtime_key(CPU, spec, 1, "fp32", head),
+        runtime_key(CPU, spec, 1, "fp32", replace(head, dtype="bf16")),
+        runtime_key(CPU, replace(spec, hidden=1), 1, "fp32", None),
+        runtime_key(CPU, replace(spec, vocab=3), 1, "fp32", None),
+        runtime_key(replace(CPU, name="another"), spec, 1, "fp32", None),
+        runtime_key(replace(CPU, threads=2), spec, 1, "fp32", None),
+    ]
+    assert len({key, *others}) == 1 + len(others)
+
+
+def test_the_measurement_of_one_model_refuses_no_plan_of_another(tmp_path: Path) -> None:
+    """Both have the same vocabulary on the same device; what the large one took is the large one's."""
+    known, profile = Measurements(tmp_path), get_profile("cpu", load_profiles())
+    small = spec_from_config("small", "small", SHAPES["8M"])
+    large = replace(small, name="large", hidden=512)
+    before = solve(small, CPU, profile, runtimes=known.runtime).plan
+    plan = solve(large, CPU, profile, runtimes=known.runtime).plan
+    known.remember(plan, 9 << 30, 8 << 30)
+    assert solve(large, CPU, profile, runtimes=known.runtime).plan.terms["runtime"] > 8 << 30
+    assert solve(small, CPU, profile, runtimes=known.runtime).plan == before
+
+
+def test_what_is_measured_goes_down_again(tmp_path: Path) -> None:
+    known = Measurements(tmp_path)
+    plans = [tiny_plan(measured_as="here", context_tokens=64 + number) for number in range(9)]
+    known.remember(plans[0], 1000 * MIB, 900 * MIB)
+    known.remember(plans[1], 1000 * MIB, 100 * MIB)
+    most = known.runtime("here")
+    assert most is not None
+    assert most > 900 * MIB
+    # Measured again, the same plan's value is replaced; and of all the last eight count.
+    known.remember(plans[0], 1000 * MIB, 90 * MIB)
+    assert known.runtime("here") == 104 * MIB
+    for plan in plans[2:]:
+        known.remember(plan, 1000 * MIB, 50 * MIB)
+    assert known.runtime("here") == 94 * MIB
 
 
 def converse(count: int, seed: int) -> None:
