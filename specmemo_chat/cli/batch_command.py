@@ -31,7 +31,10 @@ class Order(StrEnum):
 def batch(
     context: typer.Context,
     source: Annotated[
-        Path, typer.Argument(metavar="IN.jsonl", help='Lines with "turns", "prompt" or "messages".', show_default=False)
+        Path,
+        typer.Argument(
+            metavar="IN.jsonl", help='Lines with "turns", "prompt", "messages" or a "body".', show_default=False
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT.jsonl", help="Where replies go.", show_default=False)
