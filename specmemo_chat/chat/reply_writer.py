@@ -71,7 +71,7 @@ class ReplyWriter:
 
     def settle(self, turn: Turn) -> None:
         """Write the visible text and its tokens into the turn."""
-        turn.reply = self._text.rstrip()
+        turn.reply, turn.leftover = self._text.rstrip(), ""
         ids = self.token_ids
         if self.stopped:
             # Keep the tokens whose text is visible as a whole; the rest of the visible text is tokenised anew later.

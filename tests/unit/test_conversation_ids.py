@@ -7,6 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
 from specmemo_chat.chat.history import History, Turn
@@ -222,3 +224,35 @@ def test_a_tokenizer_file_that_cuts_texts_cuts_no_prompt(tmp_path: Path) -> None
     made.enable_padding(length=64)
     made.save(str(folder / "tokenizer.json"))
     assert len(ChatTokenizer(str(folder)).encode("What is the answer?")) == 15
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_is_said_the_ids_go_on_as_one_encoding(
+    folders: dict[str, Path], kind: str, data: st.DataObject
+) -> None:
+    tokenizer, backend = loaded(folders[kind])
+    template, _ = TEMPLATES[data.draw(st.sampled_from(list(TEMPLATES)))]
+    history = History(tokenizer, template, frozenset({EOS, IM_END}))
+    messages = st.text("the a#.\n1€ü", min_size=1, max_size=8).filter(str.strip)
+    replies = st.lists(st.integers(IM_END + 1, backend.get_vocab_size() - 1), max_size=6)
+    for text in data.draw(st.lists(messages, min_size=3, max_size=3)):
+        prompt = history.prompt(text)
+        assert not prompt.rewritten
+        if history.turns:
+            last = history.turns[-1]
+            asked = [*history.messages(), {"role": "user", "content": text}]
+            whole: Any = backend.encode(tokenizer.render(asked, template, reply=True), add_special_tokens=False)
+            own = last.prompt + last.reply_ids
+            kept = len(own) if prompt.tokens[: len(own)] == own else len(own) - 1
+            assert prompt.tokens[:kept] == own[:kept]
+            rest = prompt.tokens[kept:]
+            if whole.ids[-len(rest) :] != rest:
+                # Only where a token reaches over the border.
+                assert tokenizer.decode(whole.ids, special=True).endswith(tokenizer.decode(rest, special=True))
+                assert not last.reply or kind == "byte level"
+        turn = prompt.turn(text)
+        history.turns.append(turn)
+        ids, stops = data.draw(replies), data.draw(st.sampled_from([(), ("e", " a")]))
+        write(tokenizer, turn, [*ids, *data.draw(st.sampled_from([(), (EOS,), (IM_END,)]))], stops)

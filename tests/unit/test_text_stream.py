@@ -7,7 +7,7 @@ from functools import cache
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import AddedToken, Tokenizer, decoders, models
 
@@ -68,6 +68,7 @@ def backend(kind: str) -> Tokenizer:
 
 
 @pytest.mark.parametrize("kind", [*DECODERS, "pocket"])
+@settings(deadline=None)
 @given(data=st.data())
 def test_the_stream_is_in_total_what_decode_gives(kind: str, data: st.DataObject) -> None:
     made = backend(kind)
