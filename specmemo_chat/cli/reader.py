@@ -28,7 +28,7 @@ from prompt_toolkit.utils import is_dumb_terminal
 from specmemo_chat.cli.commands.registry import Suggestion
 from specmemo_chat.cli.editor import edit
 from specmemo_chat.cli.line_history import SharedHistory
-from specmemo_chat.cli.modes import Modes, set_modes
+from specmemo_chat.cli.modes import Modes, set_modes, wait_for_terminal
 from specmemo_chat.cli.suspension import around_suspension, plain_suspension
 from specmemo_chat.cli.typed import Keyboard, Typed
 from specmemo_chat.errors import UsageError
@@ -112,6 +112,7 @@ def typing_ahead() -> Iterator[None]:
     modes = _Modes(lambda now: (now[0] & ~termios.ICRNL, now[3] & ~line_mode | termios.NOFLSH))
 
     def begin() -> None:
+        wait_for_terminal()
         modes.set()
         _mark_pastes(True)
 

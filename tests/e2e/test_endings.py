@@ -208,6 +208,24 @@ def test_a_signal_ends_a_chat_in_order(script: Callable[..., None], state: str, 
         assert "word20" in until_stored("partial", 1)
 
 
+def test_a_stopped_chat_can_be_ended_without_its_terminal(script: Callable[..., None]) -> None:
+    script(**HELD)
+    terminal = Terminal("chat", *FLAGS, "--session", "ends", script=SCRIPTED.with_name("shell.py"))
+    terminal.wait_prompt()
+    terminal.enter("Everything")
+    terminal.wait("loading the model")
+    (chat,) = psutil.Process(terminal.pid).children()
+    workers = workers_of(chat.pid)
+    terminal.send("\x1a")
+    terminal.wait("stopped")
+    # In the background it would go on, but the terminal is not its own: it stops again.
+    terminal.enter("bg")
+    terminal.until(lambda: terminal.transcript.count("stopped") == 2)
+    terminal.enter("kill")
+    assert terminal.exit_status(LIMIT_S) == 143
+    assert_gone([chat, *workers])
+
+
 def _is_zombie(pid: int) -> bool:
     with contextlib.suppress(psutil.NoSuchProcess):
         return psutil.Process(pid).status() == psutil.STATUS_ZOMBIE

@@ -1,4 +1,5 @@
-"""What a shell does for Ctrl-Z: runs the scripted chat as a job of its own; `fg` and Enter bring it back."""
+"""What a shell does for Ctrl-Z: runs the scripted chat as a job of its own. `fg` brings it back, `bg` lets it go on
+without the terminal, `kill` ends it as it is."""
 
 from __future__ import annotations
 
@@ -26,9 +27,15 @@ def main() -> None:
         # The terminal is the shell's again, with the shell's idea of it, and so the job gets it back.
         os.tcsetpgrp(0, os.getpgrp())
         termios.tcsetattr(0, termios.TCSADRAIN, own_modes)
-        if input("stopped\n$ ") != "fg":
-            sys.exit(99)
-        os.tcsetpgrp(0, job)
+        match input("stopped\n$ "):
+            case "fg":
+                os.tcsetpgrp(0, job)
+            case "kill":
+                os.killpg(job, signal.SIGTERM)
+            case "bg":
+                pass
+            case _:
+                sys.exit(99)
         os.killpg(job, signal.SIGCONT)
 
 
