@@ -18,12 +18,15 @@ class FakeRepl(SimpleNamespace):
     """The part of a REPL that /read needs; a token has `size` characters."""
 
     def __init__(self, size: int = 4, context: int = 1000) -> None:
-        super().__init__(attached=[], said=[], settings=None, size=size, context=context)
-        self.client = SimpleNamespace(
-            count=lambda text: len(text) // self.size,
-            inspect=lambda _settings: {"context_tokens": self.context, "reply_room": 100, "turn_tokens": [50]},
-        )
+        super().__init__(attached=[], said=[], size=size, context=context)
+        self.client = SimpleNamespace(count=self.count)
+        self.report = lambda: {"context_tokens": self.context, "reply_room": 100, "turn_tokens": [50]}
         self.say = self.note = self.said.append
+
+    def count(self, text: str, what: str) -> int:
+        if len(text) > 8 * self.context:
+            raise UsageError(f"{what} is longer than the context", "shorten it")
+        return len(text) // self.size
 
     def read(self, argument: str) -> str:
         self.said.clear()
@@ -95,6 +98,12 @@ def test_another_model_counts_anew(folder: Path) -> None:
         "for this model: a.txt (415 tokens), two words.txt (823 tokens)",
         "what goes along is too long: the context of 1000 holds 900 beside a reply; /read - takes it back",
     ]
+    # One that no count is worth any more stays all the same, until it is taken back.
+    repl.said.clear()
+    repl.context = 100
+    recount(repl)  # type: ignore[arg-type]
+    assert repl.said[0] == "two words.txt is longer than the context; /read - two words.txt takes it back"
+    assert names(repl) == ["a.txt", "two words.txt"]
 
 
 def test_an_error_names_what_went_along() -> None:

@@ -99,12 +99,18 @@ def _take_back(repl: Repl, name: str) -> None:
 
 def recount(repl: Repl) -> None:
     """After another model was loaded: its tokenizer counts otherwise, and its context may be smaller."""
-    before = repl.attached
-    repl.attached = [replace(each, tokens=repl.client.count(each.block, safe_line(each.name))) for each in before]
+    before, repl.attached = repl.attached, []
+    for each in before:
+        tokens = each.tokens
+        try:
+            tokens = repl.client.count(each.block, safe_line(each.name))
+        except UsageError as error:
+            repl.note(f"{error.message}; /read - {safe_line(each.name)} takes it back")
+        repl.attached.append(replace(each, tokens=tokens))
     if before != repl.attached:
         repl.note(f"for this model: {listed(repl.attached)}")
     if repl.attached:
-        report = repl.client.inspect(repl.settings)
+        report = repl.report()
         alone = report["context_tokens"] - report["reply_room"]
         if sum(each.tokens for each in repl.attached) > alone:
             room = f"the context of {report['context_tokens']} holds {alone} beside a reply"
