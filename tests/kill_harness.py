@@ -13,7 +13,7 @@ import random
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +45,7 @@ class FastEngine:
     def __init__(self, random_: random.Random) -> None:
         self._random = random_
 
-    def request(self, request: Request) -> Iterator[Event]:
+    def request(self, request: Request, interrupted: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         if isinstance(request, Load):
             yield Ready("fake", "cpu", "fp32", "none", 100, 0.0)
         elif isinstance(request, Say | Regenerate):

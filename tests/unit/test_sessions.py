@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -216,7 +216,7 @@ class HalfEngine:
     alive = True
     fails = False
 
-    def request(self, request: Request) -> Iterator[Event]:
+    def request(self, request: Request, interrupted: Callable[[], bool] = lambda: False) -> Iterator[Event]:
         if isinstance(request, Load):
             yield Ready("fake", "cpu", "fp32", "none", 100, 0.0)
         elif isinstance(request, Say):
