@@ -160,8 +160,7 @@ class Engine:
         steps: dict[Sequence, Step] = {}
         active = [sequence for sequence in sequences if sequence.finished is None and not sequence.closed]
         for sequence in active:
-            row = sequence.row
-            if self.target.stretch(len(sequence.tokens)) != self.runner.stretches[row]:
+            if self.target.stretch(len(sequence.tokens)) != self.runner.stretches[row := sequence.row]:
                 self.park(sequence)
                 self.seat(sequence, row)
         decoding = [sequence for sequence in active if not sequence.prefilling]
@@ -347,13 +346,9 @@ class Engine:
     def _kept(self, sequence: Sequence, verdict: Verdict) -> int:
         """How many of the verdict's tokens count: the reply may end inside the accepted path. Asked once a verdict."""
         tokens = verdict.tokens
-        length, boundary = len(sequence.tokens), self.target.rotary_boundary
-        room = min(len(tokens), self.plan.context_tokens - length)
-        if length <= boundary:
-            # Beyond it the text has other rotary factors: the token after the first one there is drawn with those.
-            room = min(room, boundary + 1 - length)
-        limit = sequence.settings.max_new_tokens
-        if limit:
+        room, length = len(tokens), len(sequence.tokens)
+        room = min(room, self.plan.context_tokens - length, self.target.drawable(length))
+        if limit := sequence.settings.max_new_tokens:
             room = min(room, limit - sequence.new_tokens)
         ends = next((at for at, token in enumerate(tokens) if token in sequence.eos_ids), None)
         kept = room if ends is None else min(room, ends + 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
@@ -52,6 +53,11 @@ class Target:
         """What is added to every position of a text of `tokens` tokens, so that all of it is turned by the rotary
         factors for its length."""
         return STRETCHED if 0 < self.rotary_boundary < tokens else 0
+
+    def drawable(self, tokens: int) -> int:
+        """How many tokens one step may add to a text of `tokens` tokens: up to the first one beyond the boundary,
+        because the next is drawn with other factors."""
+        return self.rotary_boundary + 1 - tokens if tokens <= self.rotary_boundary else sys.maxsize
 
     @cached_property
     def shapes_repeat(self) -> bool:
