@@ -21,13 +21,13 @@ from typing import Any
 
 import torch
 
-from specmemo_chat.bench.environment import environment
-from specmemo_chat.bench.job import RandomShape
-from specmemo_chat.bench.methods import common_prefix
-from specmemo_chat.bench.schedule import rounds
-from specmemo_chat.bench.statistics import Ratio, median_ratio
-from specmemo_chat.bench.subject import Dialogue, Subject
-from specmemo_chat.bench.talks import Talk, find_talks
+from specmemo_chat.bench.measuring.environment import environment
+from specmemo_chat.bench.measuring.job import RandomShape
+from specmemo_chat.bench.measuring.methods import common_prefix
+from specmemo_chat.bench.measuring.schedule import rounds
+from specmemo_chat.bench.measuring.statistics import Ratio, median_ratio
+from specmemo_chat.bench.measuring.subject import Dialogue, Subject
+from specmemo_chat.bench.measuring.talks import Talk, find_talks
 from specmemo_chat.catalog.aliases import bundled_folder, load_catalog
 from specmemo_chat.device.probe import probe_cpu
 from specmemo_chat.drafters.eagle_config import draft_kind, parse

@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from specmemo_chat.bench.shapes import random_head, random_model
+from specmemo_chat.bench.measuring.shapes import random_head, random_model
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.device.probe import probe_cpu

@@ -23,7 +23,7 @@ from typing import Any
 
 from benchmarks.pseudo_terminal import ChatTerminal
 from benchmarks.terminal_contest import contest
-from specmemo_chat.bench.environment import environment
+from specmemo_chat.bench.measuring.environment import environment
 
 # Messages whose replies are long for the bundled model: a reply of ten tokens is over before it can be timed.
 MESSAGES = (

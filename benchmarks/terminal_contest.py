@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks.pseudo_terminal import TYPING_S, ChatTerminal
-from specmemo_chat.bench.statistics import median_ratio
+from specmemo_chat.bench.measuring.statistics import median_ratio
 
 Say = Callable[[str], None]
 METHODS = ("terminal", "batch", "again", "paused")
@@ -107,10 +107,10 @@ class Terminal:
 
 
 class Script:
-    """A worker and a client without a terminal (cli.scripted)."""
+    """A worker and a client without a terminal (scripted)."""
 
     def __init__(self, flags: list[str]) -> None:
-        command = [sys.executable, "-m", "specmemo_chat.cli.scripted", *flags]
+        command = [sys.executable, "-m", "benchmarks.scripted", *flags]
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.ready = self._read()
 

@@ -11,7 +11,7 @@ if _signal.getsignal(_signal.SIGINT) is _signal.default_int_handler:
     _signal.signal(_signal.SIGINT, lambda *_: os._exit(130))
 
 from specmemo_chat import __version__
-from specmemo_chat.cli.ending import run
+from specmemo_chat.terminal.ending import run
 
 
 def main() -> None:

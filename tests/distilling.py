@@ -6,8 +6,8 @@ import random
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.distill.replies import Example
-from specmemo_chat.distill.settings import TrainingSettings
+from specmemo_chat.distill.training.replies import Example
+from specmemo_chat.distill.training.settings import TrainingSettings
 from tests.models import VOCABULARY
 
 

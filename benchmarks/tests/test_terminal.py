@@ -11,8 +11,8 @@ from typing import Any, ClassVar
 import pytest
 
 from benchmarks import terminal_contest
+from benchmarks.scripted import answer
 from benchmarks.terminal_contest import Reply, Terminal, contest
-from specmemo_chat.cli.scripted import answer
 from specmemo_chat.errors import WorkerError
 from specmemo_chat.events import Answered, ReplyEnd, Statistics, Text
 from specmemo_chat.settings import GenerationSettings

@@ -1,0 +1,1 @@
+"""`specmemo bench`: what asks and shows (asking), and the process that measures (measuring)."""

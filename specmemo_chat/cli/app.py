@@ -22,11 +22,12 @@ from specmemo_chat.cli import (
     sessions_command,
     train_draft_command,
 )
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.crash import SafeGroup, TextCommand, explained, make_crashes_safe
+from specmemo_chat.cli.parsing import SafeGroup, TextCommand
 from specmemo_chat.cli.quick_help import import_help
 from specmemo_chat.errors import UsageError
 from specmemo_chat.setup.configuration import config_file, read
+from specmemo_chat.terminal.console import Screen
+from specmemo_chat.terminal.crash import explained, make_crashes_safe
 
 INTRO = """specmemo {version}: a terminal chat that decodes speculatively inside a hard memory cap
 

@@ -1,4 +1,4 @@
-"""`specmemo batch`: the flags of cli/batch.py."""
+"""`specmemo batch`: the flags of batch/run.py."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.ending import INTERRUPTED
 from specmemo_chat.errors import UsageError
 from specmemo_chat.setup.flags import Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.setup.prepare import lend_workers, prepare, start_client
 from specmemo_chat.sizes import counted
+from specmemo_chat.terminal.console import Screen
+from specmemo_chat.terminal.ending import INTERRUPTED
 
 if TYPE_CHECKING:
-    from specmemo_chat.cli.batch import Totals
+    from specmemo_chat.batch.run import Totals
 
 
 class Order(StrEnum):
@@ -78,7 +78,7 @@ def batch(
         raise UsageError("input and output are the same file", "give another file with -o")
     screen = Screen(color.value, quiet=quiet)
     choice = ModelChoice.of(context.params, rows=batch_size)
-    from specmemo_chat.cli.batch import Totals, run_batch
+    from specmemo_chat.batch.run import Totals, run_batch
 
     totals = Totals()
     code = 0

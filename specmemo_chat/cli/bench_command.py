@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.crash import TextCommand
+from specmemo_chat.cli.parsing import TextCommand
 from specmemo_chat.setup.flags import OUTPUT_PANEL, Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.terminal.console import Screen
 
 if TYPE_CHECKING:
-    from specmemo_chat.bench.job import Job
+    from specmemo_chat.bench.measuring.job import Job
 
 BENCH_PANEL = "What is measured"
 INTERRUPTED = 130
@@ -160,9 +160,9 @@ def bench(
     screen = Screen(color.value, quiet=quiet)
     choice = ModelChoice.of(context.params)
     sampling = SamplingChoice.of(context.params, seed=seed or 0)
-    from specmemo_chat.cli.bench_job import BenchChoice, make_job
-    from specmemo_chat.cli.bench_output import check_outputs, show
-    from specmemo_chat.cli.bench_run import run_job
+    from specmemo_chat.bench.asking.make_job import BenchChoice, make_job
+    from specmemo_chat.bench.asking.output import check_outputs, show
+    from specmemo_chat.bench.asking.run_job import run_job
 
     check_outputs(json, plot)
     wanted = BenchChoice(prompts, methods, memory, sweep, pairs, threads, assistant, shape, acceptance)

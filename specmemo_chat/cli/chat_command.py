@@ -13,10 +13,10 @@ from specmemo_chat.setup.flags import Color, ModelChoice, Precision, SamplingCho
 
 # The rest is imported where it is needed: `--help` must come at once.
 if TYPE_CHECKING:
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.host.client import ChatClient
     from specmemo_chat.sessions.recorder import Recorder
     from specmemo_chat.setup.prepare import Prepared
+    from specmemo_chat.terminal.console import Screen
 
 
 def chat(
@@ -56,13 +56,13 @@ def chat(
     debug: options.Debug = False,
 ) -> None:
     """Chat with a model: one message, or the REPL."""
-    from specmemo_chat.cli import saving
-    from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.oneshot import compose_prompt, cut_off, input_is_piped, piped_input, reply_json, run_once
     from specmemo_chat.device.streams import input_is_closed
+    from specmemo_chat.repl import saving
+    from specmemo_chat.repl.oneshot import compose_prompt, cut_off, input_is_piped, piped_input, reply_json, run_once
     from specmemo_chat.settings import GenerationSettings
     from specmemo_chat.setup.nodes import find_nodes
     from specmemo_chat.setup.prepare import lend_workers, prepare, start_client
+    from specmemo_chat.terminal.console import Screen
 
     if text is not None and prompt is not None:
         raise UsageError("both TEXT and -p were given", "give the message once")
@@ -123,12 +123,12 @@ def chat(
 def _repl(
     client: ChatClient, prepared: Prepared, screen: Screen, recorder: Recorder | None, sources: dict[str, str]
 ) -> int:
-    from specmemo_chat.cli.ending import no_more_signals
-    from specmemo_chat.cli.reader import TerminalReader, private_file, typing_ahead
-    from specmemo_chat.cli.repl import Repl
-    from specmemo_chat.cli.saving import tell
+    from specmemo_chat.repl.reader import TerminalReader, private_file, typing_ahead
+    from specmemo_chat.repl.repl import Repl
+    from specmemo_chat.repl.saving import tell
     from specmemo_chat.setup.origins import ChatOrigins
     from specmemo_chat.setup.prepare import HISTORY, state_folder
+    from specmemo_chat.terminal.ending import no_more_signals
 
     repl = Repl(client, prepared, screen)
     history = private_file(state_folder(), HISTORY)

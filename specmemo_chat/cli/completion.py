@@ -67,8 +67,8 @@ def _profiles() -> Iterator[tuple[str, str]]:
 
 
 def _sessions() -> Iterator[tuple[str, str]]:
-    from specmemo_chat.cli.text import safe_line
     from specmemo_chat.sessions.places import existing_store
+    from specmemo_chat.terminal.text import safe_line
 
     store = existing_store()
     if store is not None:

@@ -14,8 +14,8 @@ HELP = "The configuration: where it is, which value comes from where."
 
 def path(json: options.Json = False, debug: options.Debug = False) -> None:
     """Print where config.toml is looked for; with --json all of specmemo's folders."""
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.setup.configuration import config_file, folders
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen()
     if json:
@@ -34,11 +34,11 @@ def show(
     debug: options.Debug = False,
 ) -> None:
     """Show what `specmemo chat` would use without flags, and where each value comes from."""
-    from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.text import safe_line
     from specmemo_chat.setup.configuration import config_file, read
     from specmemo_chat.setup.flags import KEYS
     from specmemo_chat.setup.origins import resolved
+    from specmemo_chat.terminal.console import Screen
+    from specmemo_chat.terminal.text import safe_line
 
     screen = Screen(color.value)
     read(config_file())

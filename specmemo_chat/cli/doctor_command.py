@@ -9,8 +9,8 @@ from specmemo_chat.cli import options
 from specmemo_chat.setup.flags import Color
 
 if TYPE_CHECKING:
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.doctor.findings import Finding
+    from specmemo_chat.terminal.console import Screen
 
 MARKS = {"ok": ("ok", "green"), "note": ("note", "yellow"), "broken": ("broken", "bold red")}
 
@@ -22,8 +22,8 @@ def doctor(
     debug: options.Debug = False,
 ) -> None:
     """Look for what is broken on this machine. Exit code 1 where something is."""
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.doctor.checks import all_checks, examine
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen(color.value)
     findings: list[Finding] = []
@@ -43,7 +43,7 @@ def doctor(
 def _show(screen: Screen, finding: Finding) -> None:
     from rich.text import Text
 
-    from specmemo_chat.cli.text import safe_line
+    from specmemo_chat.terminal.text import safe_line
 
     word, style = MARKS[finding.status]
     screen.out.print(Text.assemble((f"{word:<6}", style), f"  {finding.name:<15} {safe_line(finding.detail)}"))

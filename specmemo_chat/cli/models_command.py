@@ -14,8 +14,8 @@ from specmemo_chat.setup.flags import Color, ModelChoice, Precision
 if TYPE_CHECKING:
     from specmemo_chat.catalog.resolve import ModelSource
     from specmemo_chat.catalog.spec import ModelSpec
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.setup.planning import Situation
+    from specmemo_chat.terminal.console import Screen
 
 HELP = "Models: what there is and what fits here; download, delete."
 
@@ -70,7 +70,7 @@ def ls(
     debug: options.Debug = False,
 ) -> None:
     """List models: size, licence, known draft, and whether they fit on this machine."""
-    from specmemo_chat.cli.console import Screen
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen(color.value)
     choice = ModelChoice.of(context.params)
@@ -171,8 +171,8 @@ def _cached(hub_id: str) -> tuple[ModelSpec | None, str]:
 
 
 def _print(screen: Screen, lines: list[Line], place: Situation) -> None:
-    from specmemo_chat.cli.listing import print_table
     from specmemo_chat.sizes import format_size
+    from specmemo_chat.terminal.listing import print_table
 
     cap = place.wishes.max_memory or place.profile.cap_for(place.device)
     screen.note(f"{place.device.name}, profile {place.profile.name}: a cap of {format_size(cap)}")
@@ -205,7 +205,7 @@ def pull(
     """Download a model; one that was interrupted goes on where it stopped."""
     from specmemo_chat.catalog.aliases import find_alias, load_catalog
     from specmemo_chat.catalog.resolve import ModelSource, resolve
-    from specmemo_chat.cli.console import Screen
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen(color.value, quiet=quiet)
     source = resolve(name)
@@ -281,8 +281,8 @@ def rm(
     """Delete downloaded models from the Hugging Face cache, which other programs may share."""
     from specmemo_chat.catalog.inventory import drafts_of, remove, stored
     from specmemo_chat.catalog.resolve import resolve
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.sizes import format_size
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen(color.value, quiet=quiet)
     found = {}

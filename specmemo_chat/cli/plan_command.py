@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.console import Screen
 from specmemo_chat.setup.flags import MODEL_PANEL, OUTPUT_PANEL, Color, ModelChoice, Precision
+from specmemo_chat.terminal.console import Screen
 
 PlanDevice = Annotated[
     str,
@@ -62,6 +62,6 @@ def plan(
     """Show how every byte would be spent; exit code 3 where it does not fit."""
     screen = Screen(color.value, quiet=quiet)
     choice = ModelChoice.of(context.params, model=name if name is not None else model, rows=batch_size)
-    from specmemo_chat.cli.plan_table import show_plan
+    from specmemo_chat.reports.plan_table import show_plan
 
     show_plan(choice, screen, as_json=json, frontier=frontier, picture=plot)

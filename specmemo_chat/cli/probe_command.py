@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.console import Screen
 from specmemo_chat.setup.flags import Color
+from specmemo_chat.terminal.console import Screen
 
 
 def probe(
@@ -21,7 +21,7 @@ def probe(
     debug: options.Debug = False,
 ) -> None:
     """Show devices, memory, and the profile that would be used."""
-    from specmemo_chat.cli.probe_table import show_probe
+    from specmemo_chat.reports.probe_table import show_probe
 
     screen = Screen(color.value)
     try:

@@ -13,9 +13,9 @@ from specmemo_chat.cli import completion, options
 from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.setup.flags import Color
 from specmemo_chat.sizes import counted
+from specmemo_chat.terminal.sessions_table import print_sessions
 
 if TYPE_CHECKING:
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.sessions.store import SessionStore
     from specmemo_chat.sessions.turns import SessionInfo
 
@@ -41,8 +41,8 @@ def ls(
     debug: options.Debug = False,
 ) -> None:
     """List conversations, the one used last first."""
-    from specmemo_chat.cli.console import Screen
     from specmemo_chat.sessions.places import existing_store, sessions_file
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen(color.value)
     store = existing_store()
@@ -73,26 +73,6 @@ def _values(session: SessionInfo) -> dict[str, object]:
     }
 
 
-def print_sessions(screen: Screen, sessions: list[SessionInfo], current: int | None = None) -> None:
-    """A line for each: number, name, turns, when, model, title. `current` gets a star."""
-    from specmemo_chat.cli.listing import print_table
-    from specmemo_chat.cli.saving import ago
-
-    rows = [
-        (
-            f"{session.id}{'*' if session.id == current else ''}",
-            session.name or "",
-            str(session.turns),
-            ago(session.updated),
-            # A local model is called by its folder's path.
-            session.model.rstrip("/").rpartition("/")[2] if session.model.startswith("/") else session.model,
-            session.title,
-        )
-        for session in sessions
-    ]
-    print_table(screen, ("ID", "NAME", "TURNS", "LAST USED", "MODEL", "TITLE"), rows, right="TURNS")
-
-
 def show(
     session: Key,
     branches: Branches = False,
@@ -101,7 +81,7 @@ def show(
     debug: options.Debug = False,
 ) -> None:
     """Show a conversation."""
-    from specmemo_chat.cli.console import Screen
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen(color.value)
     screen.write(_document(session, Format.json if json else Format.md, branches))
@@ -121,8 +101,8 @@ def export(
     debug: options.Debug = False,
 ) -> None:
     """Write a conversation as Markdown or JSON; the JSON has every branch."""
-    from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.saving import write_new
+    from specmemo_chat.repl.saving import write_new
+    from specmemo_chat.terminal.console import Screen
 
     screen = Screen(color.value)
     if format is None:
@@ -147,9 +127,9 @@ def _document(key: str, format: Format, branches: bool) -> str:
 
 
 def _find(key: str) -> tuple[SessionStore, SessionInfo]:
-    from specmemo_chat.cli.saving import LIST
-    from specmemo_chat.cli.text import safe_line
+    from specmemo_chat.repl.saving import LIST
     from specmemo_chat.sessions.places import existing_store
+    from specmemo_chat.terminal.text import safe_line
 
     store = existing_store()
     found = store.find(key) if store is not None else None
@@ -171,10 +151,10 @@ def rm(
     debug: options.Debug = False,
 ) -> None:
     """Delete conversations for good."""
-    from specmemo_chat.cli.console import Screen
-    from specmemo_chat.cli.text import safe_line
     from specmemo_chat.sessions.places import existing_store
     from specmemo_chat.setup.prepare import HISTORY, state_folder
+    from specmemo_chat.terminal.console import Screen
+    from specmemo_chat.terminal.text import safe_line
 
     screen = Screen(color.value)
     if everything == bool(sessions):

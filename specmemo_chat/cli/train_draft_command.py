@@ -1,4 +1,4 @@
-"""`specmemo train-draft`: the flags of cli/train_draft.py."""
+"""`specmemo train-draft`: the flags of distill/asking.py."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from typing import Annotated
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.ending import INTERRUPTED
 from specmemo_chat.errors import UsageError
 from specmemo_chat.setup.flags import Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.terminal.console import Screen
+from specmemo_chat.terminal.ending import INTERRUPTED
 
 PANEL = "Training"
 
@@ -99,9 +99,9 @@ def train_draft(
         raise UsageError(f"{output} is a file", "give a folder with -o")
     screen = Screen(color.value, quiet=quiet)
     from specmemo_chat.catalog.config import spec_from_folder
-    from specmemo_chat.cli.train_draft import describe, summary, train
-    from specmemo_chat.distill import settings as training
-    from specmemo_chat.distill.data import read_prompts
+    from specmemo_chat.distill.asking import describe, summary, train
+    from specmemo_chat.distill.training import settings as training
+    from specmemo_chat.distill.training.data import read_prompts
     from specmemo_chat.setup.prepare import prepare
 
     asked = training.TrainingSettings(

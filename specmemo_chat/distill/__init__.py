@@ -1,1 +1,1 @@
-"""How a draft head is trained for any model, on the model's own replies (`specmemo train-draft`)."""
+"""`specmemo train-draft`: what asks and shows (asking), and the process that trains (training)."""

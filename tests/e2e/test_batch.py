@@ -15,16 +15,16 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.cli import batch
-from specmemo_chat.cli.batch import Batch, Totals
-from specmemo_chat.cli.batch_output import OutputFile
-from specmemo_chat.cli.console import Screen
+from specmemo_chat.batch import run
+from specmemo_chat.batch.output import OutputFile
+from specmemo_chat.batch.run import Batch, Totals
 from specmemo_chat.errors import WorkerError
 from specmemo_chat.events import Answered, BatchProgress, Done, Event, Statistics
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.host.executor import WorkerExecutor
 from specmemo_chat.host.requests import Load
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.terminal.console import Screen
 from tests.models import tiny_plan
 
 KILLS = 2
@@ -62,7 +62,7 @@ def content(path: Path) -> list[tuple[int, Any, Any]]:
 SHORT_LIVED = """
 import os, signal, sys, threading, time
 from specmemo_chat.__main__ import main
-from specmemo_chat.cli.batch_output import OutputFile
+from specmemo_chat.batch.output import OutputFile
 
 lines, pause = int(sys.argv.pop(1)), float(sys.argv.pop(1))
 write = OutputFile.write
@@ -249,7 +249,7 @@ def test_a_conversation_that_kills_workers_fails_alone(tmp_path: Path, capsys: p
 
 def test_what_is_sent_together_is_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The worker holds all that it is sent."""
-    monkeypatch.setattr(batch, "TOGETHER", 100)
+    monkeypatch.setattr(run, "TOGETHER", 100)
     source = tmp_path / "in.jsonl"
     source.write_text("\n".join(json.dumps({"prompt": "x" * size}) for size in (40, 50, 30, 120, 10, 10)))
     client, sent = PoisonClient(), list[list[int]]()

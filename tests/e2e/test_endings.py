@@ -156,7 +156,7 @@ def test_ctrl_c_before_anything_is_trained(script: Callable[..., None], tmp_path
     data = tmp_path / "data.jsonl"
     data.write_text('{"prompt": "Hi"}\n')
     process = start("train-draft", "--data", str(data), "-o", str(tmp_path / "head"), "--device", "cpu")
-    workers = workers_of(process.pid, "specmemo_chat.distill")
+    workers = workers_of(process.pid, "specmemo_chat.distill.training")
     process.send_signal(signal.SIGINT)
     code, _, errors = ended(process)
     assert code == 130, errors

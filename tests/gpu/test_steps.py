@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 import torch
 
-from specmemo_chat.bench.shapes import random_model
+from specmemo_chat.bench.measuring.shapes import random_model
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.memory.graphs import driver_bytes

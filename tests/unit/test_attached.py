@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.cli.attachments import Attachment, naming
-from specmemo_chat.cli.commands.files import recount
-from specmemo_chat.cli.commands.registry import COMMANDS, suggestions
 from specmemo_chat.errors import UsageError
+from specmemo_chat.repl.attachments import Attachment, naming
+from specmemo_chat.repl.commands.files import recount
+from specmemo_chat.repl.commands.registry import COMMANDS, suggestions
 
 
 class FakeRepl(SimpleNamespace):

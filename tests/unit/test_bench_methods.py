@@ -9,17 +9,17 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.bench.baseline_bytes import baseline_a, baseline_b, baseline_c
-from specmemo_chat.bench.baselines import usual_plan
-from specmemo_chat.bench.compare import compare, sweep
-from specmemo_chat.bench.contest import Record, contest
-from specmemo_chat.bench.job import Job, MemoryJob, RandomShape
-from specmemo_chat.bench.memory import NAMES, memory_bench
-from specmemo_chat.bench.methods import EngineMethod, Reply, common_prefix
-from specmemo_chat.bench.process import run
-from specmemo_chat.bench.steps import longest_prompt, step_times
-from specmemo_chat.bench.subject import Subject
-from specmemo_chat.bench.talks import Talk
+from specmemo_chat.bench.measuring.baseline_bytes import baseline_a, baseline_b, baseline_c
+from specmemo_chat.bench.measuring.baselines import usual_plan
+from specmemo_chat.bench.measuring.compare import compare, sweep
+from specmemo_chat.bench.measuring.contest import Record, contest
+from specmemo_chat.bench.measuring.job import Job, MemoryJob, RandomShape
+from specmemo_chat.bench.measuring.memory import NAMES, memory_bench
+from specmemo_chat.bench.measuring.methods import EngineMethod, Reply, common_prefix
+from specmemo_chat.bench.measuring.process import run
+from specmemo_chat.bench.measuring.steps import longest_prompt, step_times
+from specmemo_chat.bench.measuring.subject import Subject
+from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.errors import UsageError

@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 import torch
 
-from specmemo_chat.bench.replay import ReplayDrafter, Script, best_tree, check_acceptance, steer
-from specmemo_chat.bench.shapes import random_head, random_model
+from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, best_tree, check_acceptance, steer
+from specmemo_chat.bench.measuring.shapes import random_head, random_model
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
 from specmemo_chat.drafters.eagle import EagleDrafter
 from specmemo_chat.drafters.eagle_config import parse

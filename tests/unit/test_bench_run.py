@@ -13,19 +13,19 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.bench.job import METHODS, Job
-from specmemo_chat.bench.saving import computed_bytes, savings
-from specmemo_chat.bench.talks import Talk
-from specmemo_chat.cli import bench_memory
-from specmemo_chat.cli.bench_job import BenchChoice, make_job
-from specmemo_chat.cli.bench_output import check_outputs, show
-from specmemo_chat.cli.bench_run import run_job
-from specmemo_chat.cli.bench_shape import acceptance_of
-from specmemo_chat.cli.console import Screen
+from specmemo_chat.bench.asking import memory_job
+from specmemo_chat.bench.asking.make_job import BenchChoice, make_job
+from specmemo_chat.bench.asking.output import check_outputs, show
+from specmemo_chat.bench.asking.run_job import run_job
+from specmemo_chat.bench.asking.shape_case import acceptance_of
+from specmemo_chat.bench.measuring.job import METHODS, Job
+from specmemo_chat.bench.measuring.saving import computed_bytes, savings
+from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.errors import PlanError, SpecmemoError, UsageError, WorkerError
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
 from specmemo_chat.sizes import MIB
+from specmemo_chat.terminal.console import Screen
 from tests.models import tiny_plan
 
 
@@ -180,8 +180,8 @@ def test_a_random_shape_is_replayed_and_says_so(tmp_path: Path) -> None:
 
 def test_memory_without_a_head_runs_the_models_shape(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # 10 GB/s and 100 GFLOP/s: measuring this processor takes a second.
-    monkeypatch.setattr(bench_memory, "measure_bandwidth", lambda *_: 10 * 10**9)
-    monkeypatch.setattr(bench_memory, "measure_compute", lambda: 10**11)
+    monkeypatch.setattr(memory_job, "measure_bandwidth", lambda *_: 10 * 10**9)
+    monkeypatch.setattr(memory_job, "measure_compute", lambda: 10**11)
     job = job_for(tiny_folder, memory=True)
     assert not job.compare
     assert job.not_run == {}
@@ -201,7 +201,7 @@ def test_memory_without_a_head_runs_the_models_shape(tiny_folder: Path, monkeypa
 
 
 def test_the_papers_model_is_computed_without_being_here() -> None:
-    computed = bench_memory._computed([200, 600, 700], 256)
+    computed = memory_job._computed([200, 600, 700], 256)
     assert (computed["model"], computed["device"], computed["dtype"]) == ("llama-2-7b-chat", "titan-rtx-24gb", "fp16")
     at_1k = computed["contexts"]["1024"]["generation_bytes"]
     # By hand: 2,048 slots of 524,288 bytes, 2,108 of 16,384 for the head; 768 tokens of prompt: scores 32 · 768² · 6,
@@ -221,14 +221,14 @@ def test_the_papers_model_is_computed_without_being_here() -> None:
 
 def test_the_length_of_a_conversation_counts_both_replies() -> None:
     talks = [Talk("1", ("hello", "hello hello")), Talk("2", ("hello",))]
-    two, one = bench_memory.conversation_tokens(talks, 100)
+    two, one = memory_job.conversation_tokens(talks, 100)
     assert 200 < two < 300
     assert 100 < one < 120
 
 
 def test_savings() -> None:
     assert savings({"capped": 25, "baseline-a": 100, "baseline-b": 50}) == {"baseline-a": 0.75, "baseline-b": 0.5}
-    assert computed_bytes.__module__ == "specmemo_chat.bench.saving"
+    assert computed_bytes.__module__ == "specmemo_chat.bench.measuring.saving"
 
 
 @pytest.mark.parametrize("given", ["eagle4", "0.5,x", "1.5", "", "nan"])

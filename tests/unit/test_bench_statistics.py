@@ -7,8 +7,8 @@ from itertools import islice
 
 import pytest
 
-from specmemo_chat.bench.schedule import rounds
-from specmemo_chat.bench.statistics import median_ratio
+from specmemo_chat.bench.measuring.schedule import rounds
+from specmemo_chat.bench.measuring.statistics import median_ratio
 
 
 def test_every_round_has_every_method_once() -> None:

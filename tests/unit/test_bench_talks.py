@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.bench.talks import RANDOM_TALKS, find_talks, random_talks
+from specmemo_chat.bench.measuring.talks import RANDOM_TALKS, find_talks, random_talks
 from specmemo_chat.errors import UsageError
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from specmemo_chat.bench.tracker import LiveBytes, generation_memory
+from specmemo_chat.bench.measuring.tracker import LiveBytes, generation_memory
 
 
 def test_views_count_once_and_freed_memory_no_more() -> None:

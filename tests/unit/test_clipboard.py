@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from specmemo_chat.cli import clipboard
 from specmemo_chat.errors import UsageError
+from specmemo_chat.repl import clipboard
 
 
 class Terminal(io.StringIO):

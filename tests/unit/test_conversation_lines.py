@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from specmemo_chat import conversations
-from specmemo_chat.bench.talks import find_talks
+from specmemo_chat.batch.lines import Conversation, read_conversations
+from specmemo_chat.bench.measuring.talks import find_talks
 from specmemo_chat.chat.batch import Task
-from specmemo_chat.cli.batch_input import Conversation, read_conversations
 from specmemo_chat.conversations import BrokenLine, ChatLine
-from specmemo_chat.distill.data import read_prompts
+from specmemo_chat.distill.training.data import read_prompts
 from specmemo_chat.errors import UsageError
 
 USER = {"role": "user", "content": "Hi"}

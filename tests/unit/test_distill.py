@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_folder
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.distill.batches import Batches, split
-from specmemo_chat.distill.data import read_prompts
-from specmemo_chat.distill.network import HeadNetwork
-from specmemo_chat.distill.replies import Example, ReplyStore, given_replies, make_replies
-from specmemo_chat.distill.settings import (
+from specmemo_chat.distill.training.batches import Batches, split
+from specmemo_chat.distill.training.data import read_prompts
+from specmemo_chat.distill.training.network import HeadNetwork
+from specmemo_chat.distill.training.replies import Example, ReplyStore, given_replies, make_replies
+from specmemo_chat.distill.training.settings import (
     TrainingSettings,
     check,
     feature_layers,
@@ -26,7 +26,7 @@ from specmemo_chat.distill.settings import (
     head_parameters,
     training_bytes,
 )
-from specmemo_chat.distill.trainer import head_config
+from specmemo_chat.distill.training.trainer import head_config
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.models.target import Target

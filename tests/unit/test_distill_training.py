@@ -9,13 +9,13 @@ from typing import Any
 import pytest
 import torch
 
-from specmemo_chat.distill import trainer as trainer_module
-from specmemo_chat.distill.batches import Batches
-from specmemo_chat.distill.network import HeadNetwork
-from specmemo_chat.distill.objective import Objective, Score
-from specmemo_chat.distill.packing import Batch, pack_rows
-from specmemo_chat.distill.replies import Example
-from specmemo_chat.distill.trainer import Stopped, Trainer, draft_vocabulary, rate_at
+from specmemo_chat.distill.training import trainer as trainer_module
+from specmemo_chat.distill.training.batches import Batches
+from specmemo_chat.distill.training.network import HeadNetwork
+from specmemo_chat.distill.training.objective import Objective, Score
+from specmemo_chat.distill.training.packing import Batch, pack_rows
+from specmemo_chat.distill.training.replies import Example
+from specmemo_chat.distill.training.trainer import Stopped, Trainer, draft_vocabulary, rate_at
 from specmemo_chat.drafters.eagle_format import read_head
 from specmemo_chat.drafters.eagle_head import load_head
 from specmemo_chat.engine.engine import Engine

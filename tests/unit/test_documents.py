@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from specmemo_chat.catalog.aliases import find_alias
-from specmemo_chat.cli.commands import registry
-from specmemo_chat.cli.commands.tuning import SETTINGS
 from specmemo_chat.profiles import load_profiles
+from specmemo_chat.repl.commands import registry
+from specmemo_chat.repl.commands.tuning import SETTINGS
 from specmemo_chat.setup.flags import KEYS
 from tests.command_line import command_of, commands, flags
 

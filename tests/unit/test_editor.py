@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from specmemo_chat.cli.editor import edit, editor_command
 from specmemo_chat.errors import UsageError
+from specmemo_chat.repl.editor import edit, editor_command
 
 
 @pytest.fixture

@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specmemo_chat.cli.render import markdown
-from specmemo_chat.cli.render.code_block import CodeBlock
-from specmemo_chat.cli.render.style import Row
-from specmemo_chat.cli.render.wrap import joined
 from specmemo_chat.fences import LONGEST_FENCE, TAB, Fences, code_blocks, unclosed
+from specmemo_chat.terminal.render import markdown
+from specmemo_chat.terminal.render.code_block import CodeBlock
+from specmemo_chat.terminal.render.style import Row
+from specmemo_chat.terminal.render.wrap import joined
 from tests.replies import fuzzed_reply
 
 

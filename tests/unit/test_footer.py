@@ -6,8 +6,8 @@ from dataclasses import replace
 
 import pytest
 
-from specmemo_chat.cli.footer import footer, loading, percent
 from specmemo_chat.events import Progress, Statistics
+from specmemo_chat.repl.footer import footer, loading, percent
 from specmemo_chat.sizes import GIB, MIB
 from tests.models import tiny_plan
 

@@ -7,10 +7,10 @@ import subprocess
 import sys
 from pathlib import Path
 
-from specmemo_chat.cli.line_history import SharedHistory
+from specmemo_chat.repl.line_history import SharedHistory
 
 WRITER = (
-    "import sys; from pathlib import Path; from specmemo_chat.cli.line_history import SharedHistory\n"
+    "import sys; from pathlib import Path; from specmemo_chat.repl.line_history import SharedHistory\n"
     "history = SharedHistory(Path(sys.argv[1]))\n"
     "for number in range(100): history.store_string(f'{sys.argv[2]} {number}\\n' + 'long ' * 3000)\n"
 )

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from specmemo_chat.cli.render.markdown import MarkdownStream
-from specmemo_chat.cli.render.plain import PlainStream
-from specmemo_chat.cli.render.style import BOLD, ITALIC, Row
-from specmemo_chat.cli.render.wrap import cells, joined
+from specmemo_chat.terminal.render.markdown import MarkdownStream
+from specmemo_chat.terminal.render.plain import PlainStream
+from specmemo_chat.terminal.render.style import BOLD, ITALIC, Row
+from specmemo_chat.terminal.render.wrap import cells, joined
 from tests.replies import chunked, fuzzed_reply
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from specmemo_chat.distill.optimizer import orthogonalised
+from specmemo_chat.distill.training.optimizer import orthogonalised
 
 
 @pytest.mark.parametrize("shape", [(64, 32), (32, 64), (48, 48)])

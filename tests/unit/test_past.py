@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 from rich.cells import cell_len
 
-from specmemo_chat.cli import past
-from specmemo_chat.cli.attachments import Attachment, compose
-from specmemo_chat.cli.commands.registry import COMMANDS
-from specmemo_chat.cli.console import Screen
 from specmemo_chat.errors import UsageError
 from specmemo_chat.host.client import ShownTurn
+from specmemo_chat.repl import past
+from specmemo_chat.repl.attachments import Attachment, compose
+from specmemo_chat.repl.commands.registry import COMMANDS
+from specmemo_chat.terminal.console import Screen
 
 LONG = "\n".join(f"line {number} of the reply" for number in range(1, 301))
 

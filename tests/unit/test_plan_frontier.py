@@ -13,9 +13,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specmemo_chat.catalog.aliases import load_catalog
-from specmemo_chat.cli import plan_plot
-from specmemo_chat.cli.plan_plot import check_plot, plot_frontier
-from specmemo_chat.cli.plan_render import bar, expected_lines, frontier_lines, generation_bytes
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.absent import described_device
 from specmemo_chat.memory.drafts import DraftShape
@@ -27,6 +24,9 @@ from specmemo_chat.memory.throughput import device_speed, expect
 from specmemo_chat.memory.wishes import Wishes, start
 from specmemo_chat.profiles import load_profiles
 from specmemo_chat.sizes import GIB
+from specmemo_chat.terminal import plan_plot
+from specmemo_chat.terminal.plan_plot import check_plot, plot_frontier
+from specmemo_chat.terminal.plan_render import bar, expected_lines, frontier_lines, generation_bytes
 
 PROFILES = load_profiles()
 DESCRIBED = sorted(name for name, profile in PROFILES.items() if profile.facts)

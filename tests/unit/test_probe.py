@@ -11,7 +11,6 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.cli.probe_table import probe_json, probe_lines
 from specmemo_chat.device import probe as probe_module
 from specmemo_chat.device import torch_devices, torch_helper
 from specmemo_chat.device.info import DeviceInfo
@@ -21,6 +20,7 @@ from specmemo_chat.device.select import check_name, select
 from specmemo_chat.device.torch_build import TorchBuild, read_build, torch_build
 from specmemo_chat.device.torch_devices import amd_cards, ask_helper, probe_torch
 from specmemo_chat.errors import DeviceError, UsageError
+from specmemo_chat.reports.probe_table import probe_json, probe_lines
 from specmemo_chat.sizes import GIB, MIB
 
 CPU = DeviceInfo(0, "cpu", "a processor", "cpu", 16 * GIB, 8 * GIB, 7 * GIB)

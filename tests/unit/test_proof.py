@@ -12,7 +12,7 @@ import pytest
 import torch
 
 from benchmarks.prediction import SHAPES, Case, allocated_peak, measure, plan_of
-from specmemo_chat.bench.shapes import random_model
+from specmemo_chat.bench.measuring.shapes import random_model
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.drafters.ngram import NgramDrafter

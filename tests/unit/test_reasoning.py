@@ -11,11 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from specmemo_chat.chat.history import History
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.oneshot import reply_json
-from specmemo_chat.cli.reasoning import ReasoningSplitter, split_reasoning
-from specmemo_chat.cli.stream import ReplyView
 from specmemo_chat.events import ReplyEnd, Statistics, Text
+from specmemo_chat.repl.oneshot import reply_json
+from specmemo_chat.terminal.console import Screen
+from specmemo_chat.terminal.reasoning import ReasoningSplitter, split_reasoning
+from specmemo_chat.terminal.stream import ReplyView
 
 
 @pytest.mark.parametrize(

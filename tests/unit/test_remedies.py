@@ -17,13 +17,13 @@ from specmemo_chat import events
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.chat.conversation import Conversation
 from specmemo_chat.chat.history import History
-from specmemo_chat.cli import switch
-from specmemo_chat.cli.remedies import in_repl
-from specmemo_chat.cli.saving import LIST
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError, Words, error_with_exit_code
 from specmemo_chat.host.link import AGAIN, SMALLER_CAP
 from specmemo_chat.models.tokenizer import ChatTokenizer
+from specmemo_chat.repl import switch
+from specmemo_chat.repl.remedies import in_repl
+from specmemo_chat.repl.saving import LIST
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup.draft import find_draft
 from specmemo_chat.setup.flags import ModelChoice
@@ -33,9 +33,7 @@ from tests.tiny import POCKET, TINY
 PACKAGE = Path(specmemo_chat.__file__).parent
 # Commands of their own, which no REPL runs.
 NOT_IN_THE_REPL = (
-    "distill", "bench", "cli/bench", "cli/train_draft", "cli/batch", "cli/plan_", "cli/models_command",
-    "cli/sessions_command", "cli/options", "cli/chat_command", "cli/config", "cli/nodes", "cli/oneshot", "cli/doctor",
-    "setup/configuration", "setup/nodes", "doctor",
+    "distill", "bench", "batch", "reports", "cli", "setup/configuration", "setup/nodes", "repl/oneshot", "doctor",
 )  # fmt: skip
 
 

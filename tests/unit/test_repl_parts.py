@@ -9,22 +9,22 @@ from types import SimpleNamespace
 import pytest
 
 from specmemo_chat.catalog.aliases import load_catalog
-from specmemo_chat.cli import advice, switch
-from specmemo_chat.cli.attachments import Attachment, compose, fenced, gist, read_text
-from specmemo_chat.cli.commands import tuning
-from specmemo_chat.cli.commands.registry import COMMANDS, UnknownCommandError, find
-from specmemo_chat.cli.gauge import gauge
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import UsageError
 from specmemo_chat.host.client import ShownTurn
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.wishes import Wishes
 from specmemo_chat.profiles import match_profile
+from specmemo_chat.repl import advice, switch
+from specmemo_chat.repl.attachments import Attachment, compose, fenced, gist, read_text
+from specmemo_chat.repl.commands import tuning
+from specmemo_chat.repl.commands.registry import COMMANDS, UnknownCommandError, find
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.setup.planning import Situation
 from specmemo_chat.sizes import GIB, counted
+from specmemo_chat.terminal.gauge import gauge
 from tests.models import tiny_plan
 
 

@@ -14,9 +14,9 @@ from contextlib import contextmanager
 import pyte
 import pytest
 
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.reply_view import FRAME_S, FRAME_SHARE, SLOWEST_FRAME_S, LiveReply, frame_pause
-from specmemo_chat.cli.text import safe
+from specmemo_chat.terminal.console import Screen
+from specmemo_chat.terminal.reply_view import FRAME_S, FRAME_SHARE, SLOWEST_FRAME_S, LiveReply, frame_pause
+from specmemo_chat.terminal.text import safe
 from tests.emulator import EmulatedScreen
 from tests.replies import chunked, fuzzed_reply
 

@@ -16,10 +16,10 @@ from rich.table import Table
 from rich.text import Text
 
 import specmemo_chat.cli
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.crash import explained, print_traceback
-from specmemo_chat.cli.text import escaped_json, safe, safe_line
 from specmemo_chat.errors import UsageError
+from specmemo_chat.terminal.console import Screen
+from specmemo_chat.terminal.crash import explained, print_traceback
+from specmemo_chat.terminal.text import escaped_json, safe, safe_line
 
 CLI = Path(specmemo_chat.cli.__file__).parent
 NASTY = "a\x1b]0;t\x07\x9b2J\r\x08\x7f\u202eb\u2066\u200b\ufeff\ud800\U000e0041c\u2028d\x85e"

@@ -17,19 +17,20 @@ from typing import Any
 import pytest
 
 from specmemo_chat import texts
-from specmemo_chat.bench.talks import find_talks
-from specmemo_chat.cli import app, editor, oneshot
-from specmemo_chat.cli.attachments import Attachment, read_text
-from specmemo_chat.cli.batch_input import read_conversations
-from specmemo_chat.cli.batch_output import OutputFile
-from specmemo_chat.cli.console import Screen
-from specmemo_chat.cli.repl import Repl
-from specmemo_chat.distill.data import read_prompts
+from specmemo_chat.batch.lines import read_conversations
+from specmemo_chat.batch.output import OutputFile
+from specmemo_chat.bench.measuring.talks import find_talks
+from specmemo_chat.cli import app
+from specmemo_chat.distill.training.data import read_prompts
 from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 from specmemo_chat.profiles import read_profile
+from specmemo_chat.repl import editor, oneshot
+from specmemo_chat.repl.attachments import Attachment, read_text
+from specmemo_chat.repl.repl import Repl
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup import configuration
+from specmemo_chat.terminal.console import Screen
 from tests.tiny import POCKET
 
 LATIN = os.fsdecode(b"caf\xe9")

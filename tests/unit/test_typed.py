@@ -11,7 +11,7 @@ from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.history import InMemoryHistory
 from prompt_toolkit.keys import Keys
 
-from specmemo_chat.cli.typed import Keyboard, Message, Typed
+from specmemo_chat.repl.typed import Keyboard, Message, Typed
 
 MODULE = '"""A module.\n\nIts docstring.\n"""\n\nimport os\n\n\ndef f():\n\treturn """x"""'
 

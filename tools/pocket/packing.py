@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from specmemo_chat.distill.packing import Batch, Example, pack_rows
+from specmemo_chat.distill.training.packing import Batch, Example, pack_rows
 
 
 class Packer:

@@ -21,8 +21,8 @@ import torch
 from safetensors.torch import load_file
 from tokenizers import Tokenizer
 
-from specmemo_chat.distill.optimizer import Muon
-from specmemo_chat.distill.packing import Batch, Example
+from specmemo_chat.distill.training.optimizer import Muon
+from specmemo_chat.distill.training.packing import Batch, Example
 from tools.pocket.dialogues.mix import Message, Mixer
 from tools.pocket.dialogues.small_talk import SmallTalk, read_small_talk
 from tools.pocket.export import export_model

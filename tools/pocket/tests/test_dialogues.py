@@ -17,8 +17,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from specmemo_chat.catalog.aliases import find_alias
-from specmemo_chat.cli.commands.registry import ALIASES, COMMANDS
-from specmemo_chat.cli.commands.tuning import SETTINGS
+from specmemo_chat.repl.commands.registry import ALIASES, COMMANDS
+from specmemo_chat.repl.commands.tuning import SETTINGS
 from tests import command_line
 from tools.pocket import dialogues as package
 from tools.pocket.dialogues import arithmetic, entities, tables

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
 
-from specmemo_chat.distill.packing import Batch, Example
+from specmemo_chat.distill.training.packing import Batch, Example
 from tests.tiny import POCKET
 from tools.pocket import train
 from tools.pocket.dialogues.mix import Message, Mixer, dialogues

@@ -16,9 +16,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer
 
-from specmemo_chat.distill.data import read_prompts
-from specmemo_chat.distill.optimizer import Muon
-from specmemo_chat.distill.packing import Batch
+from specmemo_chat.distill.training.data import read_prompts
+from specmemo_chat.distill.training.optimizer import Muon
+from specmemo_chat.distill.training.packing import Batch
 from tools.pocket import chats, evaluate, train
 from tools.pocket.dialogues.company import PARAMETERS
 from tools.pocket.dialogues.mix import Message, dialogues

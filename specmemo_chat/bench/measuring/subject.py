@@ -1,0 +1,218 @@
+"""What is measured: a loaded target, its unmodified twin for transformers' methods, and how texts become prompts."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Callable
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Protocol
+
+from specmemo_chat.bench.measuring.job import RandomShape
+from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, steer
+from specmemo_chat.bench.measuring.shapes import DTYPES, random_head, random_model
+from specmemo_chat.bench.measuring.talks import Talk
+from specmemo_chat.catalog.aliases import bundled_folder
+from specmemo_chat.drafters.base import Drafter
+from specmemo_chat.drafters.chain import LONG_MATCH, ChainDrafter
+from specmemo_chat.drafters.eagle import EagleDrafter
+from specmemo_chat.drafters.eagle_config import parse
+from specmemo_chat.drafters.eagle_head import EagleHead, load_head
+from specmemo_chat.drafters.model import ModelDrafter
+from specmemo_chat.drafters.ngram import NgramDrafter
+from specmemo_chat.drafters.pairing import check_hash, check_tokenizers
+from specmemo_chat.errors import UsageError
+from specmemo_chat.memory.contract import Plan
+from specmemo_chat.models import attention
+from specmemo_chat.models.fused import fusable, fuse
+from specmemo_chat.models.loading import MODEL_CLASSES, load_target, model_type_of
+from specmemo_chat.models.target import Target
+from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
+
+# A script goes on from its start after so many tokens.
+SCRIPT_TOKENS = 1 << 15
+
+Report = Callable[[int, int, str], None]
+
+
+class Dialogue(Protocol):
+    """One conversation as token ids: the same prompts for every method."""
+
+    def prompt(self, text: str) -> list[int]: ...
+
+    def answered(self, tokens: tuple[int, ...]) -> None:
+        """The reply to the last prompt, by plain decoding."""
+        ...
+
+
+class Rendered:
+    """A dialogue through the model's chat template (None: the texts as they are)."""
+
+    def __init__(
+        self, tokenizer: ChatTokenizer, template: str | None, eos_ids: frozenset[int], system: str | None
+    ) -> None:
+        self._tokenizer = tokenizer
+        self._template = template
+        self._eos = eos_ids
+        self._messages = [{"role": "system", "content": system}] if system else []
+
+    def prompt(self, text: str) -> list[int]:
+        self._messages.append({"role": "user", "content": text})
+        if self._template is None:
+            return self._tokenizer.encode("".join(m["content"] for m in self._messages), framed=True)
+        return self._tokenizer.encode(self._tokenizer.render(self._messages, self._template, reply=True))
+
+    def answered(self, tokens: tuple[int, ...]) -> None:
+        text = self._tokenizer.decode([token for token in tokens if token not in self._eos])
+        self._messages.append({"role": "assistant", "content": text.strip()})
+
+
+class Spliced:
+    """A dialogue of token ids alone: a scripted reply is no text that a tokenizer would give back."""
+
+    def __init__(self, tokenizer: ChatTokenizer, vocab: int) -> None:
+        self._tokenizer = tokenizer
+        self._vocab = vocab
+        self._ids: list[int] = []
+
+    def prompt(self, text: str) -> list[int]:
+        # Only the number of tokens matters; the tokenizer may have more of them than the shape.
+        self._ids = self._ids + [token % self._vocab for token in self._tokenizer.encode(text + "\n")]
+        return list(self._ids)
+
+    def answered(self, tokens: tuple[int, ...]) -> None:
+        self._ids = self._ids + list(tokens)
+
+
+class Subject:
+    """A target of real weights, or of a random shape with a script. Raises the errors of loading."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        shape: RandomShape | None = None,
+        *,
+        draft_plan: Plan | None = None,
+        assistant: str | None = None,
+        system: str | None = None,
+        chat_template: str = "auto",
+        trust_remote_code: bool = False,
+    ) -> None:
+        """`plan` names the target, its precision and its device; `draft_plan` the draft, where that is another."""
+        self._plan = plan
+        self._draft_plan = draft_plan or plan
+        self._assistant = assistant
+        self._system = system
+        self.shape = shape
+        self.script: Script | None = None
+        self._template: str | None = None
+        if shape is not None:
+            self.tokenizer = ChatTokenizer(str(bundled_folder()))
+            self.script = Script(int(shape.config["vocab_size"]), SCRIPT_TOKENS, shape.seed)
+            self.target: Target = Target(self._random(shape), frozenset())
+            steer(self.target.model, self.script)
+            return
+        self.tokenizer = ChatTokenizer(plan.target, trust_remote_code=trust_remote_code)
+        self._template = read_template(chat_template, self.tokenizer)
+        self.target = load_target(
+            plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=trust_remote_code
+        )
+        self.tokenizer.check(self._template, self.target.eos_ids)
+
+    @property
+    def replayed(self) -> bool:
+        return self.shape is not None
+
+    def dialogue(self, talk: Talk) -> Dialogue:
+        """A new conversation."""
+        if self.script is not None:
+            return Spliced(self.tokenizer, self.script.vocab)
+        return Rendered(self.tokenizer, self._template, self.target.eos_ids, talk.system or self._system)
+
+    def drafter(self, plan: Plan) -> Drafter | None:
+        """A new drafter for `plan`, over weights that all drafters share; for a random shape the replayed head."""
+        chained = len(plan.drafters) > 1
+        parts: list[Drafter] = []
+        for name in plan.drafters:
+            if name == "ngram":
+                parts.append(NgramDrafter(LONG_MATCH if chained else 1))
+            elif name == "model":
+                parts.append(ModelDrafter(self.draft_model, self.target, plan))
+            else:
+                head = EagleDrafter(self.head, self.target, plan)
+                parts.append(self._replayed(head) if self.script is not None else head)
+        if not parts:
+            return None
+        return ChainDrafter(parts) if chained else parts[0]
+
+    @property
+    def models(self) -> tuple[Any, ...]:
+        """Every module whose weights were loaded so far: they are no generation memory."""
+        loaded = [vars(self).get(name) for name in ("twin", "head", "draft_model", "assistant")]
+        modules = [part.model if isinstance(part, Target) else part for part in loaded if part is not None]
+        return (self.target.model, *modules)
+
+    @cached_property
+    def head(self) -> EagleHead:
+        """The draft head's weights, once for all methods. Raises ModelError where they are not the target's."""
+        plan = self._draft_plan
+        if self.shape is not None:
+            return random_head(parse(self.shape.head_config), self.target, plan.draft_dtype, self.shape.seed + 1)
+        folder = Path(plan.draft or "")
+        head = load_head(folder, self.target, plan.draft_dtype)
+        check_hash(folder, head.config.target_hash, Path(plan.target))
+        return head
+
+    @cached_property
+    def draft_model(self) -> Target:
+        """The draft model, once for all methods. Raises UsageError where its tokenizer is another one."""
+        plan = self._draft_plan
+        folder = Path(plan.draft or "")
+        check_tokenizers(folder, Path(plan.target))
+        return load_target(str(folder), dtype=plan.draft_dtype, device=plan.device)
+
+    def _replayed(self, head: EagleDrafter) -> Drafter:
+        if self.shape is None or self.script is None:
+            raise RuntimeError("only a random shape is replayed")
+        return ReplayDrafter(head, self.script, self.shape.acceptance, self.shape.seed)
+
+    @cached_property
+    def twin(self) -> Any:
+        """The same weights in transformers' own, unmodified model: a second copy, loaded when it is first needed."""
+        if self.shape is not None:
+            model = random_model(self.shape.config, self._plan.dtype, self._plan.device, self.shape.seed)
+            if self.script is not None:
+                steer(model, self.script)
+        else:
+            model = load_unmodified(self._plan.target, self._plan.dtype, self._plan.device)
+        model.set_attn_implementation("sdpa")
+        return model
+
+    @cached_property
+    def assistant(self) -> Any:
+        """The assistant model of transformers' assisted generation."""
+        return load_unmodified(self._assistant or "", self._plan.dtype, self._plan.device)
+
+    def _random(self, shape: RandomShape) -> Any:
+        plan = self._plan
+        model = random_model(shape.config, plan.dtype, plan.device, shape.seed)
+        model.set_attn_implementation(attention.NAME)
+        attention.prefer(plan.device)
+        if fusable(str(shape.config["model_type"]), plan.dtype, plan.device):
+            fuse(model)
+        return model
+
+
+def load_unmodified(folder: str, dtype: str, device: str) -> Any:
+    """The model in `folder` as transformers loads it. Raises UsageError for a precision or an architecture that the
+    comparison does not load."""
+    model_type = model_type_of(Path(folder))
+    if dtype not in DTYPES:
+        raise UsageError(f"transformers' methods are compared in {', '.join(DTYPES)}, not {dtype}", "give --dtype bf16")
+    if model_type not in MODEL_CLASSES:
+        raise UsageError(f"transformers' methods are not compared for the architecture {model_type!r}")
+    module, name = MODEL_CLASSES[model_type]
+    model = getattr(importlib.import_module(module), name).from_pretrained(
+        folder, dtype=DTYPES[dtype], attn_implementation="sdpa", local_files_only=True
+    )
+    return model.to(device).eval()

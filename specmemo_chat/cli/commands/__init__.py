@@ -1,9 +1,0 @@
-"""The slash commands of the REPL, by subject. Importing this package fills the table (registry.COMMANDS)."""
-
-from specmemo_chat.cli.commands import basics, files, insight, models, sessions, tuning, turns
-from specmemo_chat.cli.commands.registry import Leave, UnknownCommandError, find, suggestions
-
-__all__ = [
-    "Leave", "UnknownCommandError", "basics", "files", "find", "insight", "models", "sessions", "suggestions", "tuning",
-    "turns",
-]  # fmt: skip
