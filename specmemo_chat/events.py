@@ -17,7 +17,7 @@ FinishReason = Literal["stop", "length", "interrupted", "loop"]
 
 @dataclass(frozen=True)
 class Statistics:
-    """The `stats` object of CONTRACT.md for one reply.
+    """The `stats` object of docs/reference.md for one reply.
 
     `prompt_tokens` includes `reused_tokens` (already in the KV arena). `steps` counts verify forwards after the
     prefill; `ttft_s` runs from the message to the first token, load excluded.

@@ -29,7 +29,7 @@ TOGETHER = 4 * MIB
 
 @dataclass
 class Totals:
-    """The summary of CONTRACT.md."""
+    """The summary that `--json` prints (docs/reference.md)."""
 
     batch_size: int = 1
     world_size: int = 1

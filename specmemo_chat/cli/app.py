@@ -146,7 +146,7 @@ def _bare(function: Callable[..., Any]) -> Callable[[], None]:
 
 
 def main() -> None:
-    """Run the command line. Exit codes are those of CONTRACT.md; a traceback only with --debug."""
+    """Run the command line. Exit codes are those of docs/reference.md; a traceback only with --debug."""
     make_crashes_safe()
     if not {"--help", "-h"}.isdisjoint(sys.argv[1:]):
         import_help()

@@ -84,7 +84,7 @@ class Drafter(Protocol):
     """Proposes candidate continuations; keeps whatever it needs per row. Implementations inherit: `arenas` and
     `graph_problem` are those of a drafter without weights.
 
-    `name` is the drafter's name in CONTRACT.md's `drafter`. `feature_layers` are the indices of the hidden states
+    `name` is the drafter's name in docs/reference.md's `drafter`. `feature_layers` are the indices of the hidden states
     that it wants from the target, as transformers numbers them: i < layers is the input of layer i, `layers` the output
     of the final norm (empty: none).
     """

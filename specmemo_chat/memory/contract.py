@@ -32,7 +32,7 @@ class Plan:
     only raise the worst case. `kv_slots` are the arena's slots of all rows together (0: every row may become full);
     rows for which there are none left wait. `graphs`: steps run as CUDA graphs, for
     which the driver takes up to `graph_bytes` of the device.
-    `terms` maps the names of CONTRACT.md's `plan --json` to bytes. `concessions` are sentences.
+    `terms` maps the names of `plan --json` (docs/reference.md) to bytes. `concessions` are sentences.
     `products`: on a CPU so many products stay prepared (memory/products.py).
     `measured_as` is the name under which the measured runtime of this device is remembered.
     """

@@ -124,8 +124,8 @@ class Shape:
 
 
 def footprint(shape: Shape, *, greedy: bool = False) -> dict[str, int]:
-    """All terms of CONTRACT.md's `plan --json`, in their order; their sum is the peak. `greedy`: of a conversation in
-    which nothing is drawn at random (a plan allows for it).
+    """All terms of `plan --json` (docs/reference.md), in their order; their sum is the peak. `greedy`: of a
+    conversation in which nothing is drawn at random (a plan allows for it).
 
     The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
     what it needs beyond those before it: a term of 0 means that the memory is there already. CUDA graphs share no

@@ -1,4 +1,4 @@
-"""The object of `plan --json` (CONTRACT.md); bytes are integers and per worker."""
+"""The object of `plan --json` (docs/reference.md); bytes are integers and per worker."""
 
 from __future__ import annotations
 

@@ -17,8 +17,8 @@ from specmemo_chat.profiles import Profile
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
 # The part of the theoretical bandwidth and of the peak rate that matrix kernels reach. CPU: its bandwidth as measured
-# (DESIGN.md 6: bf16 linear layers at 12-22 of 31 GB/s), its rate as it is, because a matrix product measured it. The
-# others are assumptions.
+# (bf16 linear layers at 12-22 of 31 GB/s: docs/notes/memory.md), its rate as it is, because a matrix product measured
+# it. The others are assumptions.
 BANDWIDTH_SHARE = {"cuda": 0.7, "rocm": 0.6, "mps": 0.7, "cpu": 0.5}
 COMPUTE_SHARE = {"cuda": 0.5, "rocm": 0.4, "mps": 0.5, "cpu": 1.0}
 

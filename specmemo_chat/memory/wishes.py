@@ -13,7 +13,7 @@ from specmemo_chat.memory.footprint import Shape, runtime_bytes
 from specmemo_chat.profiles import Profile
 
 # A model whose layers have at most so many weights runs in fp32 on a CPU: what a product of small matrices costs is the
-# call, and oneDNN's, which multiply bf16, cost two to three times MKL's (measured: docs/architecture.md).
+# call, and oneDNN's, which multiply bf16, cost two to three times MKL's (measured: docs/notes/kernels.md).
 _SMALL_LAYER = 1 << 20
 
 

@@ -27,7 +27,7 @@ _FIXED_ROPES = ("default", "linear", "llama3", "yarn", "proportional", "dynamic"
 FUSABLE = ("llama", "mistral", "qwen2", "qwen3")
 
 
-# Products in fp32, measured on two AVX2 cores (docs/architecture.md). torch's own, which are MKL's, cost the least to
+# Products in fp32, measured on two AVX2 cores (docs/notes/kernels.md). torch's own, which are MKL's, cost the least to
 # call: small matrices are multiplied by them. For several rows of a matrix from this size on oneDNN's take down to a
 # quarter of their time, from a packed one or, a little slower, from one as it is.
 _LARGE_BYTES = 4 << 20

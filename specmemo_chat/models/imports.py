@@ -1,7 +1,7 @@
 """Import transformers without what one chat never uses: it more than halves the time to the first token.
 
 Importing one model class of transformers 5.23 pulls in distributed tensors, FSDP, the compiler's tracer with
-sympy, and a batching server: 2.7 of 4.3 s (docs/architecture.md). Here those modules are replaced by empty ones while
+sympy, and a batching server: 2.7 of 4.3 s (docs/notes/startup.md). Here those modules are replaced by empty ones while
 transformers is imported. Their names become empty classes: nothing is ever an instance of them, which is true,
 because the real ones have no instances in a process that never distributes, compiles or serves.
 Afterwards the empty modules are removed, so that a later import finds the real ones.

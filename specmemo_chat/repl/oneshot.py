@@ -49,7 +49,7 @@ def compose_prompt(text: str | None, piped: str | None) -> str:
 
 
 def reply_json(model: str, end: ReplyEnd, *, reasoning_open: bool = False) -> dict[str, Any]:
-    """The object of CONTRACT.md for one reply; what the model thought before its answer stands beside it."""
+    """The object of docs/reference.md for one reply; what the model thought before its answer stands beside it."""
     reasoning, answer = split_reasoning(end.text, opened=reasoning_open)
     return {
         "schema": 1,

@@ -50,8 +50,8 @@ class _Place:
 def show_plan(
     choice: ModelChoice, screen: Screen, *, as_json: bool, frontier: bool = False, picture: Path | None = None
 ) -> None:
-    """Print the table or the object of CONTRACT.md, with the frontier where it is asked for, and draw it into the file
-    `picture`. Raises PlanError after it where the plan does not fit."""
+    """Print the table or the object of docs/reference.md, with the frontier where it is asked for, and draw it into the
+    file `picture`. Raises PlanError after it where the plan does not fit."""
     wishes = planning.check_flags(choice)
     if picture is not None:
         plan_plot.check_plot(picture)

@@ -1,4 +1,4 @@
-"""What `specmemo probe` shows: the object of CONTRACT.md, and the same as lines for people."""
+"""What `specmemo probe` shows: the object of docs/reference.md, and the same as lines for people."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ def styled(line: str) -> Text:
 
 
 def probe_json(found: Probe) -> dict[str, Any]:
-    """The object of CONTRACT.md."""
+    """The object of docs/reference.md."""
     cpu, problems = found.cpu, list(found.problems)
     profile: dict[str, str] = {"name": "default", "reason": "no profile could be read"}
     try:

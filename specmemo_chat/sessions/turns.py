@@ -17,7 +17,7 @@ TITLE_LENGTH = 72
 class StoredTurn:
     """A user message and its reply. `parent` is the turn before (None: the first), so that turns form a tree: a reply
     made again, an edited message or a fork is a further child. Times are seconds since 1970; `statistics` the object of
-    CONTRACT.md, empty where it is not known. `system` is set on first turns only."""
+    docs/reference.md, empty where it is not known. `system` is set on first turns only."""
 
     id: int
     parent: int | None

@@ -39,7 +39,7 @@ def decide(
     *,
     freed: int = 0,
 ) -> tuple[Plan, GenerationSettings, Load, Situation]:
-    """Plan, settings, the first request, and what the plan was made for. Raises the errors of CONTRACT.md's exit codes;
+    """Plan, settings, the first request, and what the plan was made for. Raises the errors of specmemo_chat/errors.py;
     notes go to `listener`. `freed`: bytes that a running worker gives back before the plan is carried out."""
     settings = _settings(sampling, sampling.temperature or 0.0, 0)
     wishes = planning.check_flags(choice)

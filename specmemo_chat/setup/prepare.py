@@ -48,7 +48,7 @@ def prepare(
     before_download: Callable[[], None] | None = None,
     freed: int = 0,
 ) -> Prepared:
-    """Decide, and download where necessary. Raises the errors of CONTRACT.md's exit codes; notes go to `listener`.
+    """Decide, and download where necessary. Raises the errors of specmemo_chat/errors.py; notes go to `listener`.
 
     `before_download` is called when all else is decided: there the input is checked. `freed`: bytes that a running
     worker gives back before this model is loaded.

@@ -26,6 +26,7 @@ from specmemo_chat.host.requests import Load
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.terminal.console import Screen
 from tests.models import tiny_plan
+from tests.reference import check_keys
 
 KILLS = 2
 
@@ -157,6 +158,7 @@ def test_bad_lines_are_named_and_they_alone_are_tried_again(tiny_folder: Path, t
     summary = json.loads(done.stdout)
     assert (summary["skipped"], summary["conversations"], summary["failed"]) == (answered, 60 - answered, 5)
     found = [json.loads(line) for line in target.read_text(encoding="utf-8").splitlines()]
+    check_keys("Lines of `specmemo batch`", *found, found[0] | dict.fromkeys(("question_id", "id", "custom_id"), 1))
     assert [line["input_line"] for line in found] == list(range(1, 61))
     assert {line["input_line"] for line in found if "error" in line} == set(BAD)
     for number, (_, words) in BAD.items():

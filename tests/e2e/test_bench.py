@@ -8,17 +8,19 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.test_cli import specmemo
+from tests.reference import check_keys
 
 QUICK = ["--dtype", "fp32", "--threads", "1", "--pairs", "2", "-n", "8"]
 
 
-def test_json_on_stdout_has_the_contracts_keys(tiny_folder: Path, tmp_path: Path) -> None:
+def test_json_on_stdout_has_the_keys_of_the_reference(tiny_folder: Path, tmp_path: Path) -> None:
     prompts = tmp_path / "prompts.jsonl"
     prompts.write_text('{"question_id": 81, "category": "writing", "turns": ["Hello there!", "And again!"]}\n')
     arguments = ["--model", str(tiny_folder), "--prompts", str(prompts), "--methods", "adaptive,eagle,transformers"]
     done = specmemo("bench", *arguments, *QUICK, "--json", timeout=280)
     assert done.returncode == 0, done.stderr
     values = json.loads(done.stdout)
+    check_keys("`specmemo bench --json`", values, values | {"sweep": {}, "steps": {}, "memory": {}})
     assert values["schema"] == 1
     assert {"date", "torch", "transformers", "threads", "device", "dtype", "commit"} <= set(values["environment"])
     assert {"median", "low", "high", "pairs"} <= set(values["control"])

@@ -1,4 +1,4 @@
-"""The exit codes of CONTRACT.md that need more than one wrong word; the others are in test_cli.py."""
+"""The exit codes of docs/reference.md that need more than one wrong word; the others are in test_cli.py."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from benchmarks import batching
 from tests.e2e.test_cli import specmemo
 
 pytestmark = [pytest.mark.gpu, pytest.mark.timeout(7200)]
-# DESIGN.md 11: a bar is met where the lower bound is so much below it at the most.
+# A bar is met where the lower bound is so much below it at the most.
 SLACK = 0.02
 
 

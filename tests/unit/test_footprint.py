@@ -174,7 +174,7 @@ def test_a_quantised_model_keeps_embedding_head_and_norms() -> None:
 
 
 def test_an_eagle_head_by_hand() -> None:
-    """FORMATS.md, EAGLE-1 for Llama-2-7B: fc with its bias, one layer without its first norm; no embedding, no output
+    """EAGLE-1 for Llama-2-7B: fc with its bias, one layer without its first norm; no embedding, no output
     head, but the map of the vocabulary."""
     model = spec("llama-2-7b-chat")
     head = DraftShape(
@@ -191,7 +191,7 @@ def test_an_eagle_head_by_hand() -> None:
 
 
 def test_an_eagle_3_head_by_hand() -> None:
-    """FORMATS.md, EAGLE-3 for Llama-3.1-8B: fc of three features, q/k/v of twice the width, four norms, an output head
+    """EAGLE-3 for Llama-3.1-8B: fc of three features, q/k/v of twice the width, four norms, an output head
     of 32,000 words with its map."""
     model = replace(spec("llama-3.1-8b"), layers=1)
     head = DraftShape("eagle3", model, "bf16", vocab=32000, target_hidden=4096, feature_count=3)

@@ -21,6 +21,7 @@ from specmemo_chat.catalog.inventory import stored
 from specmemo_chat.catalog.resolve import ModelSource
 from specmemo_chat.errors import ModelError
 from tests.fake_hub import FakeHub, fake_hub
+from tests.reference import check_keys
 
 MEGABYTE = 1 << 20
 
@@ -92,6 +93,7 @@ def test_a_download_that_is_killed_goes_on_where_it_stopped(hub: FakeHub, tmp_pa
     done = models(hub, tmp_path, "pull", "some/model", "--json")
     assert done.returncode == 0, done.stderr
     assert hub.ranges == [f"bytes={kept}-"]
+    check_keys("`specmemo models pull --json`", json.loads(done.stdout))
     (pulled,) = json.loads(done.stdout)["models"]
     assert (Path(pulled["folder"]) / "model.safetensors").stat().st_size == 20 * MEGABYTE
     assert pulled["size_bytes"] >= 20 * MEGABYTE > pulled["downloaded_bytes"]
@@ -144,6 +146,7 @@ def test_rm_says_what_it_frees_and_asks(hub: FakeHub, tmp_path: Path) -> None:
     assert complete("some/model")
     done = models(hub, tmp_path, "rm", "some/model", "--yes", "--json")
     assert done.returncode == 0, done.stderr
+    check_keys("`specmemo models rm --json`", json.loads(done.stdout))
     assert json.loads(done.stdout)["freed_bytes"] >= 20 * MEGABYTE
     assert "20." in done.stderr
     assert not list((tmp_path / "hf").rglob("*.safetensors"))

@@ -1,4 +1,4 @@
-"""Generation memory of the baselines by arithmetic on shapes (DESIGN.md 4), weights left out. Needs no torch.
+"""Generation memory of the baselines by arithmetic on shapes (docs/notes/memory.md), weights left out. Needs no torch.
 
 Short names: b bytes of a value, T tokens of the longest prefill, S keys that it sees (the same), H heads, h hidden,
 q = heads · head_dim, kv = kv_heads · head_dim, I intermediate, V vocabulary.

@@ -1,4 +1,4 @@
-"""The baselines of `--memory`: how others hold keys and values (DESIGN.md 4).
+"""The baselines of `--memory`: how others hold keys and values (docs/notes/memory.md).
 
 A: the usual EAGLE settings: room for 2,048 tokens allocated at once, a tree of 60 nodes, 7 levels and 10 children, the
    whole history read in one forward at every turn, logits of all its rows, eager attention.

@@ -19,7 +19,7 @@ from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
 
 
 def make_method(name: str, job: Job, subject: Subject) -> Method:
-    """The method of CONTRACT.md called `name`; `control` is plain decoding once more."""
+    """The method of `--methods` called `name`; `control` is plain decoding once more."""
     if name in (*ENGINE_METHODS, CONTROL):
         plan = job.plans[PLAIN if name == CONTROL else name]
         if name == "adaptive":
@@ -44,7 +44,7 @@ def _adaptive(plan: Plan, subject: Subject) -> EngineMethod:
 
 
 def compare(job: Job, subject: Subject, report: Report) -> tuple[dict[str, Any], Record]:
-    """`control` and `methods` of CONTRACT.md's JSON."""
+    """`control` and `methods` of the object that `--json` prints (docs/reference.md)."""
     methods = [make_method(name, job, subject) for name in (*job.methods, CONTROL)]
     plan = job.plans[PLAIN]
     record = contest(

@@ -15,7 +15,7 @@ from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings
 
-# A method that can stop does so after so many tokens and lets the others go on (DESIGN.md 11).
+# A method that can stop does so after so many tokens and lets the others go on.
 BLOCK_TOKENS = 20
 PLAIN, CONTROL = "plain", "control"
 
@@ -44,7 +44,7 @@ class Record:
         return median_ratio(ratios, groups)
 
     def summary(self, name: str) -> dict[str, Any]:
-        """The figures of CONTRACT.md for one method, without memory."""
+        """The figures of docs/reference.md for one method, without memory."""
         replies = self.replies[name]
         seconds = sum(reply.decode_s for reply in replies)
         decoded = sum(reply.decoded for reply in replies)

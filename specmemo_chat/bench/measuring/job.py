@@ -10,12 +10,12 @@ from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.settings import GenerationSettings
 
-# CONTRACT.md's names. The first five are specmemo's, each with an engine and a plan of its own.
+# The names of docs/reference.md. The first five are specmemo's, each with an engine and a plan of its own.
 ENGINE_METHODS = ("plain", "ngram", "eagle", "chain", "adaptive")
 LIBRARY_METHODS = ("transformers", "transformers-prompt-lookup", "transformers-assisted")
 METHODS = ENGINE_METHODS + LIBRARY_METHODS
 
-# Enough for an interval (DESIGN.md 11), and long enough for a reply of the bundled model.
+# Enough for an interval, and long enough for a reply of the bundled model.
 PAIRS, NEW_TOKENS = 100, 256
 
 

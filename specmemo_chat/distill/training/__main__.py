@@ -35,7 +35,7 @@ class _Signals:
 
 
 def main() -> int:
-    """Run. Returns the exit code of CONTRACT.md."""
+    """Run. Returns the exit code (docs/reference.md)."""
     # Whatever a library prints must not stand between the events.
     events = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
