@@ -40,6 +40,7 @@ from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.acceptance import first_choice
 from specmemo_chat.memory.contract import Dtype, Plan, buckets_of
 from specmemo_chat.memory.drafts import head_shape
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.memory.wishes import in_own_precision, nodes_of_a_row
 from specmemo_chat.models.threads import import_torch
 from specmemo_chat.settings import GenerationSettings
@@ -220,7 +221,7 @@ def main(arguments: list[str] | None = None) -> None:
         dtype=options.dtype,
         context_tokens=options.ctx_size,
         cap_bytes=0,
-        terms={},
+        terms=Terms(),
         draft=options.draft,
         draft_dtype=draft_dtype,
         kv_dtype=options.dtype,

@@ -167,8 +167,7 @@ def measure(case: Case, seed: int = 1) -> Result:
         threads=torch.get_num_threads(),
         tiles=probe_cpu().tiles,
     )
-    terms = footprint(shape)
-    plan = plan_of(shape, terms)
+    plan = plan_of(shape)
     # What libraries keep for good is not generation memory: the first steps make them take it.
     warm_up(Engine(target, make_draft(plan), plan, adaptive=False))
     gc.collect()
@@ -180,7 +179,7 @@ def measure(case: Case, seed: int = 1) -> Result:
     return Result(case, plan.generation_bytes, measured)
 
 
-def plan_of(shape: Shape, terms: dict[str, int]) -> Plan:
+def plan_of(shape: Shape) -> Plan:
     """The plan of a shape as it is."""
     return Plan(
         model=shape.spec.name,
@@ -189,7 +188,7 @@ def plan_of(shape: Shape, terms: dict[str, int]) -> Plan:
         dtype=shape.dtype,
         context_tokens=shape.context,
         cap_bytes=0,
-        terms=terms,
+        terms=footprint(shape),
         kv_dtype=shape.compute,
         draft_dtype=shape.draft.dtype if shape.draft is not None else shape.compute,
         rows=shape.rows,

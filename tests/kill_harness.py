@@ -24,6 +24,7 @@ from specmemo_chat.events import Done, Event, Ready, ReplyEnd, Statistics, Text
 from specmemo_chat.host.client import ChatClient, ShownTurn
 from specmemo_chat.host.requests import Load, Regenerate, Request, Say
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.store import SessionStore
 from specmemo_chat.sessions.turns import Resumed
@@ -33,7 +34,7 @@ LONGEST_LIFE_S = 0.15
 SETTINGS = GenerationSettings()
 # A piece of text is stored before it is shown: the file may be one ahead.
 LONGEST_WORD = len("w999999999 ")
-LOAD = Load(Plan("fake", "fake", "cpu", "fp32", context_tokens=100, cap_bytes=0, terms={}))
+LOAD = Load(Plan("fake", "fake", "cpu", "fp32", context_tokens=100, cap_bytes=0, terms=Terms()))
 Pairs = list[list[str]]
 
 

@@ -11,6 +11,7 @@ import torch
 from specmemo_chat.drafters.base import Drafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.models import attention
 from specmemo_chat.models.loading import SUPPORTED
 from specmemo_chat.models.target import Target
@@ -68,7 +69,7 @@ def tiny_plan(**changes: Any) -> Plan:
         "dtype": "fp32",
         "context_tokens": 256,
         "cap_bytes": 0,
-        "terms": {},
+        "terms": Terms(),
         "growth_tokens": 32,
         "prefill_chunk": 7,
         "node_buckets": (1, 2, 4, 8, 16, 32),

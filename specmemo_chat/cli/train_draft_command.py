@@ -130,7 +130,7 @@ def train_draft(
         raise UsageError(f"a head is not trained beside {plan.dtype} weights", "give --dtype bf16, fp16 or fp32")
     spec = spec_from_folder(plan.model, Path(plan.target), any_architecture=trust_remote_code)
     shaped = training.check(spec, replace(asked, temperature=prepared.settings.temperature))
-    fixed = plan.terms.get("target_weights", 0) + plan.terms.get("runtime", 0)
+    fixed = plan.terms.target_weights + plan.terms.runtime
     shaped = training.fit(spec, shaped, plan.cap_bytes - fixed)
     done = train(prepared.load, shaped, training.head_parameters(spec, shaped), screen)
     if done is None:

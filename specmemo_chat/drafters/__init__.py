@@ -67,6 +67,6 @@ def _model(folder: Path, plan: Plan, target: Target) -> Drafter:
 
     # Before the weights: it takes a moment, and they may take minutes.
     check_tokenizers(folder, Path(plan.target))
-    planned = plan.terms.get("draft_weights", 0)
+    planned = plan.terms.draft_weights
     draft = load_target(str(folder), dtype=plan.draft_dtype, device=plan.device, planned_bytes=planned)
     return ModelDrafter(draft, target, plan)

@@ -44,7 +44,7 @@ def prove(engine: Engine, known: Measurements, peak: Callable[[], int], reset: C
     reset()
     rehearse(engine)
     taken = peak()
-    fixed = plan.terms.get("target_weights", 0) + plan.terms.get("draft_weights", 0) + plan.generation_bytes
+    fixed = plan.total_bytes - plan.terms.runtime
     runtime = max(1, taken - fixed)
     known.remember(plan, taken, runtime)
     check_cap(plan, taken, "the rehearsal of the plan")

@@ -83,7 +83,7 @@ def _serve(peer: Peer, place: Place, store: Any, own: Request) -> None:
 
         memory = DeviceMemory(device)
         memory.enforce(plan.cap_bytes)
-        planned = plan.terms.get("target_weights", 0)
+        planned = plan.terms.target_weights
         target = load_target(plan.target, dtype=plan.dtype, device=device, share=place.share, planned_bytes=planned)
     follower = Follower(target)
     link.send({"event": "Loaded"})

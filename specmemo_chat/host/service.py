@@ -178,7 +178,7 @@ class Service:
                     dtype=plan.dtype,
                     device=plan.device,
                     trust_remote_code=load.trust_remote_code,
-                    planned_bytes=plan.terms.get("target_weights", 0),
+                    planned_bytes=plan.terms.target_weights,
                     **({"share": share} if share is not None else {}),
                 )
             mark = lap("weights_s", mark)
@@ -252,10 +252,9 @@ class Service:
         plan = self._plan
         # Plan and cap are per worker: so is the peak, of the worker that took the most.
         peak = max(values["peak_bytes"] for values in self._workers())
-        weights = plan.terms.get("target_weights", 0) + plan.terms.get("draft_weights", 0)
         return Memory(
             peak_bytes=max(peak, self._load_peak_bytes),
-            generation_bytes=max(0, peak - self._runtime_bytes - weights),
+            generation_bytes=max(0, peak - self._runtime_bytes - plan.terms.weights),
             planned_bytes=plan.total_bytes,
             planned_generation_bytes=plan.generation_bytes,
             cap_bytes=plan.cap_bytes,

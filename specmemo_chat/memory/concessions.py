@@ -91,7 +91,7 @@ def in_precision(shape: Shape, precision: str, device: DeviceInfo) -> Shape:
 
 def is_smaller(shape: Shape, than: Shape) -> bool:
     """The weights of the target take fewer bytes."""
-    return footprint(shape)["target_weights"] < footprint(than)["target_weights"]
+    return footprint(shape).target_weights < footprint(than).target_weights
 
 
 def runs(shape: Shape) -> bool:

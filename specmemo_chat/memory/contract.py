@@ -6,6 +6,8 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from specmemo_chat.memory.terms import Terms
+
 Dtype = Literal["bf16", "fp16", "fp32", "int8", "nf4"]
 
 NODE_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
@@ -32,7 +34,7 @@ class Plan:
     only raise the worst case. `kv_slots` are the arena's slots of all rows together (0: every row may become full);
     rows for which there are none left wait. `graphs`: steps run as CUDA graphs, for
     which the driver takes up to `graph_bytes` of the device.
-    `terms` maps the names of `plan --json` (docs/reference.md) to bytes. `concessions` are sentences.
+    `concessions` are sentences.
     `products`: on a CPU so many products stay prepared (memory/products.py).
     `measured_as` is the name under which the measured runtime of this device is remembered.
     """
@@ -43,7 +45,7 @@ class Plan:
     dtype: Dtype
     context_tokens: int
     cap_bytes: int
-    terms: dict[str, int]
+    terms: Terms
     draft: str | None = None
     draft_dtype: Dtype = "fp32"
     kv_dtype: Dtype = "fp32"
@@ -67,13 +69,12 @@ class Plan:
     @property
     def total_bytes(self) -> int:
         """What the plan will take at its worst moment."""
-        return sum(self.terms.values())
+        return self.terms.total
 
     @property
     def generation_bytes(self) -> int:
-        """`total_bytes` without the weights and the runtime: what the paper calls generation memory."""
-        fixed = ("target_weights", "draft_weights", "runtime")
-        return self.total_bytes - sum(self.terms.get(name, 0) for name in fixed)
+        """`total_bytes` without the weights and the runtime."""
+        return self.terms.generation
 
     @property
     def tree_nodes(self) -> int:
@@ -95,4 +96,4 @@ class Plan:
         fields = dict(values)
         for name in ("node_buckets", "drafters", "concessions"):
             fields[name] = tuple(fields[name])
-        return cls(**fields)
+        return cls(**fields | {"terms": Terms(**fields["terms"])})

@@ -22,13 +22,9 @@ from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, buckets_of
 from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
 from specmemo_chat.memory.graphs import POOL_BYTES, driver_bytes
 from specmemo_chat.memory.products import PRODUCT_BYTES, kept_products, prepared_matrices
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import draft_scratch
-
-TERMS = (
-    "target_weights", "draft_weights", "target_kv", "tree_slots", "draft_kv", "prefill_activations",
-    "verify_activations", "logits", "draft_features", "growth_transient", "runtime",
-)  # fmt: skip
 
 # Resident bytes of a worker after its imports, before the tokenizer and the weights.
 CPU_RUNTIME = 420 * MIB
@@ -123,9 +119,8 @@ class Shape:
         return -(-(self.context + scratch) // self.growth) * self.growth
 
 
-def footprint(shape: Shape, *, greedy: bool = False) -> dict[str, int]:
-    """All terms of `plan --json` (docs/reference.md), in their order; their sum is the peak. `greedy`: of a
-    conversation in which nothing is drawn at random (a plan allows for it).
+def footprint(shape: Shape, *, greedy: bool = False) -> Terms:
+    """All terms of a plan. `greedy`: of a conversation in which nothing is drawn at random (a plan allows for it).
 
     The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
     what it needs beyond those before it: a term of 0 means that the memory is there already. CUDA graphs share no
@@ -135,24 +130,24 @@ def footprint(shape: Shape, *, greedy: bool = False) -> dict[str, int]:
     drawn = logits(shape, greedy=greedy)
     before_logits = max(prefill, verify)
     before_growth = max(before_logits, drawn)
-    return {
-        "target_weights": target_weights(shape.spec, shape.dtype, shape.compute, shape.tp),
-        "draft_weights": draft_weights(shape.draft),
-        "target_kv": target_kv(shape),
-        "tree_slots": tree_slots(shape),
-        "draft_kv": draft_kv(shape),
-        "prefill_activations": prefill,
-        "verify_activations": before_logits - prefill + graph_scratch(shape),
-        "logits": before_growth - before_logits + graph_results(shape),
-        "draft_features": draft_features(shape) * (2 if shape.graphs else 1),
-        "growth_transient": max(before_growth, growth) - before_growth,
-        "runtime": shape.runtime + (0 if shape.measured else shape.products * PRODUCT_BYTES),
-    }
+    return Terms(
+        target_weights=target_weights(shape.spec, shape.dtype, shape.compute, shape.tp),
+        draft_weights=draft_weights(shape.draft),
+        target_kv=target_kv(shape),
+        tree_slots=tree_slots(shape),
+        draft_kv=draft_kv(shape),
+        prefill_activations=prefill,
+        verify_activations=before_logits - prefill + graph_scratch(shape),
+        logits=before_growth - before_logits + graph_results(shape),
+        draft_features=draft_features(shape) * (2 if shape.graphs else 1),
+        growth_transient=max(before_growth, growth) - before_growth,
+        runtime=shape.runtime + (0 if shape.measured else shape.products * PRODUCT_BYTES),
+    )
 
 
 def total(shape: Shape) -> int:
     """The sum of all terms."""
-    return sum(footprint(shape).values())
+    return footprint(shape).total
 
 
 def matrix_bytes(rows: int, columns: int, dtype: Dtype) -> int:

@@ -60,7 +60,7 @@ def plan_key(plan: Plan) -> str:
     """The same for all plans that take the same bytes on the same device. The runtime is left out: it is what is
     measured."""
     values = {name: value for name, value in plan.as_json().items() if name not in _IRRELEVANT}
-    values["terms"] = {name: size for name, size in plan.terms.items() if name != "runtime"}
+    values["terms"] = {name: size for name, size in plan.terms if name != "runtime"}
     return hashlib.sha256(json.dumps([plan.measured_as, values], sort_keys=True).encode()).hexdigest()[:32]
 
 

@@ -23,7 +23,7 @@ def plan_json(
         "fits": outcome.fits,
         "cap_bytes": plan.cap_bytes,
         "total_bytes": plan.total_bytes,
-        "terms": dict(plan.terms),
+        "terms": plan.terms.as_json(),
         "context_tokens": plan.context_tokens,
         "rows": plan.rows,
         "tree_nodes": plan.tree_nodes,

@@ -116,7 +116,7 @@ def held_bytes(repl: Desk) -> int:
         held: int = repl.client.inspect()["memory"]["rss_bytes"]
         return held
     # A driver tells other processes' memory only to some users: at least the weights lie there.
-    return plan.terms.get("target_weights", 0) + plan.terms.get("draft_weights", 0)
+    return plan.terms.weights
 
 
 def _refuse(error: SpecmemoError, choice: ModelChoice, before: ModelChoice) -> None:

@@ -10,6 +10,7 @@ from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.memory.footprint import footprint
 from specmemo_chat.memory.frontier import KEPT, Frontier, Point
 from specmemo_chat.memory.plan import Outcome
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.memory.throughput import TURN_PROMPT, TURN_REPLY, DeviceSpeed, Expected
 from specmemo_chat.sizes import MIB, counted, format_size
 from specmemo_chat.terminal.gauge import EMPTY, FULL, bar_cells
@@ -18,7 +19,7 @@ BAR_CELLS = 64
 # In fewer columns the table leaves out the exact bytes.
 FULL_TABLE = 60
 
-# Term -> its letter in the bar, its name, its colour.
+# Field of Terms -> its letter in the bar, its name, its colour.
 TERMS = {
     "target_weights": ("W", "target weights", "blue"),
     "draft_weights": ("D", "draft weights", "cyan"),
@@ -49,9 +50,8 @@ def plan_lines(
     yield ""
     yield Text("  ") + bar(plan.terms, plan.cap_bytes, bar_cells(width, 4), color=color)
     yield ""
-    for name, size in plan.terms.items():
-        if size:
-            yield Text.assemble(f"  {TERMS[name][1]:<20}", key(name, color=color), _amount(size, plan.cap_bytes, exact))
+    for label, mark, size in term_rows(plan.terms, color=color):
+        yield Text.assemble(f"  {label:<20}", mark, _amount(size, plan.cap_bytes, exact))
     yield Text(f"  {'total':<21}{_amount(plan.total_bytes, plan.cap_bytes, exact)}", "bold")
     yield f"  {'cap':<21}{_amount(plan.cap_bytes, plan.cap_bytes, exact)}"
     yield ""
@@ -69,18 +69,20 @@ def plan_lines(
         yield Text(f"does not fit: {format_size(-spare)} too much", "bold red")
 
 
-def key(name: str, *, color: bool) -> Text:
-    """What stands for a term in the bar."""
-    letter, _, style = TERMS[name]
-    return Text(KEY if color else letter, style)
+def term_rows(terms: Terms, *, color: bool) -> Iterator[tuple[str, Text, int]]:
+    """(name, what stands for it in the bar, bytes) of each term that is not 0."""
+    for name, size in terms:
+        letter, label, style = TERMS[name]
+        if size:
+            yield label, Text(KEY if color else letter, style), size
 
 
-def bar(terms: dict[str, int], cap: int, width: int = BAR_CELLS, *, color: bool = False) -> Text:
+def bar(terms: Terms, cap: int, width: int = BAR_CELLS, *, color: bool = False) -> Text:
     """The terms side by side in `width` cells, in the order of the table: coloured blocks, or without colours a letter
     for each and dots for free memory. Where they are more than the cap, `|` stands where the cap ends."""
-    scale = max(cap, sum(terms.values()), 1)
+    scale = max(cap, terms.total, 1)
     text, done, filled = Text(), 0, 0
-    for name, size in terms.items():
+    for name, size in terms:
         done += size
         # Cells up to the running sum: rounding never adds up to more than the bar.
         cells = done * width // scale - filled
@@ -113,19 +115,19 @@ def expected_lines(expected: Expected | None, speed: DeviceSpeed | None, device:
 
 def worker_lines(outcome: Outcome, devices: Sequence[DeviceInfo]) -> Iterator[str]:
     """One line for each worker's device."""
-    plan = outcome.plan
-    terms = plan.terms
-    parts = {
-        "weights": terms["target_weights"] + terms["draft_weights"],
-        "KV cache": terms["target_kv"] + terms["tree_slots"] + terms["draft_kv"],
-        "runtime": terms["runtime"],
+    plan, terms = outcome.plan, outcome.plan.terms
+    columns = {
+        "weights": terms.weights,
+        "KV cache": terms.kv,
+        "step": terms.generation - terms.kv,
+        "runtime": terms.runtime,
+        "total": terms.total,
+        "cap": plan.cap_bytes,
     }
-    parts["step"] = plan.total_bytes - sum(parts.values())
-    names = ("weights", "KV cache", "step", "runtime")
-    yield "  rank  device    " + "".join(f"{name:>11}" for name in (*names, "total", "cap"))
-    row = "".join(f"{format_size(size):>11}" for size in (*(parts[name] for name in names), plan.total_bytes))
+    yield "  rank  device    " + "".join(f"{name:>11}" for name in columns)
+    row = "".join(f"{format_size(size):>11}" for size in columns.values())
     for rank, device in enumerate(devices):
-        yield f"  {rank:<6}{device.torch_name:<10}{row}{format_size(plan.cap_bytes):>11}"
+        yield f"  {rank:<6}{device.torch_name:<10}{row}"
 
 
 def frontier_lines(frontier: Frontier, outcome: Outcome) -> Iterator[str]:
@@ -163,7 +165,7 @@ def mebibytes(size: int) -> str:
 def generation_bytes(point: Point) -> int:
     """The budget without weights and runtime."""
     terms = footprint(point.shape)
-    return point.budget - terms["target_weights"] - terms["draft_weights"] - terms["runtime"]
+    return point.budget - terms.weights - terms.runtime
 
 
 def _amount(size: int, cap: int, exact: bool) -> str:

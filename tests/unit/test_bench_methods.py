@@ -213,7 +213,6 @@ def replayed_plan(**changes: Any) -> Plan:
             "drafters": ("eagle",),
             "draft": "none",
             "draft_dtype": "fp32",
-            "terms": {},
             **changes,
         }
     )

@@ -175,7 +175,7 @@ def test_a_random_shape_is_replayed_and_says_so(tmp_path: Path) -> None:
     assert job.methods == ("plain", "eagle", "adaptive", "transformers")
     assert "scripted" in job.not_run["ngram"]
     assert job.plans["eagle"].drafters == ("eagle",)
-    assert job.plans["eagle"].terms["draft_weights"] > 0 == job.plans["plain"].terms["draft_weights"]
+    assert job.plans["eagle"].terms.draft_weights > 0 == job.plans["plain"].terms.draft_weights
 
 
 def test_memory_without_a_head_runs_the_models_shape(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

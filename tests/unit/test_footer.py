@@ -7,12 +7,13 @@ from dataclasses import replace
 import pytest
 
 from specmemo_chat.events import Progress, Statistics
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.repl.footer import footer, loading, percent
 from specmemo_chat.sizes import GIB, MIB
 from tests.models import tiny_plan
 
 PLAN = replace(
-    tiny_plan(context_tokens=2048), model="llama-2-7b-chat", cap_bytes=24 * GIB, terms={"target_weights": 13 * GIB}
+    tiny_plan(context_tokens=2048), model="llama-2-7b-chat", cap_bytes=24 * GIB, terms=Terms(target_weights=13 * GIB)
 )
 STATS = Statistics(
     prompt_tokens=700, new_tokens=101, decode_s=2.0, steps=40, drafter="ngram+eagle3", peak_bytes=12 * GIB + 512 * MIB
@@ -35,7 +36,7 @@ def test_what_it_says_at_three_widths() -> None:
         == " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 t/s · 2.5 ngram+eagle3"
     )
     assert footer(PLAN, STATS, 40, used_tokens=801) == " 13.0G/24.0G · context 801/2048 · 50 t/s"
-    small = replace(PLAN, cap_bytes=600 * MIB, terms={"target_weights": 395 * MIB})
+    small = replace(PLAN, cap_bytes=600 * MIB, terms=Terms(target_weights=395 * MIB))
     assert footer(small, STATS, 40, used_tokens=801) == " 395M/600M · ctx 39% · 50 t/s · acc 2.5"
     assert footer(PLAN, replace(STATS, drafter="ngram"), 80, used_tokens=801) == (
         " plan 13.0G peak 12.5G of 24.0G · context 801/2048 · 50 tokens/s · acc 2.5 ngram"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +12,9 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.memory.activations import Forward, layers_peak
+from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import (
-    TERMS,
     Shape,
     draft_weights,
     footprint,
@@ -25,7 +26,9 @@ from specmemo_chat.memory.footprint import (
     target_weights,
     total,
 )
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.sizes import MIB
+from specmemo_chat.terminal import plan_render
 from tests.models import random_model, target_of
 
 
@@ -64,13 +67,13 @@ def test_weights_and_kv_by_hand(name: str, parameters: int, kv_per_token: int) -
     assert target_weights(model, "fp16", "fp16") == 2 * parameters
     assert target_weights(model, "fp32", "fp32") == 4 * parameters
     assert model.kv_bytes_per_token(2) == kv_per_token
-    assert footprint(shape(model))["target_kv"] == 4096 * kv_per_token
+    assert footprint(shape(model)).target_kv == 4096 * kv_per_token
 
 
 def test_llama_2_7b_whole() -> None:
     """All terms of the plan for a Titan RTX, by hand; issue 3 allows 2 %."""
     terms = footprint(shape(spec("llama-2-7b-chat")))
-    assert terms["target_weights"] == 13_476_831_232
+    assert terms.target_weights == 13_476_831_232
     capacity = 4352  # 4,096 + 64, rounded up to steps of 256
     by_hand = {
         "target_weights": 13_476_831_232,
@@ -88,12 +91,29 @@ def test_llama_2_7b_whole() -> None:
         "growth_transient": 0,
         "runtime": 640 * MIB,
     }
-    assert terms == by_hand
+    assert terms == Terms(**by_hand)
     assert total(shape(spec("llama-2-7b-chat"))) == sum(by_hand.values())
 
 
-def test_the_terms_are_the_contracts() -> None:
-    assert tuple(footprint(shape(spec("qwen3-0.6b")))) == TERMS
+def test_terms_have_fixed_names_in_a_fixed_order_and_words_for_people() -> None:
+    names = [
+        "target_weights", "draft_weights", "target_kv", "tree_slots", "draft_kv", "prefill_activations",
+        "verify_activations", "logits", "draft_features", "growth_transient", "runtime",
+    ]  # fmt: skip
+    assert [name for name, _ in footprint(shape(spec("qwen3-0.6b")))] == list(plan_render.TERMS) == names
+    terms = Terms(**{name: 1 << at for at, name in enumerate(names)})
+    assert [size for _, _, size in plan_render.term_rows(terms, color=False)] == list(terms.as_json().values())
+    assert terms.total == terms.generation + terms.weights + terms.runtime == (1 << len(names)) - 1
+    assert [label for label, _, _ in plan_render.term_rows(Terms(logits=1), color=True)] == ["logits"]
+
+
+def test_a_plan_crosses_the_link_with_its_terms_and_a_misspelt_one_is_an_error() -> None:
+    plan = Plan("m", "m", "cpu", "fp32", 100, 0, Terms(target_weights=5, logits=3), node_buckets=(1, 2))
+    values = json.loads(json.dumps(plan.as_json()))
+    assert Plan.from_json(values) == plan
+    values["terms"]["target_wieghts"] = values["terms"].pop("target_weights")
+    with pytest.raises(TypeError, match="target_wieghts"):
+        Plan.from_json(values)
 
 
 def test_tied_embeddings_are_counted_once() -> None:
@@ -104,10 +124,11 @@ def test_tied_embeddings_are_counted_once() -> None:
 
 def test_rows_multiply_what_each_row_has() -> None:
     one, ten = shape(spec("llama-3.1-8b")), shape(spec("llama-3.1-8b"), rows=10)
+    before, after = dict(footprint(one)), dict(footprint(ten))
     for term in ("target_kv", "tree_slots"):
-        assert footprint(ten)[term] == 10 * footprint(one)[term], term
+        assert after[term] == 10 * before[term], term
     for term in ("target_weights", "prefill_activations", "runtime"):
-        assert footprint(ten)[term] == footprint(one)[term], term
+        assert after[term] == before[term], term
     assert growth_transient(ten) == 10 * growth_transient(one)
 
 
@@ -120,8 +141,8 @@ def test_moments_that_never_come_together_are_not_added() -> None:
     # text before each.
     drawn = 64 * (vocab * 2 + 64) + 32 * (8 * text + 26 * vocab)
     moments = ("prefill_activations", "verify_activations", "logits", "growth_transient")
-    assert sum(terms[moment] for moment in moments) == drawn
-    assert 0 < terms["prefill_activations"] < terms["logits"] < drawn
+    assert sum(dict(terms)[moment] for moment in moments) == drawn
+    assert 0 < terms.prefill_activations < terms.logits < drawn
 
 
 def test_tiles_pack_the_keys_and_values_of_one_layer() -> None:
@@ -137,7 +158,7 @@ def test_tiles_pack_the_keys_and_values_of_one_layer() -> None:
 
 
 def test_an_arena_that_is_whole_at_load_never_grows() -> None:
-    assert footprint(shape(spec("llama-2-7b-chat"), allocate_at_load=True))["growth_transient"] == 0
+    assert footprint(shape(spec("llama-2-7b-chat"), allocate_at_load=True)).growth_transient == 0
 
 
 def test_70b_on_eight_workers() -> None:
@@ -184,10 +205,10 @@ def test_an_eagle_head_by_hand() -> None:
     assert draft_weights(head) == 2 * parameters + 8 * 32000
     with_head, without = footprint(shape(model, draft=head)), footprint(shape(model))
     # 4,096 tokens and 7 levels of 8 nodes, rounded up to steps of 256.
-    assert with_head["draft_kv"] == 2 * 1 * 4096 * 2 * 4352
+    assert with_head.draft_kv == 2 * 1 * 4096 * 2 * 4352
     # One hidden state for each token of the largest forward, and for 64 that wait.
-    assert with_head["draft_features"] == 4096 * 2 * (512 + 64)
-    assert without["draft_kv"] == without["draft_features"] == 0
+    assert with_head.draft_features == 4096 * 2 * (512 + 64)
+    assert without.draft_kv == without.draft_features == 0
 
 
 def test_an_eagle_3_head_by_hand() -> None:
@@ -199,7 +220,7 @@ def test_an_eagle_3_head_by_hand() -> None:
     parameters = 3 * 4096 * 4096 + attention + 3 * 4096 * 14336 + 4 * 4096 + 32000 * 4096
     assert draft_weights(head) == 2 * parameters + 8 * 32000
     terms = footprint(shape(spec("llama-3.1-8b"), draft=head))
-    assert terms["draft_features"] == 3 * 4096 * 2 * (512 + 64)
+    assert terms.draft_features == 3 * 4096 * 2 * (512 + 64)
 
 
 def test_the_larger_of_two_arenas_decides_the_transient() -> None:
@@ -213,8 +234,8 @@ def test_a_draft_model_is_counted_whole() -> None:
     small = spec("qwen2.5-0.5b-instruct")
     assert draft_weights(DraftShape("model", small, "bf16")) == 2 * QWEN25_05B
     terms = footprint(shape(spec("qwen2.5-7b-instruct"), draft=DraftShape("model", small, "bf16")))
-    assert terms["draft_kv"] == 2 * 24 * 2 * 64 * 2 * 4352
-    assert terms["draft_features"] == 0
+    assert terms.draft_kv == 2 * 24 * 2 * 64 * 2 * 4352
+    assert terms.draft_features == 0
 
 
 def test_the_runtime_is_assumed_until_it_is_measured() -> None:
@@ -239,7 +260,7 @@ def test_the_arena_takes_the_bytes_that_were_planned(llama: Any) -> None:
     planned = Shape(described, "fp32", "fp32", context=300, nodes=16, chunk=64, runtime=0, rows=3, growth=32)
     arena = target_of(llama).new_arena(3, 300, 32, 16, allocate_at_load=True)
     terms = footprint(planned)
-    assert terms["target_kv"] + terms["tree_slots"] == arena.nbytes
+    assert terms.target_kv + terms.tree_slots == arena.nbytes
     # While it grows, the keys or the values of one layer are there twice, the old ones a step smaller at least.
     assert growth_transient(planned) == arena.nbytes // described.layers // 2 * (320 - 32) // 320
 

@@ -18,6 +18,7 @@ from specmemo_chat.engine.proof import prove
 from specmemo_chat.errors import PlanError
 from specmemo_chat.host.executor import WorkerExecutor
 from specmemo_chat.memory.measured import Measurements
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.models.allocator import DeviceMemory
 from specmemo_chat.sizes import GIB, MIB
 from tests.models import random_model, target_of, tiny_plan
@@ -78,7 +79,7 @@ def test_late_bytes_beyond_the_cap_are_refused_and_planned_the_next_time(
 ) -> None:
     late = 200 * MIB
     install(Card(processes={os.getpid(): RESERVED + CONTEXT + late}))
-    plan = tiny_plan(measured_as="here", terms={"target_weights": RESERVED, "runtime": CONTEXT}, cap_bytes=900 * MIB)
+    plan = tiny_plan(measured_as="here", terms=Terms(target_weights=RESERVED, runtime=CONTEXT), cap_bytes=900 * MIB)
     memory = DeviceMemory("cuda:0")
     engine, known = Engine(target_of(random_model("llama")), None, plan), Measurements(tmp_path)
     with pytest.raises(PlanError, match="more than the cap") as caught:

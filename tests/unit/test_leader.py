@@ -19,8 +19,9 @@ from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY, Leader
 from specmemo_chat.host.place import Place
 from specmemo_chat.host.requests import Load
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.terms import Terms
 
-LOAD = Load(Plan("fake", "fake", "cpu", "fp32", context_tokens=100, cap_bytes=0, terms={}, tp=2), devices=("cpu",))
+LOAD = Load(Plan("fake", "fake", "cpu", "fp32", context_tokens=100, cap_bytes=0, terms=Terms(), tp=2), devices=("cpu",))
 TWO_MACHINES = Place(rank=0, world=2, local_rank=0, local_world=1, nodes=2)
 
 

@@ -20,6 +20,7 @@ from specmemo_chat.memory.footprint import total
 from specmemo_chat.memory.frontier import KEPT, Frontier, frontier
 from specmemo_chat.memory.plan import solve
 from specmemo_chat.memory.report import frontier_json
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.memory.throughput import device_speed, expect
 from specmemo_chat.memory.wishes import Wishes, start
 from specmemo_chat.profiles import load_profiles
@@ -115,12 +116,12 @@ def test_the_table_marks_the_lower_bound_and_the_cap() -> None:
 
 
 def test_the_bar_never_overflows() -> None:
-    whole = bar({"target_weights": GIB, "target_kv": GIB, "runtime": 1}, 4 * GIB).plain
+    whole = bar(Terms(target_weights=GIB, target_kv=GIB, runtime=1), 4 * GIB).plain
     assert whole == "[" + "W" * 16 + "K" * 16 + "." * 32 + "]"
-    over = bar({"target_weights": 3 * GIB, "runtime": GIB}, 2 * GIB).plain
+    over = bar(Terms(target_weights=3 * GIB, runtime=GIB), 2 * GIB).plain
     assert over == "[" + "W" * 32 + "|" + "W" * 16 + "R" * 16 + "]"
-    assert len(bar({}, 0).plain) == 66
-    colored = bar({"target_weights": 3 * GIB, "runtime": GIB}, 8 * GIB, color=True)
+    assert len(bar(Terms(), 0).plain) == 66
+    colored = bar(Terms(target_weights=3 * GIB, runtime=GIB), 8 * GIB, color=True)
     assert colored.plain == "█" * 32 + "░" * 32
     assert [span.style for span in colored.spans] == ["blue", "white", "dim"]
 

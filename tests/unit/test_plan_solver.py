@@ -130,7 +130,7 @@ def test_a_plan_is_refused_or_within_the_cap(case: tuple[ModelSpec, DeviceInfo, 
     spec, device, profile, wishes = case
     outcome = solve(spec, device, profile, wishes)
     plan = outcome.plan
-    assert plan.total_bytes == sum(plan.terms.values()) == total(as_shape(plan, outcome))
+    assert plan.total_bytes == plan.terms.total == total(as_shape(plan, outcome))
     assert outcome.fits == (plan.total_bytes <= plan.cap_bytes)
     assert plan.cap_bytes <= device.usable_bytes
     if wishes.max_memory:
@@ -365,11 +365,11 @@ def test_wishes_that_make_no_sense(wishes: Wishes, words: str, remedy: str) -> N
 def test_a_plan_crosses_to_the_worker_unchanged() -> None:
     plan = make_plan(LLAMA, gpu(), TITAN)
     assert Plan.from_json(plan.as_json()) == plan
-    assert plan.generation_bytes == plan.total_bytes - plan.terms["target_weights"] - plan.terms["runtime"]
+    assert plan.generation_bytes == plan.total_bytes - plan.terms.target_weights - plan.terms.runtime
 
 
 def test_a_measured_runtime_replaces_the_assumption() -> None:
-    assert solve(LLAMA, gpu(), TITAN, runtimes=lambda key: GIB).plan.terms["runtime"] == GIB
+    assert solve(LLAMA, gpu(), TITAN, runtimes=lambda key: GIB).plan.terms.runtime == GIB
 
 
 def test_the_sentences() -> None:

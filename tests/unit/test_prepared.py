@@ -84,8 +84,8 @@ def test_the_plan_counts_what_stays_prepared_until_it_is_measured() -> None:
     shape = Shape(spec, "bf16", "bf16", context=1024, nodes=32, chunk=256, runtime=1000, threads=2)
     # Five matrices, twelve node counts and four chunks.
     assert shape.products == 5 * (12 + 4)
-    assert footprint(shape)["runtime"] == 1000 + shape.products * PRODUCT_BYTES
-    assert footprint(Shape(**{**vars(shape), "measured": True}))["runtime"] == 1000
+    assert footprint(shape).runtime == 1000 + shape.products * PRODUCT_BYTES
+    assert footprint(Shape(**{**vars(shape), "measured": True})).runtime == 1000
     # In fp32 those of 4 MiB and more: gate with up, down, and the output matrix.
     in_fp32 = Shape(**{**vars(shape), "dtype": "fp32", "compute": "fp32"})
     assert in_fp32.products == 3 * 16

@@ -24,9 +24,10 @@ from specmemo_chat.errors import PlanError
 from specmemo_chat.kv import arena
 from specmemo_chat.memory import activations, products
 from specmemo_chat.memory.drafts import DraftShape
-from specmemo_chat.memory.footprint import Shape, footprint, total
+from specmemo_chat.memory.footprint import Shape, total
 from specmemo_chat.memory.measured import Measurements, plan_key, runtime_key
 from specmemo_chat.memory.plan import solve
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.models import fused
 from specmemo_chat.models.target import Target
 from specmemo_chat.profiles import get_profile, load_profiles
@@ -71,7 +72,7 @@ def test_the_rehearsal_grows_to_the_plan_and_leaves_nothing(llama: Any) -> None:
 
 
 def test_a_plan_is_rehearsed_once(llama: Any, tmp_path: Path) -> None:
-    plan = tiny_plan(measured_as="here", terms={"target_weights": 100, "target_kv": 50, "runtime": 9}, cap_bytes=2000)
+    plan = tiny_plan(measured_as="here", terms=Terms(target_weights=100, target_kv=50, runtime=9), cap_bytes=2000)
     engine, known = Engine(target_of(llama), None, plan), Measurements(tmp_path)
     peaks: list[int] = []
 
@@ -86,12 +87,12 @@ def test_a_plan_is_rehearsed_once(llama: Any, tmp_path: Path) -> None:
     assert (again.peak, again.runtime, again.rehearsed, len(peaks)) == (1000, 850, False, 1)
     assert known.runtime("here") == 850 + 4 * MIB
     assert known.runtime("elsewhere") is None
-    assert plan_key(plan) == plan_key(replace(plan, cap_bytes=1, terms={**plan.terms, "runtime": 1}))
+    assert plan_key(plan) == plan_key(replace(plan, cap_bytes=1, terms=replace(plan.terms, runtime=1)))
     assert plan_key(plan) != plan_key(replace(plan, context_tokens=128))
 
 
 def test_above_the_cap_nothing_is_answered(llama: Any, tmp_path: Path) -> None:
-    plan = tiny_plan(measured_as="here", terms={"target_weights": 100, "runtime": 9}, cap_bytes=900)
+    plan = tiny_plan(measured_as="here", terms=Terms(target_weights=100, runtime=9), cap_bytes=900)
     with pytest.raises(PlanError, match="more than the cap") as caught:
         prove(Engine(target_of(llama), None, plan), Measurements(tmp_path), lambda: 1000, lambda: None)
     assert caught.value.exit_code == 3
@@ -148,7 +149,7 @@ def test_the_measurement_of_one_model_refuses_no_plan_of_another(tmp_path: Path)
     before = solve(small, CPU, profile, runtimes=known.runtime).plan
     plan = solve(large, CPU, profile, runtimes=known.runtime).plan
     known.remember(plan, 9 << 30, 8 << 30)
-    assert solve(large, CPU, profile, runtimes=known.runtime).plan.terms["runtime"] > 8 << 30
+    assert solve(large, CPU, profile, runtimes=known.runtime).plan.terms.runtime > 8 << 30
     assert solve(small, CPU, profile, runtimes=known.runtime).plan == before
 
 
@@ -180,8 +181,8 @@ def converse(count: int, seed: int) -> None:
         spec=spec_from_config("m", "m", config), dtype="fp32", compute="fp32", context=224, nodes=16, chunk=32,
         runtime=0, growth=64, threads=torch.get_num_threads(),
     )  # fmt: skip
-    plan = plan_of(shape, footprint(shape))
-    cap = total(shape) - plan.terms["target_weights"]
+    plan = plan_of(shape)
+    cap = total(shape) - plan.terms.target_weights
     cap += cap // 100
     target = Target(model, frozenset({5}))
     pick = random.Random(seed)

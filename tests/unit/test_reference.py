@@ -19,7 +19,7 @@ from specmemo_chat.distill import asking
 from specmemo_chat.distill.training.settings import TrainingSettings
 from specmemo_chat.doctor.findings import Finding
 from specmemo_chat.events import ReplyEnd, Statistics
-from specmemo_chat.memory.footprint import TERMS
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.repl.commands import registry
 from specmemo_chat.repl.commands.tuning import SETTINGS
 from specmemo_chat.repl.oneshot import reply_json
@@ -102,7 +102,7 @@ def test_replies_and_batches() -> None:
 
 def test_plans(home: Path) -> None:
     named = set(quoted(section("`specmemo plan --json`")))
-    assert {f"terms.{name}" for name in TERMS} <= named
+    assert {f"terms.{name}" for name, _ in Terms()} <= named
     device = ("--device", "titan-rtx-24gb")
     check_keys(
         "`specmemo plan --json`",

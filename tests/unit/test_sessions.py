@@ -12,6 +12,7 @@ from specmemo_chat.events import Done, Event, Ready, Text
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.host.requests import Load, Request, Resume, Say
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.store import SessionStore
 from specmemo_chat.sessions.turns import branches, title_of
@@ -237,7 +238,7 @@ class HalfEngine:
 
 def test_a_reply_that_goes_on_is_a_branch_and_one_that_fails_keeps_both(file: Path, recorder: Recorder) -> None:
     engine = HalfEngine()
-    load = Load(Plan("fake", "fake", "cpu", "fp32", context_tokens=100, cap_bytes=0, terms={}))
+    load = Load(Plan("fake", "fake", "cpu", "fp32", context_tokens=100, cap_bytes=0, terms=Terms()))
     client = ChatClient(lambda: engine, load, recorder)
     settings = GenerationSettings()
     list(client.say("hello", settings))

@@ -16,6 +16,7 @@ from specmemo_chat.drafters import make_drafter
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.errors import ModelError, PlanError
 from specmemo_chat.memory.footprint import target_weights
+from specmemo_chat.memory.terms import Terms
 from specmemo_chat.models.checkpoint import Checkpoint
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.parallel import Share
@@ -140,7 +141,7 @@ def test_more_than_was_planned_is_not_loaded(tmp_path: Path) -> None:
     planned = target_weights(alone, "fp32", "fp32")
     with pytest.raises(PlanError, match="nothing was loaded"):
         load_target(str(tmp_path), dtype="fp32", device="cpu", planned_bytes=planned)
-    plan = tiny_plan(terms={"draft_weights": planned}, draft=str(tmp_path), drafters=("model",), draft_dtype="fp32")
+    plan = tiny_plan(terms=Terms(draft_weights=planned), draft=str(tmp_path), drafters=("model",), draft_dtype="fp32")
     plan = replace(plan, target=str(tmp_path))
     save_tokenizer(tmp_path, "prepend")
     with pytest.raises(PlanError, match="nothing was loaded"):

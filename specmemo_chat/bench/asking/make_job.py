@@ -181,7 +181,7 @@ def _random_shape(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingCh
 def _without_second_copy(case: _Case) -> _Case:
     """transformers' methods need the weights once more, unmodified; where there is no room they are left out."""
     plan = next(iter(case.plans.values()))
-    weights, usable = plan.terms["target_weights"], case.place.device.usable_bytes
+    weights, usable = plan.terms.target_weights, case.place.device.usable_bytes
     if plan.total_bytes + weights <= usable:
         return case
     reason = f"a second copy of the weights ({format_size(weights)}) does not fit {format_size(usable)}"
@@ -190,8 +190,8 @@ def _without_second_copy(case: _Case) -> _Case:
 
 def _memory(wanted: BenchChoice, choice: ModelChoice, case: _Case, job: Job, run: Run) -> MemoryJob:
     plan = case.plans.get("adaptive", next(iter(case.plans.values())))
-    weights, usable = plan.terms["target_weights"], case.place.device.usable_bytes
-    if 2 * weights + plan.terms["runtime"] > usable:
+    weights, usable = plan.terms.target_weights, case.place.device.usable_bytes
+    if 2 * weights + plan.terms.runtime > usable:
         raise PlanError(
             f"--memory runs the baselines beside specmemo: two copies of the weights ({format_size(weights)} each) do "
             f"not fit {format_size(usable)}",

@@ -107,9 +107,9 @@ def conversation_bytes(name: str, job: Job, subject: Subject, talk: Talk) -> int
 
 def weight_bytes(name: str, job: Job, subject: Subject) -> int:
     """Bytes of the weights that a method needs, as planned (packed weights cannot be seen)."""
-    plain = job.plans[PLAIN].terms.get("target_weights", 0)
+    plain = job.plans[PLAIN].terms.target_weights
     plan = job.plans.get(name)
-    return plain + (plan.terms.get("draft_weights", 0) if plan is not None else 0)
+    return plain + (plan.terms.draft_weights if plan is not None else 0)
 
 
 def sweep(job: Job, subject: Subject, report: Report) -> tuple[dict[str, Any], Record]:

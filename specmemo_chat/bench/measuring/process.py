@@ -61,7 +61,7 @@ def run(job: Job, report: Any) -> dict[str, Any]:
     plan = next(iter(job.plans.values()))
     place = {**environment(plan.device), **job.environment, "dtype": plan.dtype}
     # On a GPU the plan's own term: the driver's count has other processes in it.
-    place["runtime_bytes"] = meter.rss_bytes() if plan.device == "cpu" else plan.terms.get("runtime", 0)
+    place["runtime_bytes"] = meter.rss_bytes() if plan.device == "cpu" else plan.terms.runtime
     job = replace(job, environment=place)
     result: dict[str, Any] = {
         "schema": 1,

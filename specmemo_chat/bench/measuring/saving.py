@@ -41,5 +41,4 @@ def computed_bytes(uncapped: Shape, capped: Shape, tokens: int = 0, reply: int =
 
 def generation_bytes(shape: Shape) -> int:
     """The footprint without weights and runtime, of greedy decoding: so are the baselines'."""
-    terms = footprint(shape, greedy=True)
-    return sum(terms.values()) - terms["target_weights"] - terms["draft_weights"] - terms["runtime"]
+    return footprint(shape, greedy=True).generation

@@ -12,7 +12,7 @@ from specmemo_chat.repl.commands.registry import command
 from specmemo_chat.repl.footer import percent, small
 from specmemo_chat.sizes import counted, format_size
 from specmemo_chat.terminal.gauge import bar_cells, gauge
-from specmemo_chat.terminal.plan_render import TERMS, bar, key
+from specmemo_chat.terminal.plan_render import bar, term_rows
 
 if TYPE_CHECKING:
     from specmemo_chat.repl.desk import Desk
@@ -35,9 +35,8 @@ def _memory(repl: Desk, _argument: str) -> None:
         repl.say(Text.assemble((f"  {label:<20}", style), mark, (cells, style)))
 
     repl.say(Text(f"  {'':<21}{'planned':>{first}}{'measured':>{second}}", "dim"))
-    for name, size in plan.terms.items():
-        if size:
-            row(TERMS[name][1], key(name, color=color), size)
+    for label, mark, size in term_rows(plan.terms, color=color):
+        row(label, mark, size)
     none = Text(" ")
     row("in all, at the peak", none, plan.total_bytes, memory["peak_bytes"], "bold")
     row("of it to generate", none, memory["planned_generation_bytes"], memory["generation_bytes"])
