@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import shlex
 from dataclasses import replace
-from typing import TYPE_CHECKING, get_args
+from typing import Any, get_args
 
 from specmemo_chat.errors import Flag, SpecmemoError, UsageError
 from specmemo_chat.memory.contract import Dtype
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.setup.prepare import prepare
 from specmemo_chat.sizes import counted
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 PRECISIONS = ("auto", *get_args(Dtype))
 # The flags of `specmemo chat` that /model takes, by the field they set.
@@ -65,6 +63,11 @@ def parse(argument: str, current: ModelChoice) -> ModelChoice:
     return choice
 
 
+def _field(flag: str) -> str:
+    """The field of ModelChoice that a flag sets."""
+    return flag[2:].replace("-", "_")
+
+
 def _with(choice: ModelChoice, flag: str, value: str) -> ModelChoice:
     if flag in ("--ctx-size", "--gpus"):
         least = 16 if flag == "--ctx-size" else 1
@@ -72,23 +75,8 @@ def _with(choice: ModelChoice, flag: str, value: str) -> ModelChoice:
             raise UsageError(f"{flag} needs a number from {least} on, not {safe_line(value)[:20]!r}")
     if flag == "--dtype" and value not in PRECISIONS:
         raise UsageError(f"{safe_line(value)[:20]!r} is no precision", f"known are {', '.join(PRECISIONS)}")
-    match flag:
-        case "--ctx-size":
-            return replace(choice, ctx_size=int(value))
-        case "--gpus":
-            return replace(choice, gpus=int(value))
-        case "--max-memory":
-            return replace(choice, max_memory=value)
-        case "--dtype":
-            return replace(choice, dtype=value)
-        case "--draft":
-            return replace(choice, draft=value)
-        case "--profile":
-            return replace(choice, profile=value)
-        case "--device":
-            return replace(choice, device=value)
-        case _:
-            return replace(choice, chat_template=value)
+    changed: dict[str, Any] = {_field(flag): int(value) if flag in ("--ctx-size", "--gpus") else value}
+    return replace(choice, **changed)
 
 
 def switch(repl: Desk, choice: ModelChoice) -> None:
@@ -135,7 +123,7 @@ def _words(choice: ModelChoice, before: ModelChoice, without: str) -> str:
     base = parse(named, before)
     words = [named]
     for flag in FLAGS:
-        value = getattr(choice, flag[2:].replace("-", "_"))
-        if flag != without and value != getattr(base, flag[2:].replace("-", "_")):
+        value = getattr(choice, _field(flag))
+        if flag != without and value != getattr(base, _field(flag)):
             words.append(flag if value is True else f"{flag} {shlex.quote(str(value))}")
     return " ".join(words)
