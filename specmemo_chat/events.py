@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from specmemo_chat.errors import Remedy, unpack
 
@@ -148,9 +148,7 @@ class Failure:
 
 Event = Progress | Ready | Text | Note | ReplyEnd | Answered | BatchProgress | Done | Failure
 
-_KINDS: dict[str, type] = {
-    kind.__name__: kind for kind in (Progress, Ready, Text, Note, ReplyEnd, Answered, BatchProgress, Done, Failure)
-}
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Event)}
 
 _SEVERAL = "Several"
 

@@ -15,20 +15,9 @@ from typing import Any, Protocol
 from specmemo_chat.catalog.coverage import check_length
 from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Done, Event, Ready, ReplyEnd, Text
+from specmemo_chat.host import requests
 from specmemo_chat.host.executor import Executor
-from specmemo_chat.host.requests import (
-    AnswerAll,
-    Compare,
-    Count,
-    Inspect,
-    Load,
-    Regenerate,
-    Request,
-    Restore,
-    Resume,
-    Say,
-    Undo,
-)
+from specmemo_chat.host.requests import Load, Request
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.settings import GenerationSettings
 
@@ -120,7 +109,7 @@ class ChatClient:
     def _say(self, text: str, settings: GenerationSettings) -> Iterator[Event]:
         self.check_length(text)
         before = list(self.turns)
-        for event in self._reply(Say(text, settings), before, text):
+        for event in self._reply(requests.Say(text, settings), before, text):
             if isinstance(event, ReplyEnd):
                 if shown(event):
                     self.turns = [*before, ShownTurn(text, event.text)]
@@ -129,11 +118,11 @@ class ChatClient:
 
     def regenerate(self, settings: GenerationSettings) -> Iterator[Event]:
         """Answer the last message again."""
-        return self._wanted(self._replace(Regenerate(settings)))
+        return self._wanted(self._replace(requests.Regenerate(settings)))
 
     def answer_all(self, conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
         """Answer many conversations beside each other (requests.AnswerAll); the client's own is not touched."""
-        return self._wanted(self._request(AnswerAll(conversations, settings)))
+        return self._wanted(self._request(requests.AnswerAll(conversations, settings)))
 
     @property
     def plan(self) -> Plan:
@@ -142,14 +131,14 @@ class ChatClient:
 
     def resume(self, settings: GenerationSettings) -> Iterator[Event]:
         """Go on with the last reply; its end has the whole text."""
-        return self._wanted(self._replace(Resume(settings)))
+        return self._wanted(self._replace(requests.Resume(settings)))
 
     def _replace(self, request: Request) -> Iterator[Event]:
         """The events of a reply that takes the place of the last one."""
         if not self.turns:
             raise UsageError("there is no turn yet", "send a message first")
         before, last = self.turns[:-1], self.turns[-1]
-        already = last.reply if isinstance(request, Resume) else ""
+        already = last.reply if isinstance(request, requests.Resume) else ""
         for event in self._reply(request, before, last.user, already):
             if isinstance(event, ReplyEnd):
                 if shown(event):
@@ -179,11 +168,11 @@ class ChatClient:
 
     def compare(self, settings: GenerationSettings) -> dict[str, Any]:
         """The last message answered with and without speculation: texts, statistics, identical."""
-        return self._tell(Compare(settings))
+        return self._tell(requests.Compare(settings))
 
     def inspect(self, settings: GenerationSettings | None = None) -> dict[str, Any]:
         """Context, memory and speculation; `settings` are those of the next message."""
-        return self._tell(Inspect(settings or GenerationSettings()))
+        return self._tell(requests.Inspect(settings or GenerationSettings()))
 
     def check_length(self, text: str, what: str = "the prompt") -> None:
         """Raise UsageError where `text` is longer than the context, whatever its tokens are: it is not even sent."""
@@ -192,7 +181,7 @@ class ChatClient:
     def count(self, text: str, what: str = "the text") -> int:
         """Tokens of `text`. Raises UsageError, which calls it `what`, where it is far too long for the context."""
         self.check_length(text, what)
-        return int(self._tell(Count(text))["tokens"])
+        return int(self._tell(requests.Count(text))["tokens"])
 
     def undo(self, turns: int = 1) -> list[ShownTurn]:
         """Forget the last `turns` turns and return them. Raises UsageError where there are not so many."""
@@ -200,7 +189,7 @@ class ChatClient:
             raise UsageError("there is no turn to undo", "send a message first")
         left, taken = self.turns[:-turns], self.turns[-turns:]
         try:
-            known = self._tell(Undo(turns))["turns"]
+            known = self._tell(requests.Undo(turns))["turns"]
         except UsageError:
             known = 0  # the worker dropped these turns when its context was full
         self.turns = left
@@ -242,7 +231,7 @@ class ChatClient:
         if self._executor is None:
             raise WorkerError("the worker has been closed")
         if self._differs:
-            for _ in self._executor.request(Restore(self.messages(), self.system)):
+            for _ in self._executor.request(requests.Restore(self.messages(), self.system)):
                 self._differs = False
         yield from self._executor.request(request, self._unwanted.is_set)
 

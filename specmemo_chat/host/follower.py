@@ -18,11 +18,10 @@ from specmemo_chat.errors import SpecmemoError, pack
 from specmemo_chat.host import requests
 from specmemo_chat.host.doorway import LOOPBACK, Peer, connect
 from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY
-from specmemo_chat.host.link import HEARTBEAT, Link, LinkClosedError
+from specmemo_chat.host.link import Link, LinkClosedError
 from specmemo_chat.host.place import Place, join, meeting_store, speak_by
 from specmemo_chat.host.requests import Load, Request
 
-HEARTBEAT_S = 1.0
 # Where a collective fails, another worker has mostly ended, and worker 0 sees so by that one's link. That one is to be
 # named, so an error of this worker waits for so long.
 _CAUSE_S = 2.0
@@ -46,15 +45,8 @@ def follow(own: Request) -> NoReturn:
         host = os.environ["MASTER_ADDR"] if place.nodes > 1 else LOOPBACK
         peer = connect(host, port, bytes.fromhex(key))
         link = peer.link
-        link.send(
-            {
-                "event": "Hello",
-                "rank": place.rank,
-                "world": place.world,
-                "pid": os.getpid(),
-                "host": socket.gethostname(),
-            }
-        )
+        hello = {"rank": place.rank, "world": place.world, "pid": os.getpid(), "host": socket.gethostname()}
+        link.send({"event": "Hello", **hello})
         threading.Thread(target=_beat, args=(link,), name="heartbeat", daemon=True).start()
         _serve(peer, place, store, own)
     except LinkClosedError:
@@ -126,10 +118,6 @@ def _report(link: Link, error: Exception) -> None:
 
 
 def _beat(link: Link) -> None:
-    pause = threading.Event()
-    try:
-        while not pause.wait(HEARTBEAT_S):
-            link.send({"event": HEARTBEAT})
-    except LinkClosedError:
-        # Whatever the main thread waits for, there is nobody left to wait with.
-        os._exit(1)
+    link.beat()
+    # Whatever the main thread waits for, there is nobody left to wait with.
+    os._exit(1)

@@ -3,10 +3,12 @@ over a connection through a doorway (host/doorway.py) where that cannot be."""
 
 from __future__ import annotations
 
+import contextlib
 import json
 import select
 import socket
 import threading
+import time
 from multiprocessing.connection import Connection
 from typing import Any
 
@@ -15,6 +17,7 @@ from specmemo_chat.errors import Flag, Words
 Message = dict[str, Any]
 
 HEARTBEAT = "Heartbeat"
+HEARTBEAT_S = 1.0
 # The worker is about to end itself: "message", "remedies" (errors.pack) and "exit_code" say why.
 LOST = "Lost"
 
@@ -70,6 +73,13 @@ class Link:
             return self._connection.recv_bytes()
         except (EOFError, OSError) as error:
             raise LinkClosedError(str(error)) from error
+
+    def beat(self) -> None:
+        """Send a heartbeat every second until the other side is gone."""
+        with contextlib.suppress(LinkClosedError):
+            while True:
+                time.sleep(HEARTBEAT_S)
+                self.send({"event": HEARTBEAT})
 
     def close(self) -> None:
         self._connection.close()

@@ -46,11 +46,6 @@ class Place:
         return Share(self.rank, self.world)
 
 
-def is_distributed() -> bool:
-    """Whether torchrun started this process."""
-    return "TORCHELASTIC_RUN_ID" in os.environ
-
-
 def meeting_store() -> Store:
     """The key-value store at which the workers find each other. Imports torch."""
     from torch.distributed.rendezvous import rendezvous

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, get_args
 
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.settings import GenerationSettings
@@ -107,10 +107,7 @@ Request = (
     Load | Say | Regenerate | Resume | AnswerAll | Compare | Undo | Restore | Inspect | Count | Interrupt | Shutdown
 )
 
-_KINDS: dict[str, type] = {
-    kind.__name__: kind
-    for kind in (Load, Say, Regenerate, Resume, AnswerAll, Compare, Undo, Restore, Inspect, Count, Interrupt, Shutdown)
-}
+_KINDS: dict[str, type] = {kind.__name__: kind for kind in get_args(Request)}
 
 
 def encode(request: Request) -> dict[str, Any]:

@@ -13,19 +13,8 @@ import platformdirs
 from specmemo_chat.device.heap import bound_heap, own_mappings, trim_heap
 from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Answered, Done, Event, Note, Progress, Ready, ReplyEnd
-from specmemo_chat.host.requests import (
-    AnswerAll,
-    Compare,
-    Count,
-    Inspect,
-    Load,
-    Regenerate,
-    Request,
-    Restore,
-    Resume,
-    Say,
-    Undo,
-)
+from specmemo_chat.host import requests
+from specmemo_chat.host.requests import Load, Request
 from specmemo_chat.memory import meter
 from specmemo_chat.memory.measured import Measurements
 
@@ -73,15 +62,15 @@ class Service:
         if conversation is None:
             raise WorkerError("the model is not loaded", "see the error before")
         match request:
-            case Say(text, settings):
+            case requests.Say(text, settings):
                 yield from self._finished(conversation.reply(text, settings, interrupted))
-            case Regenerate(settings):
+            case requests.Regenerate(settings):
                 yield from self._finished(conversation.regenerate(settings, interrupted))
-            case Resume(settings):
+            case requests.Resume(settings):
                 yield from self._finished(conversation.resume(settings, interrupted))
-            case AnswerAll():
+            case requests.AnswerAll():
                 yield from self._answer_all(request, conversation, interrupted)
-            case Compare(settings):
+            case requests.Compare(settings):
                 speculative, plain = conversation.compare(settings, interrupted)
                 yield Done(
                     {
@@ -90,21 +79,21 @@ class Service:
                         "identical": speculative.text == plain.text,
                     }
                 )
-            case Undo(turns):
+            case requests.Undo(turns):
                 if not conversation.undo(turns):
                     raise UsageError("there is no turn to undo", "send a message first")
                 yield Done({"turns": len(conversation.history.turns)})
-            case Restore(messages, system):
+            case requests.Restore(messages, system):
                 conversation.restore(messages, system)
                 yield Done({"turns": len(conversation.history.turns)})
-            case Inspect(settings):
+            case requests.Inspect(settings):
                 yield Done(self._inspect(conversation) | conversation.outlook(settings))
-            case Count(text):
+            case requests.Count(text):
                 yield Done({"tokens": conversation.count(text)})
             case _:
                 raise WorkerError(f"a worker cannot answer {type(request).__name__}")
 
-    def _answer_all(self, request: AnswerAll, own: Conversation, interrupted: Interrupted) -> Iterator[Event]:
+    def _answer_all(self, request: requests.AnswerAll, own: Conversation, interrupted: Interrupted) -> Iterator[Event]:
         from specmemo_chat.chat.batch import ConversationBatch, Task
 
         own.forget()  # all rows are the batch's

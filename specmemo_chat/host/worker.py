@@ -29,11 +29,9 @@ from specmemo_chat.host import requests
 from specmemo_chat.host.coalescing import coalesced
 from specmemo_chat.host.doorway import LOOPBACK, connect
 from specmemo_chat.host.launcher import GREETING
-from specmemo_chat.host.link import HEARTBEAT, LOST, Link, LinkClosedError, inherited
+from specmemo_chat.host.link import HEARTBEAT_S, LOST, Link, LinkClosedError, inherited
 from specmemo_chat.host.requests import Interrupt, Load, Request, Shutdown
 from specmemo_chat.host.service import Service
-
-HEARTBEAT_S = 1.0
 
 
 class Worker:
@@ -51,7 +49,7 @@ class Worker:
     def serve(self) -> None:
         """Answer requests until Shutdown or until the link closes."""
         threading.Thread(target=self._read, name="reader", daemon=True).start()
-        threading.Thread(target=self._beat, name="heartbeat", daemon=True).start()
+        threading.Thread(target=self._link.beat, name="heartbeat", daemon=True).start()
         service: Service | None = None
         while True:
             request = self._requests.get()
@@ -113,24 +111,11 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - whatever came, this thread must live on
             return _internal(error)
 
-    def _beat(self) -> None:
-        pause = threading.Event()
-        try:
-            while not pause.wait(HEARTBEAT_S):
-                self._link.send({"event": HEARTBEAT})
-        except LinkClosedError:
-            return
-
 
 def _internal(error: Exception) -> Failure:
     """An error that nobody expected, as the answer to what was asked; its traceback goes to the log."""
     traceback.print_exc()
-    return Failure(
-        f"internal error: {type(error).__name__}: {error}",
-        (REPORT,),
-        1,
-        traceback.format_exc(),
-    )
+    return Failure(f"internal error: {type(error).__name__}: {error}", (REPORT,), 1, traceback.format_exc())
 
 
 def _watch_launcher(launcher: int) -> None:
