@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
 from specmemo_chat import __version__
 from specmemo_chat.repl import advice
+from specmemo_chat.setup.prepare import Prepared
 from specmemo_chat.sizes import format_size
 from specmemo_chat.terminal.gauge import gauge
-
-if TYPE_CHECKING:
-    from specmemo_chat.setup.prepare import Prepared
 
 LABEL = 9
 GAUGE_CELLS = 20

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from rich.text import Text
 
+from specmemo_chat.host.client import ShownTurn
 from specmemo_chat.repl.attachments import parted
 from specmemo_chat.sizes import counted
+from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.reasoning import split_reasoning
 from specmemo_chat.terminal.stream import print_markdown
 from specmemo_chat.terminal.text import safe
-
-if TYPE_CHECKING:
-    from specmemo_chat.host.client import ShownTurn
-    from specmemo_chat.terminal.console import Screen
 
 INDENT = 2
 # Lines of the message, and the part of the window for the reply's: at least so many.

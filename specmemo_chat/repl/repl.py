@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import shlex
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from rich.text import Text
 
@@ -19,22 +19,19 @@ from specmemo_chat.repl import commands, footer, past
 from specmemo_chat.repl.attachments import Attachment, compose, naming
 from specmemo_chat.repl.banner import banner
 from specmemo_chat.repl.commands.registry import Suggestion
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.repl.loader import Loader
 from specmemo_chat.repl.remedies import in_repl
 from specmemo_chat.repl.typed import Message
 from specmemo_chat.setup.flags import SamplingChoice
 from specmemo_chat.setup.origins import ChatOrigins
+from specmemo_chat.setup.prepare import Prepared
 from specmemo_chat.sizes import format_size
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.crash import explained
 from specmemo_chat.terminal.layout import wrapped
 from specmemo_chat.terminal.stream import ReplyView
 from specmemo_chat.texts import check_unicode
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from specmemo_chat.setup.prepare import Prepared
 
 
 class LineReader(Protocol):
@@ -65,12 +62,8 @@ class LineReader(Protocol):
         ...
 
 
-class Repl:
-    """One conversation in a terminal.
-
-    `attached` goes along with the next message; `chosen` are the names that /set changed. `before_prompt` is called
-    before every prompt, for what is to be told there.
-    """
+class Repl(Desk):
+    """The chat behind the desk. `before_prompt` is called before every prompt, for what is to be told there."""
 
     def __init__(self, client: ChatClient, prepared: Prepared, screen: Screen) -> None:
         self.client = client
@@ -100,7 +93,6 @@ class Repl:
 
     @property
     def width(self) -> int:
-        """Columns of the terminal."""
         return self.screen.out.width
 
     def run(self, reader: LineReader) -> None:
@@ -190,17 +182,14 @@ class Repl:
     # --- what commands need
 
     def say(self, text: str | Text) -> None:
-        """A line that answers a command; a longer one is broken between words and goes on further in."""
         for line in wrapped(text, self.width) if isinstance(text, str) else [text]:
             self.screen.out.print(line, markup=False)
 
     def note(self, text: str) -> None:
-        """A sentence about what happened."""
         self.screen.note(text)
 
     def reply(self, events: Iterator[Event], before: str = "") -> ReplyEnd:
-        """Show a reply, after what is left of loading, and say how it ended where that needs saying. `before`: the text
-        that it continues."""
+        """Desk.reply, after what is left of loading."""
         reasoning_open = self.client.reasoning_open
         view = ReplyView(self.screen, show_accepted=self.show_accepted, reasoning_open=reasoning_open, before=before)
         self.last_end = end = view.run(self._when_loaded(events), self._interrupt)
@@ -221,13 +210,11 @@ class Repl:
         return end
 
     def report(self) -> dict[str, Any]:
-        """What the worker says of context, memory and speculation; the footer shows the same context."""
         report = self.client.inspect(self.settings)
         self._used_tokens = sum(report["turn_tokens"])
         return report
 
     def answer_instead(self, at: int, text: str) -> None:
-        """Answer `text` in the place of turn `at` (from 0); where nothing was shown everything is as before."""
         self.ready()
         before, system = list(self.client.turns), self.client.system
         if at >= len(before):
@@ -241,16 +228,13 @@ class Repl:
                 self.client.restore(before, system)
 
     def show_last(self) -> None:
-        """The last exchange of the conversation in short."""
         past.show_last(self.screen, self.client.turns, reasoning_open=self.client.reasoning_open())
 
     def edit_next(self, at: int) -> None:
-        """Put the message of turn `at` (from 0) at the next prompt, to be changed and answered in its place."""
         self._editing = at
         self.type_next(self.client.turns[at].user)
 
     def type_next(self, text: str) -> None:
-        """Put `text` at the next prompt."""
         self._typed = text
 
     def ready(self) -> None:
@@ -261,7 +245,6 @@ class Repl:
                 continue
 
     def busy(self, what: str) -> AbstractContextManager[object]:
-        """While inside, the terminal shows that something is going on."""
         if self.screen.quiet or not self.screen.err.is_terminal:
             return contextlib.nullcontext()
         return self.screen.err.status(Text(what), spinner="line")
@@ -273,7 +256,6 @@ class Repl:
         return self._reader.plain_terminal() if self._reader is not None else contextlib.nullcontext()
 
     def sampling(self) -> SamplingChoice:
-        """The settings as flags, for another model: its own temperature counts where the user chose none."""
         settings = self.settings
         chosen = "temperature" in self.chosen or self.prepared.sampling.temperature is not None
         return SamplingChoice(
@@ -288,7 +270,6 @@ class Repl:
         )
 
     def move_to(self, prepared: Prepared) -> None:
-        """Load what was prepared, in the place of the running model; that comes back where loading fails."""
         before = self.prepared, self.settings
         self._use(prepared)
         own = self.settings
@@ -352,7 +333,6 @@ class Repl:
     # --- what is told of it
 
     def describe(self) -> list[str]:
-        """What was chosen, in two lines."""
         plan = self.plan
         return [
             f"{plan.model} on {plan.device} ({plan.dtype}), {plan.context_tokens} tokens of context, "

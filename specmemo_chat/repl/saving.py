@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from specmemo_chat.catalog.aliases import find_alias
 from specmemo_chat.errors import SessionError, UsageError, Words
@@ -12,11 +11,9 @@ from specmemo_chat.sessions.places import existing_store, open_store
 from specmemo_chat.sessions.recorder import Recorder
 from specmemo_chat.sessions.turns import Resumed, SessionInfo
 from specmemo_chat.sizes import counted
+from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.sessions_table import ago
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.terminal.console import Screen
 
 NAME_LENGTH = 64
 LIST = Words("`specmemo sessions ls` lists the stored ones", "/sessions lists the stored ones")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
 
 from rich.cells import cell_len
 from rich.table import Table
 from rich.text import Text
 
+from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.terminal.console import Screen
 
 GAP = 2
 

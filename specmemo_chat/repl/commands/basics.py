@@ -3,16 +3,12 @@
 from __future__ import annotations
 
 import textwrap
-from typing import TYPE_CHECKING
+from collections.abc import Iterable
 
 from specmemo_chat.errors import UsageError
 from specmemo_chat.repl.commands.registry import ALIASES, COMMANDS, Leave, Suggestion, command, matching
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from specmemo_chat.repl.desk import Desk
 
 KEYS = (
     ("Enter", "send"),

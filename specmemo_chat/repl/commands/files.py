@@ -6,19 +6,16 @@ import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.fences import code_blocks
 from specmemo_chat.repl import clipboard, editor
 from specmemo_chat.repl.attachments import Attachment, fenced, listed, read_text
 from specmemo_chat.repl.commands.registry import Suggestion, command, matching
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.sizes import counted
 from specmemo_chat.terminal.reasoning import split_reasoning
 from specmemo_chat.terminal.text import safe, safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 SUGGESTED_FILES = 200
 

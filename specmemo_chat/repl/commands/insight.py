@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.text import Text
 
 from specmemo_chat.errors import UsageError
 from specmemo_chat.repl.attachments import gist
 from specmemo_chat.repl.commands.registry import command
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.repl.footer import percent, small
 from specmemo_chat.sizes import counted, format_size
 from specmemo_chat.terminal.gauge import bar_cells, gauge
 from specmemo_chat.terminal.plan_render import bar, term_rows
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 # /context lists so many turns, the newest; the rest is summed up.
 LISTED_TURNS = 12

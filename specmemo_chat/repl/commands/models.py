@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 from specmemo_chat.catalog.aliases import find_alias, load_catalog
 from specmemo_chat.errors import UsageError
@@ -12,10 +11,8 @@ from specmemo_chat.repl import advice, switch
 from specmemo_chat.repl.commands.basics import table
 from specmemo_chat.repl.commands.files import files, recount
 from specmemo_chat.repl.commands.registry import Suggestion, command, matching
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 DRAFTS = {
     "auto": "what the plan chooses",

@@ -5,13 +5,10 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from specmemo_chat.errors import UsageError
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 
 @dataclass(frozen=True)
@@ -23,8 +20,8 @@ class Suggestion:
     meta: str = ""
 
 
-Action = Callable[["Desk", str], None]
-Completion = Callable[["Desk", str], Iterable[Suggestion]]
+Action = Callable[[Desk, str], None]
+Completion = Callable[[Desk, str], Iterable[Suggestion]]
 
 
 @dataclass(frozen=True)
@@ -103,15 +100,6 @@ def matching(word: str, options: Mapping[str, str] | Iterable[str]) -> Iterator[
         if option.startswith(word):
             meta = options[option] if isinstance(options, Mapping) else ""
             yield Suggestion(option, len(word), meta)
-
-
-def one_of(options: Mapping[str, str] | Iterable[str]) -> Completion:
-    """Completes the first word of the argument."""
-
-    def complete(_repl: Desk, argument: str) -> Iterable[Suggestion]:
-        return () if " " in argument else matching(argument, options)
-
-    return complete
 
 
 def suggestions(repl: Desk, text: str) -> Iterable[Suggestion]:

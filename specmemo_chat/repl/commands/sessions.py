@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from specmemo_chat.errors import SessionError, UsageError
 from specmemo_chat.host.client import ShownTurn
 from specmemo_chat.repl.commands.files import files
 from specmemo_chat.repl.commands.registry import Suggestion, command, matching
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.repl.saving import LIST, write_new
 from specmemo_chat.sessions.export import as_json, as_markdown
 from specmemo_chat.sessions.recorder import Recorder
@@ -18,9 +18,6 @@ from specmemo_chat.sessions.turns import Resumed, SessionInfo, StoredTurn, title
 from specmemo_chat.sizes import counted
 from specmemo_chat.terminal.sessions_table import print_sessions
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 LISTED = 20
 

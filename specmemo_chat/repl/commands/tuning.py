@@ -8,15 +8,13 @@ import secrets
 import shlex
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from specmemo_chat.errors import UsageError
 from specmemo_chat.repl.commands.registry import Suggestion, command, matching
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.settings import SettingError
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 SWITCHES = {"on": True, "off": False, "true": True, "false": False, "yes": True, "no": False}
 

@@ -5,16 +5,13 @@ from __future__ import annotations
 import dataclasses
 import secrets
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from specmemo_chat.errors import UsageError
 from specmemo_chat.repl import past
 from specmemo_chat.repl.attachments import gist
 from specmemo_chat.repl.commands.registry import Suggestion, command, matching
+from specmemo_chat.repl.desk import Desk
 from specmemo_chat.terminal.text import safe_line
-
-if TYPE_CHECKING:
-    from specmemo_chat.repl.desk import Desk
 
 # /history shows so many where none is given.
 HISTORY_TURNS = 5
