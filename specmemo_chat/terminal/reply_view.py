@@ -7,7 +7,6 @@ import threading
 import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Protocol
 
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.live import KeysUnseen, LiveTail
@@ -27,57 +26,42 @@ LOOK_S = 0.1
 LEAST_LIMIT, MOST_LIMIT = 200, 1000
 
 
-class ReplySink(Protocol):
-    """Takes a reply piece by piece. `close` is called in every case, also when the reply broke off."""
-
-    def text(self, text: str, *, accepted: bool, reasoning: bool) -> None: ...
-
-    def note(self, text: str) -> None: ...
-
-    def close(self) -> None: ...
-
-
-class Silence:
-    """Shows notes only: the reply is wanted as JSON."""
+class ReplySink:
+    """Takes a reply piece by piece; this one shows notes only, because the reply is wanted as JSON."""
 
     def __init__(self, screen: Screen) -> None:
         self._screen = screen
 
     def text(self, text: str, *, accepted: bool, reasoning: bool) -> None:
-        pass
+        """The next piece."""
 
     def note(self, text: str) -> None:
         self._screen.note(text)
 
     def close(self) -> None:
-        pass
+        """Called in every case, also when the reply broke off."""
 
 
-class PipeReply:
+class PipeReply(ReplySink):
     """The answer as it is, without the reasoning, for another program."""
 
-    def __init__(self, screen: Screen) -> None:
-        self._screen = screen
-        self._begun = False
+    _begun = False
 
     def text(self, text: str, *, accepted: bool, reasoning: bool) -> None:
         if not reasoning:
             self._begun = True
             self._screen.write(text)
 
-    def note(self, text: str) -> None:
-        self._screen.note(text)
-
     def close(self) -> None:
         if self._begun:
             self._screen.write("\n")
 
 
-class PlainReply:
+class PlainReply(ReplySink):
     """Text on a terminal as it comes; the terminal breaks its lines."""
 
     def __init__(self, screen: Screen, *, show_accepted: bool) -> None:
-        self._screen = screen
+        super().__init__(screen)
         self._show_accepted = show_accepted
         self._open = False
         self._thought = False
@@ -159,12 +143,12 @@ class _Section:
         return rows if self._origins is None else [self._origins.mark(row) for row in rows]
 
 
-class RenderedReply:
+class RenderedReply(ReplySink):
     """Markdown rows in their order, for a stream that is never redrawn; the base of LiveReply. `before`: the answer so
     far, where it goes on."""
 
     def __init__(self, screen: Screen, *, show_accepted: bool = False, before: str = "") -> None:
-        self._screen = screen
+        super().__init__(screen)
         self._before = before
         self._show_accepted = show_accepted
         self._section: _Section | None = None
@@ -175,9 +159,6 @@ class RenderedReply:
     def text(self, text: str, *, accepted: bool, reasoning: bool) -> None:
         self._feed(text, accepted, reasoning)
         self._print(self._take())
-
-    def note(self, text: str) -> None:
-        self._screen.note(text)
 
     def close(self) -> None:
         self._end_section()
@@ -344,7 +325,7 @@ def reply_sink(screen: Screen, *, show_text: bool, show_accepted: bool, before: 
     """The sink that suits the screen: a reply that is not shown, a live one, plain text, rendered rows, or a pipe."""
     show_accepted = show_accepted and screen.color
     if not show_text:
-        return Silence(screen)
+        return ReplySink(screen)
     if screen.markdown and screen.moves_cursor:
         return LiveReply(screen, show_accepted=show_accepted, before=before)
     if screen.markdown and screen.color:
