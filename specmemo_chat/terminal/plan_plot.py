@@ -31,9 +31,7 @@ def _formats(path: Path) -> str:
 def plot_frontier(frontier: Frontier, title: str, cap: int, path: Path) -> None:
     """Budget per worker against relative throughput; the lower bound and the cap are marked. Raises UsageError where
     the file cannot be written."""
-    # By name: matplotlib is an extra, and the type checker need not have it. Without a display.
-    figures: Any = importlib.import_module("matplotlib.figure")
-    figure = figures.Figure(figsize=(8, 5), layout="constrained")
+    figure = new_figure(5)
     axes = figure.add_subplot()
     spread = frontier.points[-1].budget - frontier.points[0].budget
     unit, name = (GIB, "GiB") if spread >= 4 * GIB else (MIB, "MiB")
@@ -61,6 +59,18 @@ def plot_frontier(frontier: Frontier, title: str, cap: int, path: Path) -> None:
     axes.set_title(title)
     axes.legend(loc="lower right")
     axes.grid(alpha=0.3)
+    save(figure, path)
+
+
+def new_figure(height: float) -> Any:
+    """A figure of matplotlib's, `height` inches high, that needs no display."""
+    # By name: matplotlib is an extra, and the type checker need not have it.
+    figures: Any = importlib.import_module("matplotlib.figure")
+    return figures.Figure(figsize=(8, height), layout="constrained")
+
+
+def save(figure: Any, path: Path) -> None:
+    """Write the picture. Raises UsageError where the file cannot be written."""
     try:
         figure.savefig(path)
     except OSError as error:

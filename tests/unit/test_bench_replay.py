@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, best_tree, check_acceptance, steer
+from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, best_tree, steer
 from specmemo_chat.bench.measuring.shapes import random_head, random_model
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
 from specmemo_chat.drafters.eagle import EagleDrafter
@@ -157,12 +157,6 @@ def test_the_pace_decides_with_the_replayed_probabilities(levels: int) -> None:
     assert max(tree.depths) == levels
     assert pace.sources == [drafter.name]
     assert all(value == pytest.approx(0.9) for value in pace.seen)
-
-
-@pytest.mark.parametrize("acceptance", [(), (1.2,), (-0.1, 0.5)])
-def test_what_is_no_probability_is_refused(acceptance: tuple[float, ...]) -> None:
-    with pytest.raises(UsageError, match="no list of probabilities"):
-        check_acceptance(acceptance)
 
 
 @pytest.mark.parametrize("acceptance", [(0.0,), (1.0,)])

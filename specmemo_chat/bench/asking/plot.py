@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.errors import UsageError
 from specmemo_chat.sizes import MIB
+from specmemo_chat.terminal.plan_plot import new_figure, save
 
 
 def plot_bench(result: dict[str, Any], path: Path) -> None:
     """One panel for each part that was measured. Raises UsageError where the file cannot be written."""
-    figures: Any = importlib.import_module("matplotlib.figure")
     panels: list[Callable[[Any], None]] = []
     if result["methods"]:
         panels.append(lambda axes: _methods(axes, result))
@@ -21,18 +19,13 @@ def plot_bench(result: dict[str, Any], path: Path) -> None:
         panels.append(lambda axes: _sweep(axes, result["sweep"]))
     if "memory" in result:
         panels.append(lambda axes: _memory(axes, result["memory"]))
-    figure = figures.Figure(figsize=(8, 4 * max(1, len(panels))), layout="constrained")
+    figure = new_figure(4 * max(1, len(panels)))
     place = result["environment"]
     label = ", acceptance replayed" if result["replayed"] else ""
     figure.suptitle(f"{place['model']} in {place['dtype']} on {place['device_name']}{label}", fontsize=10)
     for number, panel in enumerate(panels, start=1):
         panel(figure.add_subplot(len(panels), 1, number))
-    try:
-        figure.savefig(path)
-    except OSError as error:
-        raise UsageError(
-            f"--plot {path} cannot be written: {error.strerror or error}", "choose another file"
-        ) from error
+    save(figure, path)
 
 
 def _methods(axes: Any, result: dict[str, Any]) -> None:

@@ -67,13 +67,17 @@ def _methods(result: dict[str, Any]) -> Table:
         same = values["identical_to_plain"]
         table.add_row(
             name,
-            f"{values['tokens_per_second']:.1f}",
-            interval(values["speedup_vs_plain"]),
-            f"{values['mean_acceptance_length']:.2f}",
+            *_speed(values, "speedup_vs_plain"),
             _size(values["generation_bytes"]),
             f"{same[0]}/{same[1]}" if same else "-",
         )
     return table
+
+
+def _speed(values: dict[str, Any], ratio: str) -> tuple[str, str, str]:
+    """Tokens per second, the `ratio` and the acceptance length, as cells of a row."""
+    length = f"{values['mean_acceptance_length']:.2f}"
+    return f"{values['tokens_per_second']:.1f}", interval(values[ratio]), length
 
 
 def _control(control: dict[str, Any] | None) -> str:
@@ -100,12 +104,7 @@ def _sweep(sweep: dict[str, Any]) -> Iterator[Table | str]:
         return
     table = _table(f"\nfixed trees against the controller ({sweep['drafter']})", "tree", "tok/s", "to plain", "acc.")
     for name, values in (*sweep["fixed"].items(), ("adaptive", sweep["adaptive"])):
-        table.add_row(
-            name,
-            f"{values['tokens_per_second']:.1f}",
-            interval(values["speedup_vs_plain"]),
-            f"{values['mean_acceptance_length']:.2f}",
-        )
+        table.add_row(name, *_speed(values, "speedup_vs_plain"))
     yield table
     yield f"adaptive to the best of them, {sweep['best_fixed']}: {interval(sweep['adaptive_vs_best_fixed'])}"
 
@@ -127,12 +126,7 @@ def _memory(memory: dict[str, Any]) -> Iterator[Table | str]:
     for name, title in MEMORY_NAMES.items():
         values = memory["methods"].get(name)
         if values:
-            table.add_row(
-                title,
-                f"{values['tokens_per_second']:.1f}",
-                interval(values["relative_to_uncapped"]),
-                f"{values['mean_acceptance_length']:.2f}",
-            )
+            table.add_row(title, *_speed(values, "relative_to_uncapped"))
     yield table
     parts = {f"{context}": part for context, part in memory["contexts"].items()}
     if "conversation" in memory:

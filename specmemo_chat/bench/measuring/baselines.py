@@ -9,6 +9,7 @@ C: transformers' plain `generate` with its DynamicCache: the floor.
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
@@ -82,8 +83,8 @@ def register() -> None:
     from transformers.masking_utils import AttentionMaskInterface
     from transformers.modeling_utils import AttentionInterface
 
-    for name, function in ((EAGER, _eager), (SDPA, _sdpa)):
-        AttentionInterface.register(name, function)
+    for name in (EAGER, SDPA):
+        AttentionInterface.register(name, partial(_attend, name == EAGER))
         AttentionMaskInterface.register(name, _given)
 
 
@@ -97,7 +98,8 @@ def _repeated(states: torch.Tensor, heads: int) -> torch.Tensor:
     return states if group == 1 else states.repeat_interleave(group, 1)
 
 
-def _eager(
+def _attend(
+    eager: bool,
     module: torch.nn.Module,
     query: torch.Tensor,
     key: torch.Tensor,
@@ -106,27 +108,14 @@ def _eager(
     scaling: float | None = None,
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
-    """Scores of all pairs, softmax in fp32: [R, heads, N, S] stands in memory."""
+    """`eager`: scores of all pairs and a softmax in fp32, so [R, heads, N, S] stands in memory; otherwise SDPA."""
     heads = query.shape[1]
     key, value = _repeated(key, heads), _repeated(value, heads)
+    if not eager:
+        out = functional.scaled_dot_product_attention(query, key, value, attn_mask=attention_mask, scale=scaling)
+        return out.transpose(1, 2).contiguous(), None
     scores = torch.matmul(query, key.transpose(2, 3)) * (scaling or query.shape[-1] ** -0.5)
     if attention_mask is not None:
         scores = scores + attention_mask
     scores = functional.softmax(scores, dim=-1, dtype=torch.float32).to(query.dtype)
     return torch.matmul(scores, value).transpose(1, 2).contiguous(), None
-
-
-def _sdpa(
-    module: torch.nn.Module,
-    query: torch.Tensor,
-    key: torch.Tensor,
-    value: torch.Tensor,
-    attention_mask: torch.Tensor | None,
-    scaling: float | None = None,
-    **_: Any,
-) -> tuple[torch.Tensor, None]:
-    heads = query.shape[1]
-    out = functional.scaled_dot_product_attention(
-        query, _repeated(key, heads), _repeated(value, heads), attn_mask=attention_mask, scale=scaling
-    )
-    return out.transpose(1, 2).contiguous(), None

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
-from specmemo_chat.bench.measuring.contest import CONTROL, PLAIN, Record, contest, one_reply
+from specmemo_chat.bench.measuring.contest import CONTROL, PLAIN, Record, contest, talk_bytes
 from specmemo_chat.bench.measuring.job import ENGINE_METHODS, Job
 from specmemo_chat.bench.measuring.library import LOOKUP_TOKENS, GenerateMethod
 from specmemo_chat.bench.measuring.methods import EngineMethod, Method
-from specmemo_chat.bench.measuring.schedule import rounds
 from specmemo_chat.bench.measuring.subject import Report, Subject
-from specmemo_chat.bench.measuring.talks import Talk
-from specmemo_chat.bench.measuring.tracker import generation_memory
 from specmemo_chat.engine.calibration import CALIBRATION_S
 from specmemo_chat.engine.calibration import measure as calibrate
 from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
@@ -83,33 +81,13 @@ def _memory(name: str, job: Job, subject: Subject, record: Record, report: Repor
     if talk is None or record.interrupted:
         return {"generation_bytes": None, "peak_bytes": None, **planned}
     report(0, 0, f"memory of {name}")
-    generation = conversation_bytes(name, job, subject, talk)
-    weights = weight_bytes(name, job, subject)
+    generation = talk_bytes(
+        partial(make_method, name, job, subject), subject, talk, job.settings, job.plans[PLAIN].context_tokens
+    )
+    # As planned: packed weights cannot be seen.
+    weights = job.plans[PLAIN].terms.target_weights + (plan.terms.draft_weights if plan is not None else 0)
     runtime = int(job.environment.get("runtime_bytes", 0))
     return {"generation_bytes": generation, "peak_bytes": generation + weights + runtime, **planned}
-
-
-def conversation_bytes(name: str, job: Job, subject: Subject, talk: Talk) -> int:
-    """Peak bytes of generation over one whole conversation of a fresh method. Weights are not among them: `subject`
-    has loaded them before."""
-    with generation_memory(subject.models, job.plans[PLAIN].device) as measured:
-        method = make_method(name, job, subject)
-        dialogue = subject.dialogue(talk)
-        for text in talk.turns:
-            prompt = dialogue.prompt(text)
-            if len(prompt) + 1 >= job.plans[PLAIN].context_tokens:
-                break
-            reply = one_reply(rounds([method], 0), prompt, job.settings)[name]
-            dialogue.answered(reply.tokens)
-        del method
-    return measured.peak_bytes
-
-
-def weight_bytes(name: str, job: Job, subject: Subject) -> int:
-    """Bytes of the weights that a method needs, as planned (packed weights cannot be seen)."""
-    plain = job.plans[PLAIN].terms.target_weights
-    plan = job.plans.get(name)
-    return plain + (plan.terms.draft_weights if plan is not None else 0)
 
 
 def sweep(job: Job, subject: Subject, report: Report) -> tuple[dict[str, Any], Record]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,6 +12,7 @@ from specmemo_chat.bench.measuring.schedule import rounds
 from specmemo_chat.bench.measuring.statistics import Ratio, median_ratio
 from specmemo_chat.bench.measuring.subject import Report, Subject
 from specmemo_chat.bench.measuring.talks import Talk
+from specmemo_chat.bench.measuring.tracker import generation_memory
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings
 
@@ -156,6 +157,22 @@ def one_reply(order: Any, prompt: list[int], settings: GenerationSettings) -> di
                     finished.add(method.name)
         tokens += BLOCK_TOKENS
     return {method.name: method.end() for method in present}
+
+
+def talk_bytes(
+    make: Callable[[], Method], subject: Subject, talk: Talk, settings: GenerationSettings, context_tokens: int
+) -> int:
+    """Peak bytes of generation over one whole conversation of a fresh method, weights excluded: `subject` has loaded
+    them before."""
+    with generation_memory(subject.models, str(subject.target.device)) as measured:
+        method, dialogue = make(), subject.dialogue(talk)
+        for text in talk.turns:
+            prompt = dialogue.prompt(text)
+            if len(prompt) + 1 >= context_tokens:
+                break
+            dialogue.answered(one_reply(rounds([method], 0), prompt, settings)[method.name].tokens)
+        del method
+    return measured.peak_bytes
 
 
 def _check(subject: Subject, talk: Talk, context_tokens: int) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import specmemo_chat
+from specmemo_chat.device.probe import cpu_name
 
 _PACKAGES = ("torch", "transformers", "tokenizers", "numpy")
 
@@ -26,23 +27,12 @@ def environment(device: str) -> dict[str, Any]:
         "python": platform.python_version(),
         **{name: _version(name) for name in _PACKAGES},
         "system": platform.platform(),
-        "processor": processor(),
+        "processor": cpu_name(),
         "device": device,
-        "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else processor(),
+        "device_name": torch.cuda.get_device_name(device) if device.startswith("cuda") else cpu_name(),
         "threads": torch.get_num_threads(),
         "load_average": [round(load, 2) for load in os.getloadavg()] if hasattr(os, "getloadavg") else None,
     }
-
-
-def processor() -> str:
-    """The processor's name, as far as the system tells it."""
-    try:
-        for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()
 
 
 def commit() -> str | None:

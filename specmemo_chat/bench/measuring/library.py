@@ -40,8 +40,7 @@ class _Stamps:
 class GenerateMethod:
     """`model.generate` with its own cache and attention. `model` is unmodified; one call is one reply and one block.
 
-    `lookup` is the number of tokens that prompt lookup guesses (0: none), `assistant` a smaller model. `attention`
-    names the implementation, because other methods may run the same model with theirs.
+    `lookup` is the number of tokens that prompt lookup guesses (0: none), `assistant` a smaller model.
     """
 
     def __init__(
@@ -54,7 +53,6 @@ class GenerateMethod:
         assistant: Any = None,
         script: Script | None = None,
         context_tokens: int = 0,
-        attention: str = "sdpa",
     ) -> None:
         self.name = name
         self._model = model
@@ -63,15 +61,14 @@ class GenerateMethod:
         self._assistant = assistant
         self._script = script
         self._context = context_tokens
-        self._attention = attention
         self._prompt: list[int] = []
         self._settings = GenerationSettings()
         self._reply: Reply | None = None
 
     def enter(self) -> None:
-        """The implementation of attention belongs to the model, which may be shared."""
-        if self._model.config._attn_implementation != self._attention:
-            self._model.set_attn_implementation(self._attention)
+        """The implementation of attention belongs to the model, which other methods may run with theirs."""
+        if self._model.config._attn_implementation != "sdpa":
+            self._model.set_attn_implementation("sdpa")
 
     def begin(self, prompt: list[int], settings: GenerationSettings) -> None:
         """Only noted: the call cannot stop after the first token."""

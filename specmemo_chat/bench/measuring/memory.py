@@ -12,14 +12,13 @@ from functools import partial
 from typing import Any
 
 from specmemo_chat.bench.measuring.baselines import UsualEagle, usual_plan
-from specmemo_chat.bench.measuring.contest import Record, contest, one_reply
+from specmemo_chat.bench.measuring.contest import Record, contest, one_reply, talk_bytes
 from specmemo_chat.bench.measuring.job import Job, MemoryJob
 from specmemo_chat.bench.measuring.library import GenerateMethod
 from specmemo_chat.bench.measuring.methods import EngineMethod, Method
 from specmemo_chat.bench.measuring.saving import savings
 from specmemo_chat.bench.measuring.schedule import rounds
 from specmemo_chat.bench.measuring.subject import Report, Subject
-from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.bench.measuring.tracker import generation_memory
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.settings import GenerationSettings
@@ -59,7 +58,7 @@ def memory_bench(job: Job, wanted: MemoryJob, subject: Subject, report: Report) 
     taken = {}
     for name in NAMES:
         report(0, 0, f"memory of {name}")
-        taken[name] = _talk_bytes(partial(_method, name, plans, subject, context), subject, talk, job, context)
+        taken[name] = talk_bytes(partial(_method, name, plans, subject, context), subject, talk, job.settings, context)
     found["conversation"] = _bytes(taken, plans) | {"tokens": record.longest[0], "id": talk.id}
     for size, own in wanted.contexts.items():
         taken = {}
@@ -101,19 +100,6 @@ def _bytes(taken: dict[str, int], plans: dict[str, Plan]) -> dict[str, Any]:
         "planned_generation_bytes": {name: plans[name].generation_bytes for name in (UNCAPPED, CAPPED)},
         "saved": savings(taken),
     }
-
-
-def _talk_bytes(make: Callable[[], Method], subject: Subject, talk: Talk, job: Job, context: int) -> int:
-    """Peak bytes of generation over `talk`, by a fresh method."""
-    with generation_memory(subject.models, str(subject.target.device)) as measured:
-        method, dialogue = make(), subject.dialogue(talk)
-        for text in talk.turns:
-            prompt = dialogue.prompt(text)
-            if len(prompt) + 1 >= context:
-                break
-            dialogue.answered(_reply(method, prompt, job.settings))
-        del method
-    return measured.peak_bytes
 
 
 def _filled_bytes(make: Callable[[], Method], subject: Subject, context: int) -> int:

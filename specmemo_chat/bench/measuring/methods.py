@@ -56,9 +56,7 @@ class Method(Protocol):
 class EngineMethod:
     """specmemo's engine with a plan. Successive prompts reuse what they have in common, as in a chat."""
 
-    def __init__(
-        self, name: str, target: Target, drafter: Drafter | None, plan: Plan, *, adaptive: bool, speculate: bool = True
-    ) -> None:
+    def __init__(self, name: str, target: Target, drafter: Drafter | None, plan: Plan, *, adaptive: bool) -> None:
         self.name = name
         self.plan = plan
         self.engine = Engine(target, drafter, plan, adaptive=adaptive)

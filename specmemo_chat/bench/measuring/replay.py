@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import torch
 
 from specmemo_chat.drafters.base import DraftBudget, DraftRow, FeatureDrafter, FeatureRow
-from specmemo_chat.errors import UsageError
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.speculation.sampling import uniform
 from specmemo_chat.speculation.tree import DraftTree, Verdict
@@ -73,7 +72,6 @@ class ReplayDrafter(FeatureDrafter):
     def __init__(
         self, head: FeatureDrafter | None, script: Script, acceptance: tuple[float, ...], seed: int = 0
     ) -> None:
-        check_acceptance(acceptance)
         self.head = head
         self.name = f"{head.name if head is not None else 'draft'} (replayed)"
         self.feature_layers: tuple[int, ...] = head.feature_layers if head is not None else ()
@@ -139,15 +137,6 @@ class ReplayDrafter(FeatureDrafter):
 
     def graph_problem(self) -> str:
         return self.head.graph_problem() if self.head is not None else ""
-
-
-def check_acceptance(acceptance: tuple[float, ...]) -> None:
-    """Raise UsageError unless these are probabilities, one or more."""
-    if not acceptance or not all(0.0 <= value <= 1.0 for value in acceptance):
-        raise UsageError(
-            f"the acceptance {', '.join(map(str, acceptance)) or 'without a value'} is no list of probabilities",
-            "give numbers from 0 to 1 by depth, for example --acceptance 0.75,0.7,0.65",
-        )
 
 
 class Node(NamedTuple):
