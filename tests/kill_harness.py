@@ -140,7 +140,7 @@ def check(file: Path, seen: list[list[Any]], *, two: bool) -> str:
         number = next((line[2] for line in reversed(seen) if line[0] == "prompt"), None)
         if number is None:
             return "start"
-        info = store.get(number)
+        info = store.find(str(number))
         assert info is not None, "the conversation is gone"
         turns = store.turns(number)
         stored = {(turn.user, turn.reply) for turn in turns}

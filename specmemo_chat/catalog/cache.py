@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 from specmemo_chat.catalog.aliases import BUNDLED_FOLDER, CatalogEntry
+from specmemo_chat.catalog.damage import shards_of
+from specmemo_chat.errors import ModelError
 
 WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
 WEIGHT_FILES = ("model.safetensors", "pytorch_model.bin")
@@ -65,13 +66,9 @@ def missing_files(folder: Path, *, tokenizer: bool = True) -> list[str]:
         return missing
     for name in WEIGHT_INDEXES:
         if (folder / name).is_file():
-            return missing + [shard for shard in _shards(folder / name) if not (folder / shard).is_file()]
+            try:
+                shards = shards_of(folder / name)
+            except ModelError:
+                shards = [f"a readable {name}"]
+            return missing + [shard for shard in shards if not (folder / shard).is_file()]
     return [*missing, WEIGHT_FILES[0]]
-
-
-def _shards(index: Path) -> list[str]:
-    """The weight files that an index names; the index itself where it cannot be read."""
-    try:
-        return sorted(set(json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()))
-    except (OSError, ValueError, KeyError, AttributeError, TypeError):
-        return [f"a readable {index.name}"]

@@ -38,11 +38,9 @@ def resolve(name: str) -> ModelSource:
         raise UsageError("the model's name is empty", Flag("--model", "pocket", "for the bundled one"))
     entry = find_alias(name)
     if entry is not None:
-        return (
-            ModelSource(name, bundled_folder(), None, entry)
-            if entry.bundled
-            else ModelSource(name, None, entry.hub_id, entry)
-        )
+        if entry.bundled:
+            return ModelSource(name, bundled_folder(), None, entry)
+        return ModelSource(name, None, entry.hub_id, entry)
     path = Path(name).expanduser()
     try:
         if path.is_dir():

@@ -7,12 +7,10 @@ from pathlib import Path
 
 from specmemo_chat.catalog.aliases import BUNDLED_FOLDER, CatalogEntry, find_alias, load_catalog
 from specmemo_chat.catalog.cache import cached_model
+from specmemo_chat.catalog.inventory import download_bytes
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.setup.planning import DRAFTS, Situation
 from specmemo_chat.sizes import format_size
-
-# Bytes of a weight as the hub has it: the catalog's models are published in 16 bits.
-PUBLISHED_BYTES = 2
 
 
 def head_kind(entry: CatalogEntry) -> str:
@@ -28,7 +26,7 @@ def facts(entry: CatalogEntry) -> list[str]:
     if cached_model(entry.hub_id) is not None:
         words.append("downloaded")
     else:
-        words.append(f"{format_size(entry.spec().parameters * PUBLISHED_BYTES)} to download")
+        words.append(f"{format_size(download_bytes(entry))} to download")
     if entry.draft:
         words.append(f"{head_kind(entry)} head known")
     return words

@@ -12,7 +12,7 @@ from pathlib import Path
 from specmemo_chat import texts
 from specmemo_chat.errors import UsageError
 from specmemo_chat.sizes import counted, format_size
-from specmemo_chat.terminal.text import safe_line
+from specmemo_chat.terminal.text import safe, safe_line
 
 
 @dataclass(frozen=True)
@@ -66,10 +66,15 @@ def parted(message: str) -> tuple[str, list[str]]:
     return message, names
 
 
-def gist(message: str) -> str:
-    """What the user wrote, on one line, and the names of the files that went along."""
+def shown(message: str) -> str:
+    """What the user wrote, and the names of the files that went along."""
     text, names = parted(message)
-    return safe_line(f"{text} (+ {', '.join(names)})" if names else text)
+    return safe(f"{text} (+ {', '.join(names)})" if names else text)
+
+
+def gist(message: str) -> str:
+    """`shown` on one line."""
+    return safe_line(shown(message))
 
 
 # What may go by a file's name and has no end, or waits for a writer.

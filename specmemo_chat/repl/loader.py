@@ -25,7 +25,8 @@ class Loader:
         self._client = client
         self._changed = changed
         self._error: SpecmemoError | None = None
-        self._progress = Progress("load", 0, 0)
+        # The newest that the worker said.
+        self.progress = Progress("load", 0, 0)
         self._given_up = threading.Event()
         self._started = time.monotonic()
         self._thread = threading.Thread(target=self._run, name="loader", daemon=True)
@@ -35,7 +36,7 @@ class Loader:
         try:
             for event in self._client.load():
                 if isinstance(event, Progress):
-                    self._progress = event
+                    self.progress = event
         except SpecmemoError as error:
             self._error = error
         except Exception as error:  # noqa: BLE001 - a thread has nobody above it: shown at the prompt
@@ -53,10 +54,6 @@ class Loader:
         return self.done and self._error is not None
 
     @property
-    def progress(self) -> Progress:
-        return self._progress
-
-    @property
     def seconds(self) -> float:
         """How long it has been loading."""
         return time.monotonic() - self._started
@@ -69,7 +66,7 @@ class Loader:
                 self._given_up.clear()
                 raise KeyboardInterrupt
             if not self.done:
-                yield self._progress
+                yield self.progress
         if self._error is not None:
             raise self._error
 

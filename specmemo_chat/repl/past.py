@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from rich.text import Text
 
 from specmemo_chat.host.client import ShownTurn
-from specmemo_chat.repl.attachments import parted
+from specmemo_chat.repl.attachments import shown
 from specmemo_chat.sizes import counted
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.reasoning import split_reasoning
@@ -29,14 +29,14 @@ def show_last(screen: Screen, turns: Sequence[ShownTurn], *, reasoning_open: boo
     answer = split_reasoning(turns[-1].reply, opened=reasoning_open)[1].strip() or UNANSWERED
     height = max(LEAST_LINES, rows // REPLY_PART)
     # Of a long text only what may be shown is broken into lines.
-    message = [f"> {line}" for line in _lines(screen, _message(turns[-1])[: MESSAGE_LINES * width], width - 2)]
+    message = [f"> {line}" for line in _lines(screen, shown(turns[-1].user)[: MESSAGE_LINES * width], width - 2)]
     reply = _lines(screen, answer[-(height + 1) * width :], width)
     cut = len(message) > MESSAGE_LINES or len(reply) > height or len(answer) > (height + 1) * width
-    shown = message[:MESSAGE_LINES]
+    parts = message[:MESSAGE_LINES]
     if len(reply) > height or len(answer) > (height + 1) * width:
-        shown.append("…")
-    shown += reply[-height:]
-    for line in shown:
+        parts.append("…")
+    parts += reply[-height:]
+    for line in parts:
         screen.out.print(Text(" " * INDENT + line, "dim"), soft_wrap=True)
     if cut:
         screen.out.print(Text(" " * INDENT + "(shortened: /history 1 shows all of it)", "dim"))
@@ -49,16 +49,10 @@ def show_turns(screen: Screen, turns: Sequence[ShownTurn], count: int, *, reason
         screen.note(f"{counted(first, 'earlier turn')}: /history {len(turns)} shows all")
     for number, turn in enumerate(turns[first:], start=first + 1):
         screen.out.print(Text(f"turn {number}", "dim"))
-        for line in _message(turn).split("\n"):
+        for line in shown(turn.user).split("\n"):
             screen.out.print(Text(f"> {line}", "bold"), soft_wrap=True)
         print_markdown(screen, turn.reply, reasoning_open=reasoning_open)
         screen.out.print()
-
-
-def _message(turn: ShownTurn) -> str:
-    """What the user wrote, and the names of the files that went along."""
-    text, names = parted(turn.user)
-    return safe(f"{text} (+ {', '.join(names)})" if names else text)
 
 
 def _lines(screen: Screen, text: str, width: int) -> list[str]:

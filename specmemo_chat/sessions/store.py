@@ -183,10 +183,6 @@ class SessionStore:
         found = self._infos("WHERE name = ? OR id = ?", key, number)
         return found[0] if found else None
 
-    def get(self, session: int) -> SessionInfo | None:
-        found = self._infos("WHERE id = ?", session)
-        return found[0] if found else None
-
     def _infos(self, where: str, *values: Any) -> list[SessionInfo]:
         with explained(self.path):
             return [SessionInfo(*row) for row in self._db.execute(_SESSIONS + where, values)]

@@ -148,4 +148,4 @@ def test_a_disk_without_room_to_write_the_file_anew_is_told(file: Path, recorder
         store._db = sqlite3.connect(file, isolation_level=None, factory=Full)
         with pytest.raises(SessionError, match=r"deleted, but .* the disk with .* is full"):
             store.remove([1])
-        assert store.get(1) is None
+        assert store.find("1") is None
