@@ -12,7 +12,9 @@ from specmemo_chat.terminal.render.markdown import MarkdownStream
 from specmemo_chat.terminal.render.plain import PlainStream
 from specmemo_chat.terminal.render.style import BOLD, ITALIC, Row
 from specmemo_chat.terminal.render.wrap import cells, joined
+from tests.commonmark import commonmark_rows, runs
 from tests.replies import chunked, fuzzed_reply
+from tests.unit.commonmark_examples import DEPARTURES, EXAMPLES
 
 
 def render(text: str, width: int = 40, *, styled: bool = True, chunks: list[str] | None = None) -> list[Row]:
@@ -68,6 +70,20 @@ def styles(text: str) -> list[tuple[str, int]]:
 )  # fmt: skip
 def test_markdown_becomes_rows(source: str, shown: list[str]) -> None:
     assert lines(source) == shown
+
+
+@pytest.mark.parametrize("source", [source for sources in EXAMPLES.values() for source in sources])
+def test_text_and_structure_are_what_commonmark_says(source: str) -> None:
+    assert runs([list(row.pieces) for row in render(source, 200)]) == commonmark_rows(source)
+
+
+@pytest.mark.parametrize(
+    ("source", "shown"), [pytest.param(*case, id=why[:40]) for why, cases in DEPARTURES.items() for case in cases]
+)
+def test_departures_from_commonmark_are_the_listed_ones(source: str, shown: list[str]) -> None:
+    rows = [list(row.pieces) for row in render(source)]
+    assert [row for row in lines(source) if row] == shown
+    assert runs(rows) != commonmark_rows(source)
 
 
 PYTHON = '''def area(shapes):

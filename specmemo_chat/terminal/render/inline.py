@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import html
 import re
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -19,10 +20,23 @@ CODE_STYLE = CYAN
 LINK_STYLE = UNDERLINE | BLUE
 
 _PLAIN_RUN = re.compile(r"[^\\`*_~\[!<&\n:]+")
-_ESCAPED = frozenset("\\`*_{}#+-.!~|<>&\"'$%,/:;=?@^")
+_ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
+_KEEPS_BACKSLASH = frozenset("()[]")
+
+
+def _balanced(inner: str, opening: str, closing: str) -> str:
+    """Any number of `inner`, and of pairs of brackets with the same, two deep."""
+    pattern = f"(?:{inner})"
+    for _ in range(2):
+        pattern = f"(?:{inner}|{opening}{pattern}*{closing})"
+    return f"{pattern}*"
+
+
+_LABEL = _balanced(r"[^\[\]\\`\n]|\\.|`[^`\n]*`|`(?![^`\n]*`)", r"\[", r"\]")
+_ADDRESS = _balanced(r"[^\s()<>\\]|\\.", r"\(", r"\)")
 _LINK = re.compile(
-    r"!?\[((?:[^\[\]\\\n]|\\.|\[[^\[\]\n]*\])*)\]"
-    r"\(\s*<?((?:[^\s<>()]|\([^\s<>()]*\))*)>?(?:\s+(?:\"[^\"\n]*\"|'[^'\n]*'))?\s*\)"
+    rf"!?\[({_LABEL})\]\([ \t]*(?:<([^<>\n]*)>|({_ADDRESS}))"
+    r"""(?:[ \t]+(?:"[^"\n]*"|'[^'\n]*'|\([^()\n]*\)))?[ \t]*\)"""
 )
 _AUTOLINK = re.compile(r"<((?:https?|mailto|ftp):[^\s<>]+|[\w.+-]+@[\w.-]+\.\w+)>")
 _BARE_LINK = re.compile(r"://[^\s<>*`|\"]*[^\s<>*`|\".,;:!?'_~)\]}]")
@@ -89,8 +103,9 @@ def _scan(text: str, optimistic: bool) -> tuple[list[_Node], bool]:
 def _special(text: str, at: int, nodes: list[_Node]) -> int:
     """Take what stands at `at`, which begins with one of `\\ [ ! < & : newline`; the offset after it."""
     char = text[at]
-    if char == "\\" and text[at + 1 : at + 2] in _ESCAPED and at + 1 < len(text):
-        nodes.append(_Node(text[at + 1], at + 1))
+    if char == "\\" and (escape := _ESCAPE.match(text, at)) is not None:
+        start = at + (escape.group(1) not in _KEEPS_BACKSLASH)
+        nodes.append(_Node(text[start : at + 2], start))
         return at + 2
     if char in "![" and (link := _LINK.match(text, at)) is not None:
         nodes.extend(_link(link))
@@ -110,11 +125,15 @@ def _special(text: str, at: int, nodes: list[_Node]) -> int:
             nodes.append(_Node(scheme + bare.group(), at - len(scheme), LINK_STYLE))
             return bare.end()
     if char == "&" and (entity := _ENTITY.match(text, at)) is not None:
-        # An entity may name a control character.
-        nodes.append(_Node(safe(html.unescape(entity.group())).replace("\n", " ").replace("\t", " "), -1))
+        nodes.append(_Node(_unescaped(entity.group()), -1))
         return entity.end()
     nodes.append(_Node(char, at))
     return at + 1
+
+
+def _unescaped(text: str) -> str:
+    """The text with its entities read, which may name control characters."""
+    return safe(html.unescape(text)).replace("\n", " ").replace("\t", " ")
 
 
 def _run(text: str, at: int) -> int:
@@ -149,14 +168,16 @@ def _code_span(text: str, start: int, end: int) -> Iterator[_Node]:
 def _link(found: re.Match[str]) -> Iterator[_Node]:
     """The link's text, and its address where that is not the same."""
     image = found.group().startswith("!")
-    label, address = found.group(1), found.group(2)
+    label, number = found.group(1), 2 if found.group(2) is not None else 3
+    source = found.group(number)
+    address = _unescaped(_ESCAPE.sub(r"\1", source))
     pieces, _ = parse(label)
     for piece in pieces:
         at = piece.at + found.start(1) if piece.at >= 0 else -1
-        yield _Node(piece.text, at, with_style(piece.style, ITALIC if image else LINK_STYLE))
+        yield _Node(piece.text, at, with_style(ITALIC if image else LINK_STYLE, piece.style))
     if address and address != label:
         yield _Node(" (" if label else "(", -1, DIM)
-        yield _Node(address, found.start(2), DIM)
+        yield _Node(address, found.start(number) if address == source else -1, DIM)
         yield _Node(")", -1, DIM)
 
 
@@ -167,14 +188,19 @@ def _delimiter(text: str, at: int, length: int) -> _Node:
         return _Node(node.text, at)
     before = text[at - 1] if at else " "
     after = text[at + length] if at + length < len(text) else " "
-    left = not after.isspace() and (after.isalnum() or not before.isalnum() or before >= _WIDE_SCRIPTS)
-    right = not before.isspace() and (before.isalnum() or not after.isalnum() or after >= _WIDE_SCRIPTS)
+    left = not after.isspace() and (_in_word(after) or not _in_word(before) or before >= _WIDE_SCRIPTS)
+    right = not before.isspace() and (_in_word(before) or not _in_word(after) or after >= _WIDE_SCRIPTS)
     if mark == "_":
-        node.can_open = left and (not right or not before.isalnum())
-        node.can_close = right and (not left or not after.isalnum())
+        node.can_open = left and (not right or not _in_word(before))
+        node.can_close = right and (not left or not _in_word(after))
     else:
         node.can_open, node.can_close = left, right
     return node
+
+
+def _in_word(char: str) -> bool:
+    """Neither a blank nor punctuation nor a symbol: letters, digits, and the vowel signs and tone marks of scripts."""
+    return not char.isspace() and unicodedata.category(char)[0] not in "PS"
 
 
 def _emphasise(nodes: list[_Node], optimistic: bool) -> bool:

@@ -220,8 +220,10 @@ class MarkdownStream:
         elif deeper < 2 and (heading := _HEADING.match(body)) is not None and (whole or heading.group()[-1:] in " \t"):
             self._heading(body, heading, at, whole)
         elif deeper < TAB and whole and _RULE.fullmatch(body):
-            self._leave()
-            self._put([Row((*self._bars(), Piece("─" * min(RULE_CELLS, self._width), DIM)))])
+            self._close(keep_marker=True)
+            first, other = self._before()
+            size = max(1, min(RULE_CELLS, self._width - cells(joined(other))))
+            self._put([Row((*first, Piece("─" * size, DIM)))])
         elif (item := ITEM.match(body)) is not None and (whole or item.group()[-1:] in " \t"):
             self._item(body, item, indent, at, whole)
         elif whole and "|" in body:
@@ -243,7 +245,6 @@ class MarkdownStream:
             if whole and is_delimiter_row(body, header):
                 self._header = None
                 self._close(keep_marker=True)
-                self._show_marker()
                 self._table = Table(header, header_at, body, styled=self._styled)
                 return True
             self._flush_header()
@@ -304,8 +305,8 @@ class MarkdownStream:
         if whole and deeper >= TAB:
             self._settle(last=True)
             self._paragraph = None
-            before = (*self._bars(), *self._blanks(self._shown()), Piece(" " * deeper))
-            self._put([Row((*before, *expanded([Piece(body, 0, at)])), wraps=True)])
+            pieces = (*self._before()[1], Piece(" " * deeper), *expanded([Piece(body, 0, at)]))
+            self._put([Row(pieces, wraps=True)])
             return
         if self._paragraph is None:
             self._open_paragraph()
@@ -314,9 +315,7 @@ class MarkdownStream:
             self._settle()
 
     def _open_paragraph(self, style: int = 0) -> None:
-        other = (*self._bars(), *self._blanks(self._shown()))
-        self._paragraph = Paragraph(self._marker or other, other, self._styled, style)
-        self._marker = ()
+        self._paragraph = Paragraph(*self._before(), self._styled, style)
 
     def _add(self, text: str, at: int) -> None:
         assert self._paragraph is not None
@@ -338,8 +337,10 @@ class MarkdownStream:
         self._settle(last=True)
         self._paragraph = None
         if self._table is not None:
-            room = max(LEAST_CELLS, self._width - cells(joined(self._bars())))
-            self._put([Row((*self._bars(), *line)) for line in self._table.render(room)])
+            before, other = self._before()
+            for line in self._table.render(max(LEAST_CELLS, self._width - cells(joined(other)))):
+                self._put([Row((*before, *line))])
+                before = other
             self._table = None
         if not keep_marker:
             self._show_marker()
@@ -353,6 +354,12 @@ class MarkdownStream:
         marker, self._marker = self._marker, ()
         if marker:
             self._put([Row(marker[:-1])])
+
+    def _before(self) -> tuple[tuple[Piece, ...], tuple[Piece, ...]]:
+        """What stands before the next row, which is an item's marker where that was not shown, and before others."""
+        other = (*self._bars(), *self._blanks(self._shown()))
+        first, self._marker = self._marker or other, ()
+        return first, other
 
     def _bars(self) -> tuple[Piece, ...]:
         return (Piece("▎ ", DIM),) * min(self._quote, DEEPEST_QUOTE)
