@@ -71,7 +71,7 @@ def invocations(text: str) -> list[list[str]]:
 
 def test_the_texts_are_found() -> None:
     names = {path.name for path in FILES}
-    assert {"README.md", "architecture.md"} <= names
+    assert {"README.md", "architecture.md", "reference.md", "memory.md", "scaling.md"} <= names
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(invocations(readme)) > 8
 
@@ -127,6 +127,36 @@ def test_every_model_profile_and_key_exists(text: str) -> None:
     for variable in re.findall(r"SPECMEMO_[A-Z_]+\b", text):
         known = {key.variable for key in KEYS.values()}
         assert variable in known or variable.endswith("_") or variable.startswith("SPECMEMO_TEST_"), variable
+
+
+def test_every_file_that_is_named_exists(text: str) -> None:
+    """In code spans by the path in the package or in the checkout, files alone by their name."""
+    for span in spans(text):
+        if not re.fullmatch(r"(\.\./)*[\w.-]+(/[\w.-]+)*\.(py|toml|md)", span) or span == "config.toml":
+            continue
+        places = (ROOT, ROOT / "specmemo_chat", ROOT / "docs", ROOT / "profiles")
+        there = any((place / span).exists() for place in places)
+        assert there or ("/" not in span and any((ROOT / "specmemo_chat").rglob(span))), f"there is no {span}"
+
+
+def test_every_link_leads_somewhere(request: pytest.FixtureRequest, text: str) -> None:
+    """Files exist, and headings that are linked to."""
+    page = Path(request.node.callspec.params["text"])
+    prose = re.sub(r"^```.*?^```", "", text, flags=re.MULTILINE | re.DOTALL)
+    for link in re.findall(r"\]\(([^)\s]+)\)", prose):
+        if link.startswith(("http://", "https://")):
+            continue
+        name, _, heading = link.partition("#")
+        target = page.parent / name if name else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if heading:
+            headings = re.findall(r"^#+ (.+)$", target.read_text(encoding="utf-8"), re.MULTILINE)
+            assert heading in {anchor(title) for title in headings}, f"{page.name} links to {link}"
+
+
+def anchor(title: str) -> str:
+    """A heading as GitHub links to it."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def test_contract_names_exist() -> None:
