@@ -73,23 +73,36 @@ def _read(path: Path) -> str:
 def ask_helper(
     cpu: DeviceInfo, command: Sequence[str] = HELPER, timeout_s: float = TIMEOUT_S
 ) -> tuple[list[DeviceInfo], list[str]]:
-    """Start the helper and read its answer; a helper that fails or hangs is a problem, never an error."""
-    failed = "so GPUs are not seen: `python -c 'import torch'` shows why"
+    """The helper's devices and problems; a helper that fails or hangs is a problem, never an error."""
+    values, failure = ask_torch(command, {"devices", "problems"}, timeout_s)
+    try:
+        devices = [] if failure else [_device(device, cpu) for device in values["devices"]]
+    except (ValueError, KeyError, TypeError) as error:
+        failure = f"its answer cannot be read ({error!r})"
+    if failure:
+        shown = "`python -c 'import torch'` shows why"
+        return [], [f"torch cannot be asked ({failure}), so GPUs are not seen: {shown}"]
+    return devices, [str(text) for text in values["problems"]]
+
+
+def ask_torch(command: Sequence[str], wanted: set[str], timeout_s: float) -> tuple[dict[str, Any], str]:
+    """What a helper process answers, an object with the keys `wanted`, and ""; or {} and why there is none."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
     except subprocess.TimeoutExpired:
-        return [], [f"torch did not answer within {timeout_s:.0f} s, {failed}"]
+        return {}, f"it did not answer within {timeout_s:.0f} s"
     except OSError as error:
-        return [], [f"the process that asks torch cannot be started ({error}), {failed}"]
+        return {}, f"its process cannot be started ({error.strerror})"
     if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return [], [f"torch cannot be asked ({last}), {failed}"]
+        return {}, (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
     try:
         # Libraries may greet on standard output; the answer is the last line.
-        values = json.loads(done.stdout.strip().splitlines()[-1])
-        return [_device(device, cpu) for device in values["devices"]], [str(text) for text in values["problems"]]
-    except (ValueError, IndexError, KeyError, TypeError) as error:
-        return [], [f"torch's answer cannot be read ({error!r}), {failed}"]
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+        if not wanted <= set(answer):
+            return {}, "its answer is not complete"
+    except (ValueError, IndexError, TypeError) as error:
+        return {}, f"its answer cannot be read ({error!r})"
+    return answer, ""
 
 
 def _device(values: dict[str, Any], cpu: DeviceInfo) -> DeviceInfo:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import functools
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from typing import Any
 
 from specmemo_chat.device.probe import Probe, probe
 from specmemo_chat.device.torch_build import torch_build
+from specmemo_chat.device.torch_devices import ask_torch
 from specmemo_chat.doctor.findings import Finding
 from specmemo_chat.profiles import match_profile
 from specmemo_chat.setup import planning
@@ -31,7 +30,7 @@ class Machine:
 
     @functools.cached_property
     def _asked(self) -> tuple[dict[str, Any], str]:
-        return ask_torch()
+        return ask_torch(HELPER, {"version", "devices", "gloo", "nccl"}, TIMEOUT_S)
 
     def memory(self) -> Iterator[Finding]:
         cpu = self._probe.cpu
@@ -125,27 +124,6 @@ class Machine:
             )
         else:
             yield Finding("nccl", "ok", f"version {nccl['version']}")
-
-
-def ask_torch(command: tuple[str, ...] = HELPER, timeout_s: float = TIMEOUT_S) -> tuple[dict[str, Any], str]:
-    """(the helper's answer, "") or ({}, why there is none)."""
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, stdin=subprocess.DEVNULL)
-    except subprocess.TimeoutExpired:
-        return {}, f"it did not answer within {timeout_s:.0f} s"
-    except OSError as error:
-        return {}, f"its process cannot be started ({error.strerror})"
-    if done.returncode:
-        last = (done.stderr.strip().splitlines() or [f"exit code {done.returncode}"])[-1]
-        return {}, last
-    try:
-        # Libraries may greet on standard output; the answer is the last line.
-        answer = json.loads(done.stdout.strip().splitlines()[-1])
-        if not {"version", "devices", "gloo", "nccl"} <= set(answer):
-            return {}, "its answer is not complete"
-    except (ValueError, IndexError, TypeError) as error:
-        return {}, f"its answer cannot be read ({error!r})"
-    return answer, ""
 
 
 def split_problem(problem: str) -> tuple[str, str]:

@@ -167,7 +167,7 @@ def findings(
 ) -> dict[str, Finding]:
     devices = (*(gpu(index) for index in range(gpus)), probe_cpu())
     monkeypatch.setattr(torch_stack, "probe", lambda: Probe(devices, tuple(problems)))
-    monkeypatch.setattr(torch_stack, "ask_torch", lambda: (said, failure))
+    monkeypatch.setattr(torch_stack, "ask_torch", lambda *_: (said, failure))
     machine = torch_stack.Machine()
     checks = {"gpu": machine.gpus, "torch": machine.torch, "gloo": machine.gloo, "nccl": machine.nccl}
     found: dict[str, Finding] = {}
@@ -212,7 +212,7 @@ def test_torch_that_cannot_be_imported(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_helper_that_fails_hangs_or_babbles_is_no_error() -> None:
     def ask(code: str, timeout: float = 20) -> str:
-        said, failure = torch_stack.ask_torch((sys.executable, "-c", code), timeout)
+        said, failure = torch_stack.ask_torch((sys.executable, "-c", code), {"version"}, timeout)
         assert not said
         return failure
 
@@ -220,7 +220,7 @@ def test_a_helper_that_fails_hangs_or_babbles_is_no_error() -> None:
     assert ask("import time; time.sleep(60)", 0.5) == "it did not answer within 0 s"
     assert "cannot be read" in ask("print('hello')")
     assert "not complete" in ask("print('{}')")
-    assert "cannot be started" in torch_stack.ask_torch(("/nowhere/python",), 1.0)[1]
+    assert "cannot be started" in torch_stack.ask_torch(("/nowhere/python",), {"version"}, 1.0)[1]
 
 
 def test_a_check_that_fails_itself_is_a_finding() -> None:
