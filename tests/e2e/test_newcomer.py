@@ -1,5 +1,6 @@
-"""A newcomer's walk: README's commands, as they stand there and in their order, in a copy of the checkout and a fresh
-virtual environment. Marked `stress` because it installs torch; it needs a package index, as `.ci/run` does."""
+"""A newcomer's walk: the commands of README and docs/usage.md, as they stand there and in their order, in a copy of the
+checkout and a fresh virtual environment. Marked `stress` because it installs torch; it needs a package index, as
+`.ci/run` does."""
 
 from __future__ import annotations
 
@@ -40,11 +41,18 @@ def checkout(to: Path) -> Path:
     return to
 
 
+def commands(folder: Path) -> list[str]:
+    """The lines that a newcomer would type, in their order."""
+    return [
+        line for page in ("README.md", "docs/usage.md") for line in blocks((folder / page).read_text(encoding="utf-8"))
+    ]
+
+
 def test_the_commands_are_extracted() -> None:
-    lines = [line for line in blocks((ROOT / "README.md").read_text(encoding="utf-8")) if line.strip()]
+    lines = [line for line in commands(ROOT) if line.strip()]
     # One command makes the environment, installs and starts a chat.
     assert all(part in lines[0] for part in ("python3 -m venv", "pip install . ", "specmemo chat"))
-    assert len(lines) > 10
+    assert len(lines) > 20
 
 
 @pytest.mark.stress
@@ -63,7 +71,7 @@ def test_a_newcomer_can_follow_the_readme(tmp_path: Path) -> None:
         "PIP_PROGRESS_BAR": "off",
     }
     walked = 0
-    for line in blocks((folder / "README.md").read_text(encoding="utf-8")):
+    for line in commands(folder):
         command = line.partition("  #")[0].strip()
         if not command or command.startswith("#"):
             continue
@@ -75,7 +83,7 @@ def test_a_newcomer_can_follow_the_readme(tmp_path: Path) -> None:
         if code:
             assert "fix:" in shown, f"{command}\n{shown[-3000:]}"
         walked += 1
-    assert walked > 10
+    assert walked > 20
 
 
 def follow(command: str, folder: Path, environment: dict[str, str]) -> tuple[int, str]:

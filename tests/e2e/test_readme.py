@@ -1,4 +1,4 @@
-"""What README shows is what the program prints: the transcript, the plan, what fits which GPU, and the JSON."""
+"""What README and docs/usage.md show is what the program prints: transcripts, plan, what fits which GPU, JSON."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from specmemo_chat.cli import app as cli
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
+USAGE = (ROOT / "docs" / "usage.md").read_text(encoding="utf-8")
 DEVICES = {
     "GTX 1660": "gtx-1660-6gb",
     "RTX 4060 Laptop": "rtx-4060-laptop-8gb",
@@ -32,7 +33,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 def shell(command: str, **environment: str) -> str:
-    """What a command of the README prints on stdout."""
+    """What a command of the texts prints on stdout."""
     program = f"{sys.executable} -m specmemo_chat"
     done = subprocess.run(
         ["bash", "-o", "pipefail", "-c", re.sub(r"\bspecmemo (?=chat|plan)", f"{program} ", command)],
@@ -55,7 +56,7 @@ def shell(command: str, **environment: str) -> str:
 def transcripts() -> list[tuple[str, str]]:
     """Every command behind a `$`, with what stands below it."""
     found = []
-    for block in re.findall(r"^```text\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL):
+    for block in re.findall(r"^```text\n(.*?)^```", README + USAGE, flags=re.MULTILINE | re.DOTALL):
         for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]:
             command, _, shown = part.partition("\n")
             found.append((command, shown))
@@ -68,7 +69,7 @@ def test_a_transcript_is_what_is_printed(command: str, shown: str, cache: str) -
         # For that device no flag is left to the machine.
         command = f"env -u SPECMEMO_DTYPE {command}"
     printed = shell(command, XDG_CACHE_HOME=cache)
-    # Of the JSON the README shows the beginning.
+    # Of the JSON the beginning is shown.
     assert printed == shown or ("--json" in command and printed.startswith(shown)), printed
 
 
