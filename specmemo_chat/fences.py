@@ -18,7 +18,6 @@ LONGEST_FENCE = 200
 ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(?:[ \t]+|$)")
 _QUOTE = re.compile(r" {0,3}> ?")
 _FENCE = re.compile(r"(`{3,})([^`]*)|(~{3,})(.*)")
-_BLANKS = re.compile(r"[ \t]*")
 
 
 @dataclass(frozen=True)
@@ -74,8 +73,7 @@ def columns(text: str) -> int:
 
 def indent_of(line: str) -> int:
     """The columns of the blanks at the beginning of `line`."""
-    found = _BLANKS.match(line)
-    return columns(found.group()) if found is not None else 0
+    return columns(line[: len(line) - len(line.lstrip(" \t"))])
 
 
 def fence(body: str, indent: int, quote: int) -> Fence | None:
@@ -92,7 +90,7 @@ def opening(line: str) -> Fence | None:
     if len(line) > LONGEST_FENCE:
         return None
     depth, start = unquoted(line)
-    place = start + len(_BLANKS.match(line, start).group())  # type: ignore[union-attr]
+    place = len(line) - len(line[start:].lstrip(" \t"))
     while (item := ITEM.match(line, place)) is not None and item.end() < len(line):
         place = item.end()
     return fence(line[place:].rstrip(), columns(line[start:place]), depth)

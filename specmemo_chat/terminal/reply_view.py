@@ -12,6 +12,7 @@ from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.live import KeysUnseen, LiveTail
 from specmemo_chat.terminal.render.markdown import MarkdownStream
 from specmemo_chat.terminal.render.plain import PlainStream
+from specmemo_chat.terminal.render.stream import RowStream
 from specmemo_chat.terminal.render.style import ACCEPTED, DIM, PLAIN, Piece, Row, paint
 from specmemo_chat.terminal.render.wrap import anchored
 from specmemo_chat.terminal.text import safe
@@ -123,7 +124,7 @@ class _Origins:
 class _Section:
     """Reasoning or answer: its stream of rows, and where its text came from."""
 
-    def __init__(self, stream: MarkdownStream | PlainStream, *, show_accepted: bool) -> None:
+    def __init__(self, stream: RowStream, *, show_accepted: bool) -> None:
         self.stream = stream
         self._origins = _Origins() if show_accepted else None
 
@@ -170,7 +171,7 @@ class RenderedReply(ReplySink):
             self._rows.append(Row(()))
         if self._section is None:
             columns, limit = self._size[0], self._limit()
-            stream: MarkdownStream | PlainStream
+            stream: RowStream
             if reasoning:
                 stream = PlainStream(columns, limit=limit)
             else:

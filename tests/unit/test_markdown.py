@@ -12,6 +12,7 @@ from specmemo_chat.terminal.render.markdown import MarkdownStream
 from specmemo_chat.terminal.render.plain import PlainStream
 from specmemo_chat.terminal.render.style import BOLD, ITALIC, Row
 from specmemo_chat.terminal.render.wrap import cells, joined
+from specmemo_chat.terminal.text import safe
 from tests.commonmark import commonmark_rows, runs
 from tests.replies import chunked, fuzzed_reply
 from tests.unit.commonmark_examples import DEPARTURES, EXAMPLES
@@ -275,6 +276,19 @@ def test_rows_do_not_depend_on_how_a_text_arrives(seed: int) -> None:
         rows += stream.take()
     stream.finish()
     assert rows + stream.take() == expected
+
+
+@pytest.mark.parametrize("make", [MarkdownStream, PlainStream])
+def test_pieces_say_where_in_the_text_they_stand(make: type[MarkdownStream] | type[PlainStream]) -> None:
+    for seed in range(30):
+        text = safe(fuzzed_reply(30_000 + seed).text) + "\n   \n\t a"
+        stream = make(50)
+        stream.feed(text)
+        stream.finish()
+        pieces = [piece for row in stream.take() for piece in row.pieces if piece.at >= 0]
+        for shown, _, at in pieces:
+            assert shown == text[at : at + len(shown)].replace("\t", " ").replace("\n", " ")
+        assert pieces[-1].text.strip() == "a"
 
 
 @settings(max_examples=150, deadline=None)

@@ -7,6 +7,7 @@ on the screen never has to change its colour.
 
 from __future__ import annotations
 
+import copy
 import functools
 import itertools
 from collections.abc import Iterator
@@ -64,9 +65,7 @@ class Highlighter:
         self._in_comment = False
 
     def copy(self) -> Highlighter:
-        other = Highlighter("")
-        other.__dict__.update(self.__dict__)
-        return other
+        return copy.copy(self)
 
     def line(self, text: str) -> list[tuple[str, int]]:
         """The runs (text, style) of the next line, which has no newline at its end."""

@@ -20,6 +20,8 @@ CODE_STYLE = CYAN
 LINK_STYLE = UNDERLINE | BLUE
 
 _PLAIN_RUN = re.compile(r"[^\\`*_~\[!<&\n:]+")
+_MARK_RUN = re.compile(r"`+|\*+|_+|~+")
+_TICKS = re.compile("`+")
 _ESCAPE = re.compile(r"\\([!-/:-@\[-`{-~])")
 _KEEPS_BACKSLASH = frozenset("()[]")
 
@@ -73,30 +75,26 @@ def _scan(text: str, optimistic: bool) -> tuple[list[_Node], bool]:
     nodes: list[_Node] = []
     at, is_open = 0, False
     while at < len(text):
-        found = _PLAIN_RUN.match(text, at)
-        if found is not None:
-            nodes.append(_Node(found.group(), at))
-            at = found.end()
-            continue
-        char = text[at]
-        if char == "`":
-            length = _run(text, at)
-            close = _closing_ticks(text, at + length, length)
-            if close < 0 and optimistic and text[at + length :].strip():
+        if (plain := _PLAIN_RUN.match(text, at)) is not None:
+            nodes.append(_Node(plain.group(), at))
+            at = plain.end()
+        elif (run := _MARK_RUN.match(text, at)) is None:
+            at = _special(text, at, nodes)
+        elif text[at] != "`":
+            nodes.append(_delimiter(text, at, run.end() - at))
+            at = run.end()
+        else:
+            start, length = run.end(), run.end() - at
+            close = next((end.start() for end in _TICKS.finditer(text, start) if end.end() - end.start() == length), -1)
+            if close < 0 and optimistic and text[start:].strip():
                 close = len(text)
             if close >= 0:
-                nodes.extend(_code_span(text, at + length, close))
+                nodes.extend(_code_span(text, start, close))
                 at = min(close + length, len(text))
-                continue
-            is_open = True
-            nodes.append(_Node(text[at : at + length], at))
-            at += length
-        elif char in "*_~":
-            length = _run(text, at)
-            nodes.append(_delimiter(text, at, length))
-            at += length
-        else:
-            at = _special(text, at, nodes)
+            else:
+                is_open = True
+                nodes.append(_Node(run.group(), at))
+                at = start
     return nodes, is_open
 
 
@@ -136,30 +134,12 @@ def _unescaped(text: str) -> str:
     return safe(html.unescape(text)).replace("\n", " ").replace("\t", " ")
 
 
-def _run(text: str, at: int) -> int:
-    end = at
-    while end < len(text) and text[end] == text[at]:
-        end += 1
-    return end - at
-
-
-def _closing_ticks(text: str, start: int, length: int) -> int:
-    """Where the run of `length` backticks begins that closes a code span, -1 where there is none."""
-    at = text.find("`", start)
-    while at >= 0:
-        found = _run(text, at)
-        if found == length:
-            return at
-        at = text.find("`", at + found)
-    return -1
-
-
 def _code_span(text: str, start: int, end: int) -> Iterator[_Node]:
     content = text[start:end]
     if content.startswith(" ") and content.endswith(" ") and content.strip():
         start, content = start + 1, content[1:-1]
-    for line in content.split("\n"):
-        if start > 0 and text[start - 1] == "\n":
+    for number, line in enumerate(content.split("\n")):
+        if number:
             yield _Node("\n", -1)
         yield _Node(line, start, CODE_STYLE)
         start += len(line) + 1

@@ -13,15 +13,17 @@ by any two blanks or more; lists and quotes have no lazy lines. `fences` says wh
 
 from __future__ import annotations
 
+import copy
 import re
 from typing import NamedTuple
 
 from specmemo_chat.fences import ITEM, TAB, Fence, columns, fence, opening, unclosed, unquoted
 from specmemo_chat.terminal.render.code_block import RULE_CELLS, CodeBlock, expanded
 from specmemo_chat.terminal.render.paragraph import LEAST_CELLS, Paragraph
+from specmemo_chat.terminal.render.stream import RowStream
 from specmemo_chat.terminal.render.style import BOLD, CYAN, DIM, UNDERLINE, Piece, Row
 from specmemo_chat.terminal.render.table import Table, is_delimiter_row
-from specmemo_chat.terminal.render.wrap import cells, joined, joins
+from specmemo_chat.terminal.render.wrap import cells, joined
 
 TABLE_ROWS = 100
 # Nesting beyond this is shown as this.
@@ -42,20 +44,15 @@ class Item(NamedTuple):
     shown: int
 
 
-class MarkdownStream:
-    """Turns the text of a reply into rows of at most `width` cells.
+class MarkdownStream(RowStream):
+    """Turns the text of a reply into rows.
 
-    `limit`: characters of an unfinished line that a preview may hold. `styled` False: the source of emphasis, code
-    spans and headings stays visible, for terminals without colours.
+    `styled` False: the source of emphasis, code spans and headings stays visible, for terminals without colours.
     """
 
     def __init__(self, width: int, *, limit: int = 1000, styled: bool = True) -> None:
+        super().__init__(width, limit)
         self._styled = styled
-        self.resize(width, limit)
-        self._rows: list[Row] = []
-        self._text = ""  # the line that has no end yet
-        self._at = 0  # its offset in the reply
-        self._continues = False  # the beginning of this line was taken already
         self._blank: tuple[Piece, ...] | None = None  # a blank line comes before the next row, with these bars
         self._begun = False
         self._quote = 0
@@ -67,11 +64,6 @@ class MarkdownStream:
         self._header: tuple[str, int, int] | None = None  # a line that may be the head of a table, indent, offset
         self._optimistic = False
 
-    def resize(self, width: int, limit: int) -> None:
-        """What is not final yet gets another width."""
-        self._width = max(width, LEAST_CELLS)
-        self._limit = max(limit, 4 * self._width, 200)
-
     def go_on(self, before: str) -> None:
         """The reply goes on after `before`, which is on the screen already: a block of code that it left open does."""
         left = unclosed(before)
@@ -79,37 +71,14 @@ class MarkdownStream:
             self._quote = left.quote
             self._open_code(left)
 
-    def feed(self, text: str) -> None:
-        """More of the reply, already without control characters."""
-        start = 0
-        while (end := text.find("\n", start)) >= 0:
-            self._text += text[start:end]
-            self._take_long()
-            self._line(self._text, self._at)
-            self._at += len(self._text) + 1
-            self._text, start = "", end + 1
-        self._text += text[start:]
-        self._take_long()
-
-    def take(self) -> list[Row]:
-        """The rows that became final since the last call."""
-        rows, self._rows = self._rows, []
-        return rows
-
     def finish(self) -> None:
-        """The reply is complete: everything is final."""
-        if self._text or self._continues:
-            self._line(self._text, self._at)
-        self._at += len(self._text)
-        self._text = ""
+        super().finish()
         self._close()
         if self._code is not None:
             self._close_code(self._code)
 
     def preview(self) -> list[Row]:
-        """The rows of what is not final, as they would be if the text went on as one hopes. Changes nothing."""
-        twin = object.__new__(MarkdownStream)
-        twin.__dict__.update(self.__dict__)
+        twin = copy.copy(self)
         twin._rows, twin._items, twin._optimistic = [], list(self._items), True
         twin._paragraph = self._paragraph.copy() if self._paragraph is not None else None
         twin._code = self._code.copy() if self._code is not None else None
@@ -124,22 +93,7 @@ class MarkdownStream:
         twin._close()
         return twin._rows
 
-    def _take_long(self) -> None:
-        """Take the beginning of a line that is too long to wait for its end, cut at a place that its text decides."""
-        while len(self._text) > self._limit + TAB:
-            place = self._text.rfind(" ", 0, self._limit) + 1
-            if not self._text[:place].strip():
-                place = self._limit
-                while place > self._limit // 2 and joins(self._text[place - 1], self._text[place]):
-                    place -= 1
-            head = self._text[:place]
-            self._text = self._text[place:]
-            self._part(head, self._at)
-            self._at += place
-            self._continues = True
-
     def _part(self, text: str, at: int) -> None:
-        """The beginning or the middle of a long line."""
         if self._code is not None:
             self._put(self._code.part(text, at, self._width))
             return
@@ -150,12 +104,9 @@ class MarkdownStream:
         self._settle(partial=True)
 
     def _line(self, text: str, at: int) -> None:
-        """The next line, or the end of a long one."""
         if not self._continues:
             self._begin(text, at, whole=True)
-            return
-        self._continues = False
-        if self._code is not None:
+        elif self._code is not None:
             self._put(self._code.line(text, at, self._width))
         else:
             self._go_on(text, at)
@@ -173,14 +124,16 @@ class MarkdownStream:
         code = self._code
         if code is not None:
             place = code.fence.inside(text)
-            if place >= 0:
-                self._code_line(code, text[place:], at + place, whole)
+            if place >= 0 and not (whole and code.fence.is_closed_by(text[place:])):
+                self._put((code.line if whole else code.part)(text[place:], at + place, self._width))
                 return
             self._close_code(code)
+            if place >= 0:
+                return
         depth, place = unquoted(text)
         if depth != self._quote:
-            self._leave()
-            self._quote = depth
+            self._close()
+            self._items, self._quote = [], depth
         body = text[place:].lstrip(" \t")
         if not body:
             self._close()
@@ -190,14 +143,6 @@ class MarkdownStream:
             self._close(keep_marker=True)
         indent = columns(text[place : len(text) - len(body)])
         self._block(body.rstrip() if whole else body, indent, at + len(text) - len(body), whole)
-
-    def _code_line(self, code: CodeBlock, text: str, at: int, whole: bool) -> None:
-        if not whole:
-            self._put(code.part(text, at, self._width))
-        elif code.fence.is_closed_by(text):
-            self._close_code(code)
-        else:
-            self._put(code.line(text, at, self._width))
 
     def _open_code(self, found: Fence) -> None:
         self._code = CodeBlock(found, self._bars(), styled=self._styled)
@@ -344,11 +289,6 @@ class MarkdownStream:
             self._table = None
         if not keep_marker:
             self._show_marker()
-
-    def _leave(self) -> None:
-        """End the list too."""
-        self._close()
-        self._items = []
 
     def _show_marker(self) -> None:
         marker, self._marker = self._marker, ()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import bisect
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -72,24 +74,15 @@ class Paragraph:
 
     def _split(self, pieces: Sequence[Piece]) -> list[list[Piece]]:
         """The pieces by line, with offsets in the reply instead of offsets in the joined text."""
-        starts, place = [], 0
-        for line, at in self.lines:
-            starts.append((place, at))
-            place += len(line) + 1
+        starts = list(itertools.accumulate((len(line) + 1 for line, _ in self.lines), initial=0))
         lines: list[list[Piece]] = [[]]
-        current = 0
         for text, style, at in pieces:
             for number, part in enumerate(text.split("\n")):
                 if number:
                     lines.append([])
-                    at += 1 if at >= 0 else 0
-                if not part:
-                    continue
-                origin = -1
-                if at >= 0:
-                    while current + 1 < len(starts) and starts[current + 1][0] <= at:
-                        current += 1
-                    origin = at - starts[current][0] + starts[current][1] if starts else -1
-                    at += len(part)
-                lines[-1].append(Piece(part, with_style(self.style, style), origin))
+                if part:
+                    line = bisect.bisect(starts, at) - 1
+                    origin = at - starts[line] + self.lines[line][1] if at >= 0 else -1
+                    lines[-1].append(Piece(part, with_style(self.style, style), origin))
+                at += len(part) + 1 if at >= 0 else 0
         return lines

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import itertools
 import re
 from collections.abc import Iterator
 
@@ -58,21 +60,17 @@ class Table:
 
     def add(self, line: str, at: int) -> None:
         """One more row; cells that are missing are empty, cells without a header make one column more."""
-        row = self._cells(line, at)
-        missing = len(self._header) - len(row)
-        self.rows.append(row + [[] for _ in range(missing)])
+        self.rows.append(self._cells(line, at))
 
     def copy(self) -> Table:
-        other = object.__new__(Table)
-        other.__dict__.update(self.__dict__)
+        other = copy.copy(self)
         other.rows = list(self.rows)
         return other
 
     def render(self, width: int) -> Iterator[list[Piece]]:
         """The lines of the whole table."""
         columns = max(map(len, [self._header, *self.rows]))
-        header = self._header + [[] for _ in range(columns - len(self._header))]
-        rows = [row + [[] for _ in range(columns - len(row))] for row in self.rows]
+        header, *rows = [row + [[] for _ in range(columns - len(row))] for row in [self._header, *self.rows]]
         natural = [max(1, *(cells(joined(row[index])) for row in [header, *rows])) for index in range(columns)]
         widths = fit(natural, width - GAP * (columns - 1))
         if widths is None:
@@ -100,20 +98,16 @@ class Table:
         wrapped = [
             [cut(cell, *part) for part in wrap(joined(cell), size)] for cell, size in zip(row, widths, strict=True)
         ]
+        sides = itertools.chain(self._alignments, itertools.repeat("left"))
+        columns = list(zip(wrapped, widths, sides, strict=False))
         for line in range(max(map(len, wrapped))):
             pieces: list[Piece] = []
-            blanks = 0
-            for index, size in enumerate(widths):
-                content = wrapped[index][line] if line < len(wrapped[index]) else []
+            for parts, size, side in columns:
+                content = parts[line] if line < len(parts) else []
                 free = max(0, size - cells(joined(content)))
-                side = self._alignments[index] if index < len(self._alignments) else "left"
                 before = {"left": 0, "right": free, "center": free // 2}[side]
-                if content:
-                    pieces += [Piece(" " * (blanks + before)), *content]
-                    blanks = free - before + GAP
-                else:
-                    blanks += size + GAP
-            yield pieces
+                pieces += [Piece(" " * before), *content, Piece(" " * (free - before + GAP))]
+            yield cut(pieces, 0, len(joined(pieces).rstrip(" ")))
 
     @staticmethod
     def _records(header: list[Cell], rows: list[list[Cell]], width: int) -> Iterator[list[Piece]]:
