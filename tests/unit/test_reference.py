@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import sys
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +28,7 @@ from specmemo_chat.repl.oneshot import reply_json
 from specmemo_chat.reports.probe_table import probe_json
 from specmemo_chat.sessions.places import open_store
 from specmemo_chat.sessions.recorder import Recorder
+from specmemo_chat.setup.configuration import config_file, folders, read
 from specmemo_chat.setup.flags import FLAGS
 from tests.command_line import command_of, commands, flags
 from tests.reference import PAGE, check_keys, quoted, rows, section
@@ -37,7 +40,7 @@ FLAG = re.compile(r"(?<![\w-])--?[a-z][a-z-]*")
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A home of its own, without variables that set a flag."""
     for name in ("XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME"):
-        monkeypatch.setenv(name, str(tmp_path / name))
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("HOME", str(tmp_path))
     return tmp_path
 
@@ -67,6 +70,22 @@ def test_shared_flags_and_their_keys() -> None:
         spellings = quoted(names)
         listed[spellings[0].removeprefix("--").replace("-", "_")] = (tuple(spellings), mark != ".")
     assert listed == {flag.name: (flag.names, flag.key) for flag in FLAGS.values()}
+
+
+def test_the_example_of_a_configuration_is_read(home: Path) -> None:
+    text = section("Configuration and environment")
+    example = re.search(r"^```toml\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert example is not None
+    file = config_file()
+    file.parent.mkdir(parents=True)
+    file.write_text(example[1])
+    assert read(file) == tomllib.loads(example[1])
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the page has Linux's folders")
+def test_the_folders(home: Path) -> None:
+    listed = {quoted(names)[0] for names, _ in rows(section("Configuration and environment"))}
+    assert listed == {f"~/{folder.relative_to(home)}" for folder in folders().values()}
 
 
 def test_slash_commands_and_settings() -> None:
