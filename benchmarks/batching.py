@@ -44,6 +44,7 @@ from specmemo_chat.memory.terms import Terms
 from specmemo_chat.memory.wishes import in_own_precision, nodes_of_a_row
 from specmemo_chat.models.threads import import_torch
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.speculation.report import SpeculationReport
 
 # Tokens of a block, of each row.
 BLOCK = 20
@@ -82,7 +83,7 @@ class Stream:
                     self._turn_over(sequence)
         return made
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> SpeculationReport:
         """The controller's view."""
         return self._engine.report()
 
@@ -147,7 +148,7 @@ def measure(
             "plain_vs_one_row": _ratio(rates[f"plain {size}"], rates["plain 1"]),
             "speculative_vs_plain": _ratio(rates[f"speculative {size}"], rates[f"plain {size}"]),
             "speculative_vs_one_row": _ratio(rates[f"speculative {size}"], rates["plain 1"]),
-            "controller": streams[f"speculative {size}"].report()["steps"],
+            "controller": streams[f"speculative {size}"].report().steps,
         }
     return result
 

@@ -8,12 +8,14 @@ from collections.abc import Sequence as Rows
 from dataclasses import replace
 
 from specmemo_chat.chat.history import History, Prompt, Turn, common_prefix
-from specmemo_chat.chat.reply import Memory, Reply
+from specmemo_chat.chat.outlook import Outlook
+from specmemo_chat.chat.reply import Reply
 from specmemo_chat.chat.reply_writer import ReplyWriter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.sequence import NO_ROW, Sequence
 from specmemo_chat.errors import UsageError, Words
 from specmemo_chat.events import Event, Note, ReplyEnd
+from specmemo_chat.memory.meter import Memory
 from specmemo_chat.models.encoding import PIECE
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from specmemo_chat.settings import GenerationSettings
@@ -213,15 +215,14 @@ class Conversation:
         """Tokens that a prompt must leave for the reply."""
         return min(settings.max_new_tokens or REPLY_ROOM, REPLY_ROOM, self.context_tokens // 4)
 
-    def outlook(self, settings: GenerationSettings) -> dict[str, object]:
-        """What fills the context: tokens of each turn, the room kept for a reply, and how many of the oldest turns
-        will be dropped when the next message does not fit any more."""
+    def outlook(self, settings: GenerationSettings) -> Outlook:
+        """What fills the context."""
         turns = self.history.turn_tokens(self.context_tokens)
         kept, drop = sum(turns), 0
         while drop < len(turns) and kept > OVERFLOW_SHARE * self.context_tokens:
             kept -= turns[drop]
             drop += 1
-        return {"turn_tokens": turns, "reply_room": self.reply_room(settings), "next_drop": drop}
+        return Outlook(self.context_tokens, tuple(turns), self.reply_room(settings), drop)
 
     def count(self, text: str) -> int:
         """Tokens of `text` by itself."""

@@ -4,23 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 from specmemo_chat.chat.history import Turn
 from specmemo_chat.chat.reply_writer import ReplyWriter
 from specmemo_chat.engine.sequence import Sequence, Step
 from specmemo_chat.events import Event, FinishReason, Note, Progress, ReplyEnd, Statistics
-
-
-@dataclass(frozen=True)
-class Memory:
-    """Bytes for a reply's statistics: measured peak, measured and planned generation memory, plan and cap."""
-
-    peak_bytes: int = 0
-    generation_bytes: int = 0
-    planned_bytes: int = 0
-    planned_generation_bytes: int = 0
-    cap_bytes: int = 0
+from specmemo_chat.memory.meter import Memory
 
 
 class Reply:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from collections.abc import Sequence as Rows
-from typing import Any
+from dataclasses import replace
 
 import torch
 
@@ -23,6 +23,7 @@ from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import counted
 from specmemo_chat.speculation.controller import Controller
+from specmemo_chat.speculation.report import GraphReport, SpeculationReport
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 from specmemo_chat.speculation.verify import verify
 
@@ -189,12 +190,11 @@ class Engine:
         for arena in self.arenas():
             arena.shrink()
 
-    def report(self) -> dict[str, Any]:
-        """The controller's view of the world, for `/stats`, and what became of CUDA graphs, where the plan has them."""
-        report = self.controller.report()
-        if self.runner.graphs is not None:
-            report["graphs"] = {"captured": self.runner.graphs.captured, "problem": self.graph_problem}
-        return report
+    def report(self) -> SpeculationReport:
+        """The controller's view of the world, and what became of CUDA graphs, where the plan has them."""
+        graphs = self.runner.graphs
+        found = GraphReport(graphs.captured, self.graph_problem) if graphs is not None else None
+        return replace(self.controller.report(), graphs=found)
 
     @property
     def graph_problem(self) -> str:

@@ -16,6 +16,7 @@ from specmemo_chat.catalog.coverage import check_length
 from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Done, Event, Ready, ReplyEnd, Text
 from specmemo_chat.host import requests
+from specmemo_chat.host.answers import Comparison, Inspection
 from specmemo_chat.host.executor import Executor
 from specmemo_chat.host.requests import Load, Request
 from specmemo_chat.memory.contract import Plan
@@ -166,13 +167,13 @@ class ChatClient:
         if self.keeper is not None:
             self.keeper.changed(_pairs(self.turns), self.system, end)
 
-    def compare(self, settings: GenerationSettings) -> dict[str, Any]:
-        """The last message answered with and without speculation: texts, statistics, identical."""
-        return self._tell(requests.Compare(settings))
+    def compare(self, settings: GenerationSettings) -> Comparison:
+        """The last message answered with and without speculation."""
+        return Comparison.from_json(self._tell(requests.Compare(settings)))
 
-    def inspect(self, settings: GenerationSettings | None = None) -> dict[str, Any]:
+    def inspect(self, settings: GenerationSettings | None = None) -> Inspection:
         """Context, memory and speculation; `settings` are those of the next message."""
-        return self._tell(requests.Inspect(settings or GenerationSettings()))
+        return Inspection.from_json(self._tell(requests.Inspect(settings or GenerationSettings())))
 
     def check_length(self, text: str, what: str = "the prompt") -> None:
         """Raise UsageError where `text` is longer than the context, whatever its tokens are: it is not even sent."""

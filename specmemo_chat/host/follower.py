@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import Any, NoReturn
 
 from specmemo_chat.device.heap import bound_heap
@@ -21,6 +21,7 @@ from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY
 from specmemo_chat.host.link import Link, LinkClosedError
 from specmemo_chat.host.place import Place, join, meeting_store, speak_by
 from specmemo_chat.host.requests import Load, Request
+from specmemo_chat.memory.meter import ProcessMemory
 
 # Where a collective fails, another worker has mostly ended, and worker 0 sees so by that one's link. That one is to be
 # named, so an error of this worker waits for so long.
@@ -92,7 +93,7 @@ def _serve(peer: Peer, place: Place, store: Any, own: Request) -> None:
         values: dict[str, int] = {}
         match question["request"]:
             case "Measure":
-                values = {"rss_bytes": memory.now(), "peak_bytes": memory.peak()}
+                values = asdict(ProcessMemory(memory.now(), memory.peak()))
             case "ResetPeak":
                 memory.reset_peak()
             case "Leave":

@@ -17,6 +17,7 @@ from specmemo_chat.host.doorway import LOOPBACK, Doorway, Peer
 from specmemo_chat.host.link import AGAIN, Link, LinkClosedError, Message
 from specmemo_chat.host.place import COLLECTIVE_TIMEOUT, MEETING_TIMEOUT, Place, join, meeting_store, speak_by
 from specmemo_chat.host.requests import Load
+from specmemo_chat.memory.meter import ProcessMemory
 
 if TYPE_CHECKING:
     from specmemo_chat.models.target import Target
@@ -111,9 +112,9 @@ class Leader:
             time.sleep(_CAUSE_S)
         self._lost(f"{self._name(0)} failed: {error or type(error).__name__}", _REMEDIES, 1)
 
-    def measure(self) -> list[dict[str, int]]:
-        """What the other workers take: "rss_bytes" and "peak_bytes" of each."""
-        return [answer["values"] for answer in self._ask("Measure")]
+    def measure(self) -> list[ProcessMemory]:
+        """What the other workers take."""
+        return [ProcessMemory(**answer["values"]) for answer in self._ask("Measure")]
 
     def reset_peaks(self) -> None:
         """Let the other workers' peaks start again from what they take now."""

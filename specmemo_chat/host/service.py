@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import platformdirs
@@ -14,13 +14,15 @@ from specmemo_chat.device.heap import bound_heap, own_mappings, trim_heap
 from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Answered, Done, Event, Note, Progress, Ready, ReplyEnd
 from specmemo_chat.host import requests
+from specmemo_chat.host.answers import Comparison, Inspection
 from specmemo_chat.host.requests import Load, Request
 from specmemo_chat.memory import meter
 from specmemo_chat.memory.measured import Measurements
+from specmemo_chat.memory.meter import Memory, ProcessMemory
 
 if TYPE_CHECKING:
     from specmemo_chat.chat.conversation import Conversation
-    from specmemo_chat.chat.reply import Memory
+    from specmemo_chat.chat.outlook import Outlook
     from specmemo_chat.engine.calibration import CostRecord
     from specmemo_chat.engine.engine import Engine
     from specmemo_chat.host.leader import Leader, Lost
@@ -71,14 +73,7 @@ class Service:
             case requests.AnswerAll():
                 yield from self._answer_all(request, conversation, interrupted)
             case requests.Compare(settings):
-                speculative, plain = conversation.compare(settings, interrupted)
-                yield Done(
-                    {
-                        "speculative": {"text": speculative.text, "stats": speculative.stats.as_json()},
-                        "plain": {"text": plain.text, "stats": plain.stats.as_json()},
-                        "identical": speculative.text == plain.text,
-                    }
-                )
+                yield Done(Comparison.of(*conversation.compare(settings, interrupted)).as_json())
             case requests.Undo(turns):
                 if not conversation.undo(turns):
                     raise UsageError("there is no turn to undo", "send a message first")
@@ -87,7 +82,7 @@ class Service:
                 conversation.restore(messages, system)
                 yield Done({"turns": len(conversation.history.turns)})
             case requests.Inspect(settings):
-                yield Done(self._inspect(conversation) | conversation.outlook(settings))
+                yield Done(self._inspect(conversation.outlook(settings), conversation.engine).as_json())
             case requests.Count(text):
                 yield Done({"tokens": conversation.count(text)})
             case _:
@@ -107,7 +102,7 @@ class Service:
             elif event.running != running or time.perf_counter() - shown > PROGRESS_S:
                 shown, running = time.perf_counter(), event.running
                 yield event
-        yield Done({"peak_bytes": [values["peak_bytes"] for values in self._workers()], "parked": batch.parked})
+        yield Done({"peak_bytes": [worker.peak_bytes for worker in self._workers()], "parked": batch.parked})
 
     def _finished(self, answer: Iterator[Event]) -> Iterator[Event]:
         for event in answer:
@@ -187,11 +182,11 @@ class Service:
             self._costs.load(mark - self._started)
             lap("step_times_s", mark)
         # What loading took for a moment counts against the cap, but is not generation memory.
-        self._load_peak_bytes = max(values["peak_bytes"] for values in self._workers())
+        self._load_peak_bytes = max(worker.peak_bytes for worker in self._workers())
         check_cap(plan, self._load_peak_bytes, "loading the model")
         yield Progress("rehearsal", 0, 0)
         proof = prove(self._engine, Measurements(platformdirs.user_cache_path("specmemo", appauthor=False)),
-                      lambda: max(values["peak_bytes"] for values in self._workers()), self._reset_peaks)  # fmt: skip
+                      lambda: max(worker.peak_bytes for worker in self._workers()), self._reset_peaks)  # fmt: skip
         self._runtime_bytes = proof.runtime
         if proof.rehearsed:
             self._load_peak_bytes = max(self._load_peak_bytes, proof.peak)
@@ -236,11 +231,9 @@ class Service:
             self._leader.leave()
 
     def _measure(self) -> Memory:
-        from specmemo_chat.chat.reply import Memory
-
         plan = self._plan
         # Plan and cap are per worker: so is the peak, of the worker that took the most.
-        peak = max(values["peak_bytes"] for values in self._workers())
+        peak = max(worker.peak_bytes for worker in self._workers())
         return Memory(
             peak_bytes=max(peak, self._load_peak_bytes),
             generation_bytes=max(0, peak - self._runtime_bytes - plan.terms.weights),
@@ -249,20 +242,14 @@ class Service:
             cap_bytes=plan.cap_bytes,
         )
 
-    def _workers(self) -> list[dict[str, int]]:
+    def _workers(self) -> list[ProcessMemory]:
         """What each worker takes and took at its peak, in the order of their ranks."""
         memory = self._memory
-        own = {
-            "rss_bytes": memory.now() if memory is not None else meter.rss_bytes(),
-            "peak_bytes": memory.peak() if memory is not None else meter.peak_rss_bytes(),
-        }
+        own = ProcessMemory(
+            memory.now() if memory is not None else meter.rss_bytes(),
+            memory.peak() if memory is not None else meter.peak_rss_bytes(),
+        )
         return [own, *(self._leader.measure() if self._leader is not None else ())]
 
-    def _inspect(self, conversation: Conversation) -> dict[str, object]:
-        return {
-            "context_tokens": conversation.context_tokens,
-            "used_tokens": conversation.used_tokens,
-            "turns": len(conversation.history.turns),
-            "memory": {**asdict(self._measure()), "rss_bytes": meter.rss_bytes(), "workers": self._workers()},
-            "speculation": self._engine.report() if self._engine is not None else {},
-        }
+    def _inspect(self, context: Outlook, engine: Engine) -> Inspection:
+        return Inspection(context, self._measure(), meter.rss_bytes(), tuple(self._workers()), engine.report())

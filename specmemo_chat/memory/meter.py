@@ -4,12 +4,32 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
 
 _STATUS = Path("/proc/self/status")
 _CLEAR_REFS = Path("/proc/self/clear_refs")
+
+
+@dataclass(frozen=True)
+class ProcessMemory:
+    """Bytes that a worker takes now, and at its peak."""
+
+    rss_bytes: int
+    peak_bytes: int
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes for a reply's statistics: measured peak, measured and planned generation memory, plan and cap."""
+
+    peak_bytes: int = 0
+    generation_bytes: int = 0
+    planned_bytes: int = 0
+    planned_generation_bytes: int = 0
+    cap_bytes: int = 0
 
 
 def rss_bytes() -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.text import Text
 
 from specmemo_chat.events import Event, ReplyEnd
+from specmemo_chat.host.answers import Inspection
 from specmemo_chat.host.client import ChatClient
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.repl.attachments import Attachment
@@ -53,7 +54,7 @@ class Desk(Protocol):
         """Show a reply, and say how it ended where that needs saying. `before`: the text that it continues."""
         ...
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Inspection:
         """What the worker says of context, memory and speculation; the footer shows the same context."""
         ...
 

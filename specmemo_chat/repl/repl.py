@@ -7,12 +7,13 @@ import shlex
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from rich.text import Text
 
 from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.events import Event, ReplyEnd
+from specmemo_chat.host.answers import Inspection
 from specmemo_chat.host.client import ChatClient, shown
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.repl import commands, footer, past
@@ -209,9 +210,9 @@ class Repl(Desk):
         self.say("")
         return end
 
-    def report(self) -> dict[str, Any]:
+    def report(self) -> Inspection:
         report = self.client.inspect(self.settings)
-        self._used_tokens = sum(report["turn_tokens"])
+        self._used_tokens = report.context.used_tokens
         return report
 
     def answer_instead(self, at: int, text: str) -> None:

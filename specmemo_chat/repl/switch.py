@@ -101,8 +101,7 @@ def held_bytes(repl: Desk) -> int:
         return 0
     plan = repl.plan
     if plan.device == "cpu":
-        held: int = repl.client.inspect()["memory"]["rss_bytes"]
-        return held
+        return repl.client.inspect().rss_bytes
     # A driver tells other processes' memory only to some users: at least the weights lie there.
     return plan.terms.weights
 

@@ -10,11 +10,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from typing import Any
 
 from specmemo_chat.speculation.acceptance import DEPTHS, AcceptanceCurve, DepthRates
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 from specmemo_chat.speculation.pace import PROBE_EVERY, LevelPace, Prober, best_size, sizes, worths
+from specmemo_chat.speculation.report import DepthReport, SpeculationReport, TimeReport
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 
 __all__ = ["PROBE_EVERY", "Controller"]
@@ -155,41 +155,31 @@ class Controller:
         self._history.add(nodes, tokens, self._step_draft, seconds, rest, tokens / rows * plain)
         self._step_draft = 0.0
 
-    def report(self) -> dict[str, Any]:
-        """What was decided and why, for `/stats` (times in seconds).
-
-        `steps` and `seconds`: by nodes per row (as text), how often each size was taken and what it takes now at this
-        context; `depths`: for each draft depth how often it was tried and accepted; `time`: where the seconds went;
-        `speedup`: against plain steps as measured for the same tokens; `price`: tokens per plain step that speculation
-        reaches.
-        """
+    def report(self) -> SpeculationReport:
+        """What was decided and why."""
         history = self._history
         depths = []
         for depth in range(DEPTHS):
             tried = sum(rates.tried[depth] for rates in self._rates.values())
             accepted = sum(rates.accepted[depth] for rates in self._rates.values())
             if tried:
-                depths.append({"depth": depth + 1, "tried": tried, "accepted": accepted})
-        return {
-            "adaptive": self.adaptive,
-            "steps": {f"{nodes:g}": count for nodes, count in sorted(history.steps.items())},
-            "seconds": {
+                depths.append(DepthReport(depth + 1, tried, accepted))
+        return SpeculationReport(
+            adaptive=self.adaptive,
+            steps={f"{nodes:g}": count for nodes, count in sorted(history.steps.items())},
+            seconds={
                 f"{nodes:g}": round(self.costs.seconds(self._rows, nodes, self._context), 6)
                 for nodes in sizes(self._rows, self.buckets)
                 if nodes in history.steps or self.costs.count(self._rows, nodes, self._context)
             },
-            "tokens": history.tokens,
-            "depths": depths,
-            "time": {
-                "draft": round(history.draft, 6),
-                "verify": round(history.verify, 6),
-                "rest": round(history.rest, 6),
-            },
-            "draft_seconds": round(history.draft / max(1, sum(history.steps.values())), 6),
-            "plain_step_seconds": round(self.costs.seconds(self._rows, 1, self._context), 6),
-            "price": round(self.price, 4),
-            "speedup": round(history.plain / history.seconds, 4) if history.seconds else 0.0,
-        }
+            tokens=history.tokens,
+            depths=tuple(depths),
+            time=TimeReport(round(history.draft, 6), round(history.verify, 6), round(history.rest, 6)),
+            draft_seconds=round(history.draft / max(1, sum(history.steps.values())), 6),
+            plain_step_seconds=round(self.costs.seconds(self._rows, 1, self._context), 6),
+            price=round(self.price, 4),
+            speedup=round(history.plain / history.seconds, 4) if history.seconds else 0.0,
+        )
 
     def _explored(
         self,

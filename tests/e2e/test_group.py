@@ -116,10 +116,10 @@ def test_two_workers_are_one(clients: tuple[ChatClient, ChatClient]) -> None:
             assert end(two.say(message, settings)).text == end(one.say(message, settings)).text
     assert end(two.regenerate(GREEDY)).text == end(one.regenerate(GREEDY)).text
     assert two.messages() == one.messages()
-    assert two.compare(GREEDY)["identical"]
-    memory = two.inspect()["memory"]
-    assert len(memory["workers"]) == 2
-    assert memory["peak_bytes"] >= max(each["rss_bytes"] for each in memory["workers"]) * 0.99 > 50 << 20
+    assert two.compare(GREEDY).identical
+    found = two.inspect()
+    assert len(found.workers) == 2
+    assert found.memory.peak_bytes >= max(each.rss_bytes for each in found.workers) * 0.99 > 50 << 20
 
     for client in (one, two):
         with pytest.raises(UsageError, match="context"):

@@ -99,7 +99,7 @@ def test_a_killed_worker_costs_a_message_and_not_the_chat(tiny_folder: Path) -> 
         assert process_id(client) != first
         # The restored turn is part of the prompt.
         assert end.stats.prompt_tokens > start.stats.prompt_tokens + 8
-        assert client.inspect()["turns"] == 2
+        assert len(client.inspect().context.turn_tokens) == 2
     finally:
         client.close()
 

@@ -12,15 +12,20 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from specmemo_chat.chat.outlook import Outlook
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.events import Done, Event, FinishReason, Progress, Ready, ReplyEnd, Statistics, Text
 from specmemo_chat.host import requests, worker
+from specmemo_chat.host.answers import Inspection
 from specmemo_chat.host.requests import Load
+from specmemo_chat.memory.meter import Memory
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import MIB
+from specmemo_chat.speculation.report import SpeculationReport
 
 Interrupted = Callable[[], bool]
 
@@ -59,7 +64,7 @@ class ScriptedService:
                 self._turns = [(user["content"], reply["content"]) for user, reply in pairs]
                 yield Done({"turns": len(self._turns)})
             case requests.Inspect():
-                yield Done(self._report())
+                yield Done(self._report().as_json())
             case requests.Count(text):
                 yield Done({"tokens": len(text.split())})
             case _:
@@ -107,35 +112,20 @@ class ScriptedService:
             steps=max(1, new // 2),
             drafter="ngram",
             seed=settings.seed,
-            **{name: size for name, size in self._memory().items() if name != "rss_bytes"},
+            **asdict(self._memory()),
         )
 
     def _words(self) -> int:
         return sum(len(user.split()) + len(reply.split()) for user, reply in self._turns)
 
-    def _memory(self) -> dict[str, int]:
+    def _memory(self) -> Memory:
         plan = self._plan
-        return {
-            "peak_bytes": 300 * MIB,
-            "generation_bytes": 20 * MIB,
-            "planned_bytes": plan.total_bytes,
-            "planned_generation_bytes": plan.generation_bytes,
-            "cap_bytes": plan.cap_bytes,
-            "rss_bytes": 280 * MIB,
-        }
+        return Memory(300 * MIB, 20 * MIB, plan.total_bytes, plan.generation_bytes, plan.cap_bytes)
 
-    def _report(self) -> dict[str, Any]:
-        sizes = [len(user.split()) + len(reply.split()) for user, reply in self._turns]
-        return {
-            "context_tokens": self._plan.context_tokens,
-            "used_tokens": sum(sizes),
-            "turn_tokens": sizes,
-            "reply_room": 128,
-            "next_drop": 0,
-            "turns": len(self._turns),
-            "memory": self._memory(),
-            "speculation": {"steps": {"1": 4, "8": 9}, "seconds": {"1": 0.011, "8": 0.014}, "draft_seconds": 0.0002},
-        }
+    def _report(self) -> Inspection:
+        sizes = tuple(len(user.split()) + len(reply.split()) for user, reply in self._turns)
+        speculation = SpeculationReport(steps={"1": 4, "8": 9}, seconds={"1": 0.011, "8": 0.014}, draft_seconds=0.0002)
+        return Inspection(Outlook(self._plan.context_tokens, sizes, 128), self._memory(), 280 * MIB, (), speculation)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from specmemo_chat.chat.outlook import Outlook
 from specmemo_chat.errors import UsageError
 from specmemo_chat.repl.attachments import Attachment, naming
 from specmemo_chat.repl.commands.files import recount
@@ -20,7 +21,7 @@ class FakeRepl(SimpleNamespace):
     def __init__(self, size: int = 4, context: int = 1000) -> None:
         super().__init__(attached=[], said=[], size=size, context=context)
         self.client = SimpleNamespace(count=self.count)
-        self.report = lambda: {"context_tokens": self.context, "reply_room": 100, "turn_tokens": [50]}
+        self.report = lambda: SimpleNamespace(context=Outlook(self.context, (50,), 100))
         self.say = self.note = self.said.append
 
     def count(self, text: str, what: str) -> int:

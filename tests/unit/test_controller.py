@@ -149,13 +149,13 @@ def test_outliers_and_a_busy_machine_do_not_mislead() -> None:
     world = World(lambda depth: 0.8)
     controller = Controller(BUCKETS)
     quiet = world.rate(controller, 1500)
-    choice = controller.report()["steps"]
+    choice = controller.report().steps
     world.slowness = 3.0
     busy = world.rate(controller, 1500)
     assert busy * 3 == pytest.approx(quiet, rel=0.1)
-    assert controller.report()["plain_step_seconds"] == pytest.approx(3 * COSTS[1], rel=0.15)
+    assert controller.report().plain_step_seconds == pytest.approx(3 * COSTS[1], rel=0.15)
     assert max(choice, key=lambda nodes: choice[nodes]) == max(
-        controller.report()["steps"], key=lambda nodes: controller.report()["steps"][nodes]
+        controller.report().steps, key=lambda nodes: controller.report().steps[nodes]
     )
 
 
@@ -260,13 +260,13 @@ def test_the_report_says_where_the_time_went() -> None:
     controller = Controller(BUCKETS)
     world.rate(controller, 500)
     report = controller.report()
-    assert sum(report["steps"].values()) == 500
-    assert report["tokens"] == world.tokens
-    assert report["depths"][0]["accepted"] / report["depths"][0]["tried"] == pytest.approx(0.9, abs=0.05)
-    assert report["time"]["draft"] == pytest.approx(0.25, rel=0.2)
-    assert report["time"]["verify"] > report["time"]["draft"]
-    assert report["speedup"] == pytest.approx(world.tokens * COSTS[1] / world.seconds, rel=0.1)
-    assert report["price"] > 2
+    assert sum(report.steps.values()) == 500
+    assert report.tokens == world.tokens
+    assert report.depths[0].accepted / report.depths[0].tried == pytest.approx(0.9, abs=0.05)
+    assert report.time.draft == pytest.approx(0.25, rel=0.2)
+    assert report.time.verify > report.time.draft
+    assert report.speedup == pytest.approx(world.tokens * COSTS[1] / world.seconds, rel=0.1)
+    assert report.price > 2
 
 
 def test_a_plain_step_that_is_to_be_measured_has_no_draft() -> None:
@@ -280,7 +280,7 @@ def test_a_plain_step_that_is_to_be_measured_has_no_draft() -> None:
     # Drafting wins: of many steps few are plain, and in none of them the drafter was told to begin.
     world = World(lambda depth: 0.9, noise=0.0, draft_s=0.0005)
     world.rate(controller, 300)
-    steps = controller.report()["steps"]
+    steps = controller.report().steps
     assert 2 <= steps["1"] < 30
 
 

@@ -154,12 +154,11 @@ def test_the_outlook_counts_turns_and_what_goes_next(talk: Conversation) -> None
     for text in ("Hello there", "And then?", "What else?"):
         end_of(talk.reply(text, SHORT))
     outlook = talk.outlook(SHORT)
-    sizes = outlook["turn_tokens"]
-    assert isinstance(sizes, list)
+    sizes = outlook.turn_tokens
     assert len(sizes) == 3
     assert sum(sizes) >= talk.used_tokens
-    assert outlook["reply_room"] == 12
-    assert outlook["next_drop"] == 0
+    assert outlook.reply_room == 12
+    assert outlook.next_drop == 0
     # From the texts alone the counts are nearly the same.
     talk.restore(talk.history.messages(), None)
     assert sum(talk.history.turn_tokens(400)) == pytest.approx(sum(sizes), abs=16)
@@ -330,5 +329,4 @@ def test_the_end_counts_the_context_as_the_outlook_does(talk: Conversation, sett
         talk.reply("and then?", settings),
         talk.regenerate(settings),
     ):
-        turn_tokens = end_of(events).used_tokens, talk.outlook(settings)["turn_tokens"]
-        assert turn_tokens[0] == sum(turn_tokens[1])  # type: ignore[call-overload]
+        assert end_of(events).used_tokens == talk.outlook(settings).used_tokens

@@ -19,6 +19,7 @@ from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY, Leader
 from specmemo_chat.host.place import Place
 from specmemo_chat.host.requests import Load
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.memory.meter import ProcessMemory
 from specmemo_chat.memory.terms import Terms
 
 LOAD = Load(Plan("fake", "fake", "cpu", "fp32", context_tokens=100, cap_bytes=0, terms=Terms(), tp=2), devices=("cpu",))
@@ -201,7 +202,7 @@ def test_a_late_answer_is_not_taken_for_that_to_the_next_question(
 
     threading.Thread(target=catch_up, daemon=True).start()
     lead.reset_peaks()
-    assert lead.measure() == [{"rss_bytes": 2, "peak_bytes": 3}]
+    assert lead.measure() == [ProcessMemory(2, 3)]
     assert not lost.told
     lead._leaving = True
     peer.link.close()

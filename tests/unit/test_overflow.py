@@ -89,9 +89,9 @@ def test_a_thousand_stored_turns_cost_what_a_hundred_cost(
             assert end.stats.prompt_tokens <= CONTEXT - 8
             assert f"the oldest {turns - len(talk.history.turns) + 1} turns dropped" in notes[0]
         elif action == "outlook":
-            outlook: Any = talk.outlook(SHORT)
-            assert 0.5 * CONTEXT < sum(outlook["turn_tokens"]) <= CONTEXT
-            assert outlook["next_drop"] > 0
+            outlook = talk.outlook(SHORT)
+            assert 0.5 * CONTEXT < outlook.used_tokens <= CONTEXT
+            assert outlook.next_drop > 0
         else:
             said(getattr(talk, action)(SHORT))
             assert 1 < len(talk.history.turns) < 40
@@ -121,7 +121,7 @@ def test_a_conversation_that_overflows_again_and_again_costs_a_constant_each_tim
         else:
             # The new message behind what stands before it.
             assert tokenizer.encoded < 500
-        sizes: Any = talk.outlook(SHORT)["turn_tokens"]
+        sizes = talk.outlook(SHORT).turn_tokens
         assert len(sizes) == len(talk.history.turns)
         assert sum(sizes) == talk.history.turns[-1].end
     assert 3 <= overflows <= 10

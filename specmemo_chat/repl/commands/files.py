@@ -107,10 +107,10 @@ def recount(repl: Desk) -> None:
     if before != repl.attached:
         repl.note(f"for this model: {listed(repl.attached)}")
     if repl.attached:
-        report = repl.report()
-        alone = report["context_tokens"] - report["reply_room"]
+        context = repl.report().context
+        alone = context.prompt_room
         if sum(each.tokens for each in repl.attached) > alone:
-            room = f"the context of {report['context_tokens']} holds {alone} beside a reply"
+            room = f"the context of {context.context_tokens} holds {alone} beside a reply"
             repl.note(f"what goes along is too long: {room}; /read - takes it back")
 
 
@@ -123,11 +123,10 @@ def _unquoted(argument: str) -> str:
 def _fits(repl: Desk, found: Attachment, others: list[Attachment]) -> bool:
     """Whether the file may go along: it never does where it could not be answered, and only after a question where
     old turns are dropped for it."""
-    report = repl.report()
-    context, room = report["context_tokens"], report["reply_room"]
+    outlook = repl.report().context
+    context, alone = outlook.context_tokens, outlook.prompt_room
     name, tokens = safe_line(found.name), counted(found.tokens, "token")
     attached = found.tokens + sum(each.tokens for each in others)
-    alone = context - room
     if attached > alone:
         before = f" beside what goes along already ({attached - found.tokens})" if others else ""
         raise UsageError(
@@ -136,7 +135,7 @@ def _fits(repl: Desk, found: Attachment, others: list[Attachment]) -> bool:
             "/read - takes back what goes along" if others else None,
             Flag("--ctx-size", str(context + attached - alone + 256)),
         )
-    used = sum(report["turn_tokens"])
+    used = outlook.used_tokens
     over = used + attached - alone
     if over <= 0:
         return True
