@@ -11,7 +11,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.errors import UsageError
-from specmemo_chat.setup.flags import Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.setup.flags import Color, ModelChoice, SamplingChoice
 from specmemo_chat.setup.prepare import lend_workers, prepare, start_client
 from specmemo_chat.sizes import counted
 from specmemo_chat.terminal.console import Screen
@@ -28,6 +28,10 @@ class Order(StrEnum):
     finish = "finish"
 
 
+@options.takes(
+    "model", *options.MODEL, "batch_size", *options.GROUP, *options.SAMPLING, "max_new_tokens", "stop", "system",
+    "chat_template", "trust_remote_code", "offline", "json", "color", "quiet", "debug",
+)  # fmt: skip
 def batch(
     context: typer.Context,
     source: Annotated[
@@ -39,37 +43,13 @@ def batch(
     output: Annotated[
         Path, typer.Option("--output", "-o", metavar="OUT.jsonl", help="Where replies go.", show_default=False)
     ],
-    model: options.Model = "pocket",
-    draft: options.Draft = "auto",
-    max_memory: options.MaxMemory = None,
-    ctx_size: options.ContextSize = None,
-    profile: options.ProfileName = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = Precision.auto,
     batch_size: options.BatchSize = 8,
     order: Annotated[
         Order, typer.Option("--order", help="Lines of the finished output: as in the input, or as they ended.")
     ] = Order.input,
-    gpus: options.Gpus = 1,
-    nnodes: options.Nodes = 1,
-    rdzv_endpoint: options.RdzvEndpoint = "",
-    node_rank: options.NodeRank = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = 0,
-    top_p: options.TopP = 1.0,
-    min_p: options.MinP = 0.0,
-    repeat_penalty: options.RepeatPenalty = 1.0,
-    seed: options.Seed = None,
-    max_new_tokens: options.MaxNewTokens = 0,
-    stop: options.Stop = None,
-    system: options.System = None,
-    chat_template: options.ChatTemplate = "auto",
-    trust_remote_code: options.TrustRemoteCode = False,
-    offline: options.Offline = False,
     json: options.Json = False,
     color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
     """Answer every conversation of a JSONL file; run again to resume."""
     if not source.is_file():

@@ -10,7 +10,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.parsing import TextCommand
-from specmemo_chat.setup.flags import OUTPUT_PANEL, Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.setup.flags import OUTPUT_PANEL, Color, ModelChoice, SamplingChoice
 from specmemo_chat.terminal.console import Screen
 
 if TYPE_CHECKING:
@@ -121,6 +121,10 @@ Plot = Annotated[
 ]  # fmt: skip
 
 
+@options.takes(
+    "model", *options.MODEL, *options.SAMPLING, "system", "chat_template", "trust_remote_code", "offline", "json",
+    "plot", "color", "quiet", "debug",
+)  # fmt: skip
 def bench(
     context: typer.Context,
     prompts: Prompts = "pocket",
@@ -133,23 +137,7 @@ def bench(
     assistant: Assistant = None,
     shape: Shape = None,
     acceptance: Acceptance = None,
-    model: options.Model = "pocket",
-    draft: options.Draft = "auto",
-    max_memory: options.MaxMemory = None,
-    ctx_size: options.ContextSize = None,
-    profile: options.ProfileName = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = Precision.auto,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = 0,
-    top_p: options.TopP = 1.0,
-    min_p: options.MinP = 0.0,
-    repeat_penalty: options.RepeatPenalty = 1.0,
     seed: options.Seed = None,
-    system: options.System = None,
-    chat_template: options.ChatTemplate = "auto",
-    trust_remote_code: options.TrustRemoteCode = False,
-    offline: options.Offline = False,
     json: JsonFile = None,
     plot: Plot = None,
     color: options.ColorWhen = Color.auto,

@@ -9,7 +9,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.errors import SpecmemoError, UsageError
-from specmemo_chat.setup.flags import Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.setup.flags import Color, ModelChoice, SamplingChoice
 
 # The rest is imported where it is needed: `--help` must come at once.
 if TYPE_CHECKING:
@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from specmemo_chat.terminal.console import Screen
 
 
+@options.takes(
+    "model", *options.MODEL, *options.GROUP, *options.SAMPLING, "max_new_tokens", "stop", "system", "chat_template",
+    "trust_remote_code", "offline", "json", "color", "no_markdown", "verbose", "quiet", "debug",
+)  # fmt: skip
 def chat(
     context: typer.Context,
     text: Annotated[str | None, typer.Argument(help="One message; without it the REPL starts.")] = None,
@@ -26,34 +30,13 @@ def chat(
     continue_: options.Continue = False,
     session: options.Session = None,
     model: options.Model = "pocket",
-    draft: options.Draft = "auto",
-    max_memory: options.MaxMemory = None,
-    ctx_size: options.ContextSize = None,
-    profile: options.ProfileName = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = Precision.auto,
-    gpus: options.Gpus = 1,
-    nnodes: options.Nodes = 1,
-    rdzv_endpoint: options.RdzvEndpoint = "",
-    node_rank: options.NodeRank = None,
-    temperature: options.Temperature = None,
-    top_k: options.TopK = 0,
-    top_p: options.TopP = 1.0,
-    min_p: options.MinP = 0.0,
-    repeat_penalty: options.RepeatPenalty = 1.0,
     seed: options.Seed = None,
-    max_new_tokens: options.MaxNewTokens = 0,
-    stop: options.Stop = None,
     system: options.System = None,
-    chat_template: options.ChatTemplate = "auto",
-    trust_remote_code: options.TrustRemoteCode = False,
-    offline: options.Offline = False,
     json: options.Json = False,
     color: options.ColorWhen = Color.auto,
     no_markdown: options.NoMarkdown = False,
     verbose: options.Verbose = False,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
     """Chat with a model: one message, or the REPL."""
     from specmemo_chat.device.streams import input_is_closed

@@ -9,7 +9,7 @@ import typer
 
 from specmemo_chat.cli import completion, options
 from specmemo_chat.errors import ModelError, UsageError
-from specmemo_chat.setup.flags import Color, ModelChoice, Precision
+from specmemo_chat.setup.flags import Color, ModelChoice
 
 if TYPE_CHECKING:
     from specmemo_chat.catalog.resolve import ModelSource
@@ -57,14 +57,10 @@ class Line:
         }
 
 
+@options.takes(*options.MODEL[1:], "json", "color", "debug")
 def ls(
     context: typer.Context,
     here: Annotated[bool, typer.Option("--here", help="Only what is on this machine.")] = False,
-    max_memory: options.MaxMemory = None,
-    ctx_size: options.ContextSize = None,
-    profile: options.ProfileName = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = Precision.auto,
     json: options.Json = False,
     color: options.ColorWhen = Color.auto,
     debug: options.Debug = False,

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import inspect
 import sys
+from collections.abc import Callable
+from dataclasses import fields
+from enum import StrEnum
+from types import EllipsisType
 from typing import Annotated, Any
 
 import typer
@@ -11,7 +17,7 @@ from typer.models import OptionInfo
 from specmemo_chat.cli import completion
 from specmemo_chat.errors import UsageError
 from specmemo_chat.setup.configuration import FILE_NAME
-from specmemo_chat.setup.flags import FLAGS, Color, Precision
+from specmemo_chat.setup.flags import FLAGS, Color, ModelChoice, SamplingChoice
 
 
 def declared(name: str, **changes: Any) -> OptionInfo:
@@ -30,28 +36,11 @@ def declared(name: str, **changes: Any) -> OptionInfo:
 
 
 Model = Annotated[str, declared("model", autocompletion=completion.models)]
-Draft = Annotated[str, declared("draft", autocompletion=completion.drafts)]
-MaxMemory = Annotated[str | None, declared("max_memory")]
-ContextSize = Annotated[int | None, declared("ctx_size")]
-ProfileName = Annotated[str | None, declared("profile", autocompletion=completion.profiles)]
-Device = Annotated[str, declared("device")]
-Dtype = Annotated[Precision, declared("dtype")]
 BatchSize = Annotated[int, declared("batch_size")]
-Gpus = Annotated[int, declared("gpus")]
-Nodes = Annotated[int, declared("nnodes")]
-RdzvEndpoint = Annotated[str, declared("rdzv_endpoint")]
-NodeRank = Annotated[int | None, declared("node_rank")]
-Threads = Annotated[int, declared("threads")]
 Temperature = Annotated[float | None, declared("temperature")]
-TopK = Annotated[int, declared("top_k")]
-TopP = Annotated[float, declared("top_p")]
-MinP = Annotated[float, declared("min_p")]
-RepeatPenalty = Annotated[float, declared("repeat_penalty")]
 Seed = Annotated[int | None, declared("seed")]
 MaxNewTokens = Annotated[int, declared("max_new_tokens")]
-Stop = Annotated[list[str] | None, declared("stop")]
 System = Annotated[str | None, declared("system")]
-ChatTemplate = Annotated[str, declared("chat_template")]
 TrustRemoteCode = Annotated[bool, declared("trust_remote_code")]
 Offline = Annotated[bool, declared("offline")]
 Continue = Annotated[bool, declared("continue")]
@@ -63,6 +52,49 @@ Verbose = Annotated[bool, declared("verbose")]
 Quiet = Annotated[bool, declared("quiet")]
 Debug = Annotated[bool, declared("debug")]
 Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
+
+MODEL = ("draft", "max_memory", "ctx_size", "profile", "device", "dtype")
+GROUP = ("gpus", "nnodes", "rdzv_endpoint", "node_rank")
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
+_COMPLETED = {"model": completion.models, "draft": completion.drafts, "profile": completion.profiles}
+_DEFAULTS = {field.name: field.default for choice in (ModelChoice, SamplingChoice) for field in fields(choice)}
+
+
+def takes(*order: str | EllipsisType) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """Give a command shared flags that it reads from `context.params` alone.
+
+    `order` is that of `--help`. The command's own parameters that it does not name stand where it says `...`, or first.
+    """
+
+    def extended(command: Callable[..., None]) -> Callable[..., None]:
+        signature = inspect.signature(command, eval_str=True)
+        own = signature.parameters
+        others = [parameter for name, parameter in own.items() if name not in order]
+        parameters = [] if ... in order else [*others]
+        for name in order:
+            parameters += others if isinstance(name, EllipsisType) else [own.get(name) or _parameter(name)]
+
+        @functools.wraps(command)
+        def run(**values: Any) -> None:
+            command(**{name: value for name, value in values.items() if name in own})
+
+        vars(run)["__signature__"] = signature.replace(parameters=parameters)
+        return run
+
+    return extended
+
+
+def _parameter(name: str) -> inspect.Parameter:
+    """A shared flag as a parameter of a function that typer reads."""
+    kind: Any = FLAGS[name].kind
+    default = _DEFAULTS.get(name, False)
+    if name == "stop":
+        kind, default = list[str], None
+    elif issubclass(kind, StrEnum):
+        default = kind(default)
+    option = declared(name, autocompletion=_COMPLETED.get(name))
+    annotation: Any = Annotated[kind | None if default is None else kind, option]
+    return inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD, default=default, annotation=annotation)
 
 
 SOURCES = {"COMMANDLINE": "flag", "ENVIRONMENT": "environment", "DEFAULT_MAP": FILE_NAME}

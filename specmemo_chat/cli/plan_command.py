@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from specmemo_chat.cli import options
-from specmemo_chat.setup.flags import MODEL_PANEL, OUTPUT_PANEL, Color, ModelChoice, Precision
+from specmemo_chat.setup.flags import MODEL_PANEL, OUTPUT_PANEL, Color, ModelChoice
 from specmemo_chat.terminal.console import Screen
 
 PlanDevice = Annotated[
@@ -36,28 +36,23 @@ Plot = Annotated[
 ]  # fmt: skip
 
 
+@options.takes(
+    "model", *options.MODEL, "gpus", "batch_size", "frontier", "plot", "trust_remote_code", "offline", "json", "color",
+    "quiet", "debug",
+)  # fmt: skip
 def plan(
     context: typer.Context,
     name: Annotated[
         str | None, typer.Argument(metavar="[MODEL]", help="Alias, hub id, local folder or config.json.")
     ] = None,
     model: options.Model = "pocket",
-    draft: options.Draft = "auto",
-    max_memory: options.MaxMemory = None,
-    ctx_size: options.ContextSize = None,
-    profile: options.ProfileName = None,
     device: PlanDevice = "auto",
-    dtype: options.Dtype = Precision.auto,
-    gpus: options.Gpus = 1,
     batch_size: BatchSize = 1,
     frontier: Frontier = False,
     plot: Plot = None,
-    trust_remote_code: options.TrustRemoteCode = False,
-    offline: options.Offline = False,
     json: options.Json = False,
     color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
     """Show how every byte would be spent; exit code 3 where it does not fit."""
     screen = Screen(color.value, quiet=quiet)

@@ -11,13 +11,17 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.errors import UsageError
-from specmemo_chat.setup.flags import Color, ModelChoice, Precision, SamplingChoice
+from specmemo_chat.setup.flags import Color, ModelChoice, SamplingChoice
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.ending import INTERRUPTED
 
 PANEL = "Training"
 
 
+@options.takes(
+    "context", "data", "output", "model", *options.MODEL[1:], ..., "temperature", "seed", "max_new_tokens", "system",
+    "chat_template", "trust_remote_code", "offline", "json", "color", "quiet", "debug",
+)  # fmt: skip
 def train_draft(
     context: typer.Context,
     data: Annotated[
@@ -30,11 +34,6 @@ def train_draft(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the head goes.", show_default=False)
     ],
     model: options.Model = "pocket",
-    max_memory: options.MaxMemory = None,
-    ctx_size: options.ContextSize = None,
-    profile: options.ProfileName = None,
-    device: options.Device = "auto",
-    dtype: options.Dtype = Precision.auto,
     steps: Annotated[
         int, typer.Option("--steps", min=0, help="0: as many as --epochs need.", rich_help_panel=PANEL)
     ] = 0,
@@ -83,14 +82,10 @@ def train_draft(
     temperature: options.Temperature = None,
     seed: options.Seed = None,
     max_new_tokens: options.MaxNewTokens = 256,
-    system: options.System = None,
-    chat_template: options.ChatTemplate = "auto",
     trust_remote_code: options.TrustRemoteCode = False,
-    offline: options.Offline = False,
     json: options.Json = False,
     color: options.ColorWhen = Color.auto,
     quiet: options.Quiet = False,
-    debug: options.Debug = False,
 ) -> None:
     """Train an EAGLE-3 draft head for a model on its own replies; run again to resume."""
     if not data.is_file():
