@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from specmemo_chat.bench.measuring.job import Job
 
 BENCH_PANEL = "What is measured"
+_measured = functools.partial(typer.Option, rich_help_panel=BENCH_PANEL)
 INTERRUPTED = 130
 STDOUT = "-"
 
@@ -36,62 +38,42 @@ class BenchCommand(TextCommand):
 
 Prompts = Annotated[
     str,
-    typer.Option(
+    _measured(
         "--prompts",
         metavar="FILE",
         help="JSONL with turns (MT-Bench's question.jsonl), prompts or messages; or `pocket` (ours, for the bundled "
         "model), or `random` (chosen against speculation).",
-        rich_help_panel=BENCH_PANEL,
     ),
 ]
 Methods = Annotated[
     str | None,
-    typer.Option(
+    _measured(
         "--methods",
         metavar="LIST",
         help="Of plain, ngram, eagle, chain, adaptive, transformers, transformers-prompt-lookup, "
         "transformers-assisted; with commas between them. All that can run where it is left out (none beside --memory "
         "or --sweep).",
-        rich_help_panel=BENCH_PANEL,
     ),
 ]
-Memory = Annotated[
-    bool,
-    typer.Option("--memory", help="Generation memory against three baselines.", rich_help_panel=BENCH_PANEL),
-]
-Sweep = Annotated[
-    bool,
-    typer.Option(
-        "--sweep", help="Every fixed tree against the controller, and the time of a step.", rich_help_panel=BENCH_PANEL
-    ),
-]
-Pairs = Annotated[
-    int, typer.Option("--pairs", min=1, help="Replies to compare, of each method.", rich_help_panel=BENCH_PANEL)
-]
+Memory = Annotated[bool, _measured("--memory", help="Generation memory against three baselines.")]
+Sweep = Annotated[bool, _measured("--sweep", help="Every fixed tree against the controller, and the time of a step.")]
+Pairs = Annotated[int, _measured("--pairs", min=1, help="Replies to compare, of each method.")]
 Threads = Annotated[int, options.declared("threads", rich_help_panel=BENCH_PANEL)]
 Assistant = Annotated[
-    str | None,
-    typer.Option(
-        "--assistant",
-        help="The smaller model for transformers' assisted generation.",
-        rich_help_panel=BENCH_PANEL,
-    ),
+    str | None, _measured("--assistant", help="The smaller model for transformers' assisted generation.")
 ]
 Shape = Annotated[
     str | None,
-    typer.Option(
-        "--shape",
-        help="1.1b, 7b, an alias or a config.json in place of a model: random weights, acceptance replayed.",
-        rich_help_panel=BENCH_PANEL,
+    _measured(
+        "--shape", help="1.1b, 7b, an alias or a config.json in place of a model: random weights, acceptance replayed."
     ),
 ]
 Acceptance = Annotated[
     str | None,
-    typer.Option(
+    _measured(
         "--acceptance",
         metavar="eagle|eagle3|P,P,...",
         help="For replays: published figures, or by depth how often the head's first choice is right.",
-        rich_help_panel=BENCH_PANEL,
     ),
 ]
 NewTokens = Annotated[

@@ -24,8 +24,7 @@ BatchSize = Annotated[
     ),
 ]
 Frontier = Annotated[
-    bool,
-    typer.Option("--frontier", help="The budget against the expected speed.", rich_help_panel=OUTPUT_PANEL),
+    bool, typer.Option("--frontier", help="The budget against the expected speed.", rich_help_panel=OUTPUT_PANEL)
 ]
 Plot = Annotated[
     Path | None,

@@ -27,10 +27,7 @@ class Format(StrEnum):
     json = "json"
 
 
-Key = Annotated[
-    str,
-    typer.Argument(help="Its name or number.", autocompletion=completion.sessions, show_default=False),
-]
+Key = Annotated[str, typer.Argument(help="Its name or number.", autocompletion=completion.sessions, show_default=False)]
 Branches = Annotated[bool, typer.Option("--branches", help="Other branches too: replies made again, edits, forks.")]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from specmemo_chat.setup.flags import Color, ModelChoice, SamplingChoice
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.ending import INTERRUPTED
 
-PANEL = "Training"
+_training = functools.partial(typer.Option, rich_help_panel="Training")
 
 
 @options.takes(
@@ -34,51 +35,28 @@ def train_draft(
         Path, typer.Option("--output", "-o", metavar="DIR", help="Where the head goes.", show_default=False)
     ],
     model: options.Model = "pocket",
-    steps: Annotated[
-        int, typer.Option("--steps", min=0, help="0: as many as --epochs need.", rich_help_panel=PANEL)
-    ] = 0,
-    epochs: Annotated[int, typer.Option("--epochs", min=1, help="Times through the data.", rich_help_panel=PANEL)] = 3,
-    depth: Annotated[
-        int, typer.Option("--depth", min=1, max=10, help="Levels of training-time test.", rich_help_panel=PANEL)
-    ] = 5,
-    batch_tokens: Annotated[
-        int, typer.Option("--batch-tokens", min=128, help="Tokens of one step.", rich_help_panel=PANEL)
-    ] = 8192,
-    row_tokens: Annotated[
-        int, typer.Option("--row-tokens", min=64, help="Longest text; longer ones are cut.", rich_help_panel=PANEL)
-    ] = 1024,
-    learning_rate: Annotated[
-        float, typer.Option("--learning-rate", min=0.0, help="0: by the model's width.", rich_help_panel=PANEL)
-    ] = 0.0,
+    steps: Annotated[int, _training("--steps", min=0, help="0: as many as --epochs need.")] = 0,
+    epochs: Annotated[int, _training("--epochs", min=1, help="Times through the data.")] = 3,
+    depth: Annotated[int, _training("--depth", min=1, max=10, help="Levels of training-time test.")] = 5,
+    batch_tokens: Annotated[int, _training("--batch-tokens", min=128, help="Tokens of one step.")] = 8192,
+    row_tokens: Annotated[int, _training("--row-tokens", min=64, help="Longest text; longer ones are cut.")] = 1024,
+    learning_rate: Annotated[float, _training("--learning-rate", min=0.0, help="0: by the model's width.")] = 0.0,
     draft_vocab: Annotated[
-        int,
-        typer.Option("--draft-vocab", min=0, help="The head's own vocabulary; 0: up to 32768.", rich_help_panel=PANEL),
+        int, _training("--draft-vocab", min=0, help="The head's own vocabulary; 0: up to 32768.")
     ] = 0,
-    intermediate: Annotated[
-        int, typer.Option("--intermediate", min=0, help="Width of its MLP; 0: the model's.", rich_help_panel=PANEL)
-    ] = 0,
-    feature_layers: Annotated[
-        str,
-        typer.Option("--feature-layers", help="Hidden states it reads, as 2,16,29.", rich_help_panel=PANEL),
-    ] = "",
+    intermediate: Annotated[int, _training("--intermediate", min=0, help="Width of its MLP; 0: the model's.")] = 0,
+    feature_layers: Annotated[str, _training("--feature-layers", help="Hidden states it reads, as 2,16,29.")] = "",
     start: Annotated[
         Path | None,
-        typer.Option(
-            "--start",
-            metavar="HEAD",
-            help="Begin with this head, as after fine-tuning the model.",
-            show_default=False,
-            rich_help_panel=PANEL,
+        _training(
+            "--start", metavar="HEAD", help="Begin with this head, as after fine-tuning the model.", show_default=False
         ),
     ] = None,
     keep_replies: Annotated[
-        bool,
-        typer.Option("--keep-replies", help="Train on the data's replies, not on the model's.", rich_help_panel=PANEL),
+        bool, _training("--keep-replies", help="Train on the data's replies, not on the model's.")
     ] = False,
-    rows: Annotated[int, typer.Option("--batch-size", min=1, help="Replies made at once.", rich_help_panel=PANEL)] = 4,
-    save_every: Annotated[
-        float, typer.Option("--save-every", min=0.0, help="Seconds between checkpoints.", rich_help_panel=PANEL)
-    ] = 120.0,
+    rows: Annotated[int, _training("--batch-size", min=1, help="Replies made at once.")] = 4,
+    save_every: Annotated[float, _training("--save-every", min=0.0, help="Seconds between checkpoints.")] = 120.0,
     temperature: options.Temperature = None,
     seed: options.Seed = None,
     max_new_tokens: options.MaxNewTokens = 256,
