@@ -143,7 +143,6 @@ class Failure:
     message: str
     remedies: tuple[Remedy, ...]
     exit_code: int
-    traceback: str = ""
 
 
 Event = Progress | Ready | Text | Note | ReplyEnd | Answered | BatchProgress | Done | Failure

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from specmemo_chat.catalog.aliases import CatalogEntry, load_catalog
+from specmemo_chat.catalog.aliases import CatalogEntry
 from specmemo_chat.catalog.cache import (
     cache_root,
     cached_repositories,
@@ -75,11 +75,6 @@ def download_bytes(entry: CatalogEntry) -> int:
     """About how much a download of a catalog model is: its weights in the precision they are published in."""
     spec = entry.spec()
     return spec.checkpoint_bytes or spec.parameters * BYTES_OF.get(str(entry.config.get("torch_dtype")), 2)
-
-
-def drafts_of(hub_id: str) -> str:
-    """The hub id of the published draft head for a catalog model, "" where none is known."""
-    return next((entry.draft for entry in load_catalog().values() if entry.hub_id == hub_id), "")
 
 
 def remove(model: StoredModel) -> None:

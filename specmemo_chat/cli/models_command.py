@@ -275,7 +275,8 @@ def rm(
     debug: options.Debug = False,
 ) -> None:
     """Delete downloaded models from the Hugging Face cache, which other programs may share."""
-    from specmemo_chat.catalog.inventory import drafts_of, remove, stored
+    from specmemo_chat.catalog.aliases import find_alias
+    from specmemo_chat.catalog.inventory import remove, stored
     from specmemo_chat.catalog.resolve import resolve
     from specmemo_chat.sizes import format_size
     from specmemo_chat.terminal.console import Screen
@@ -299,7 +300,8 @@ def rm(
     for model in found.values():
         remove(model)
     for hub_id in found:
-        head = drafts_of(hub_id)
+        entry = find_alias(hub_id)
+        head = entry.draft if entry is not None else ""
         left = stored(head) if head and head not in found else None
         if left is not None:
             screen.note(f"its draft head stays ({format_size(left.size)}): specmemo models rm {head}")

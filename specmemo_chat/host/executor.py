@@ -186,11 +186,7 @@ class WorkerExecutor:
         if code is None:
             self._process.kill()
         how = "closed its link" if code is None else end_of(code)
-        return WorkerError(
-            f"the worker process {how}{self._log_hint}",
-            AGAIN,
-            SMALLER_CAP,
-        )
+        return WorkerError(f"the worker process {how}{self._log_hint}", AGAIN, SMALLER_CAP)
 
     @property
     def _log_hint(self) -> str:
@@ -208,20 +204,14 @@ class WorkerExecutor:
         self._process.kill()
         self._process.wait()
         what = f"sent what cannot be read ({type(error).__name__}: {error})"
-        return WorkerError(
-            f"the worker process {what} and was ended{self._log_hint}",
-            AGAIN,
-        )
+        return WorkerError(f"the worker process {what} and was ended{self._log_hint}", AGAIN)
 
     def _hang(self, silent: float) -> WorkerError:
         self._busy = False
         pid = self._process.pid
         self._process.kill()
         self._process.wait()
-        return WorkerError(
-            f"the worker process {pid} gave no sign of life for {silent:.0f} s and was ended",
-            AGAIN,
-        )
+        return WorkerError(f"the worker process {pid} gave no sign of life for {silent:.0f} s and was ended", AGAIN)
 
 
 def start_process(

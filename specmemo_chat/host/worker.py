@@ -73,7 +73,7 @@ class Worker:
         try:
             yield from answer
         except SpecmemoError as error:
-            yield Failure(error.message, error.remedies, error.exit_code, traceback.format_exc())
+            yield Failure(error.message, error.remedies, error.exit_code)
         except LinkClosedError:
             raise
         except Exception as error:  # noqa: BLE001 - the boundary of the process: reported with its traceback
@@ -115,7 +115,7 @@ class Worker:
 def _internal(error: Exception) -> Failure:
     """An error that nobody expected, as the answer to what was asked; its traceback goes to the log."""
     traceback.print_exc()
-    return Failure(f"internal error: {type(error).__name__}: {error}", (REPORT,), 1, traceback.format_exc())
+    return Failure(f"internal error: {type(error).__name__}: {error}", (REPORT,), 1)
 
 
 def _watch_launcher(launcher: int) -> None:

@@ -98,10 +98,7 @@ class ReplyView:
         self._stage_began = 0.0
 
     def run(
-        self,
-        events: Iterator[Event],
-        interrupt: Callable[[], None],
-        patience: Callable[[], float] | None = None,
+        self, events: Iterator[Event], interrupt: Callable[[], None], patience: Callable[[], float] | None = None
     ) -> ReplyEnd:
         """Show everything and return the end. Raises what the events raise, and KeyboardInterrupt as `interrupts` says;
         the terminal is left in order."""

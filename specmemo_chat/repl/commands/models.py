@@ -14,11 +14,7 @@ from specmemo_chat.repl.commands.registry import Suggestion, command, matching
 from specmemo_chat.repl.desk import Desk
 from specmemo_chat.terminal.text import safe_line
 
-DRAFTS = {
-    "auto": "what the plan chooses",
-    "none": "plain decoding",
-    "ngram": "from the conversation's own text",
-}
+DRAFTS = {"auto": "what the plan chooses", "none": "plain decoding", "ngram": "from the conversation's own text"}
 
 
 def _models(repl: Desk, argument: str) -> Iterable[Suggestion]:

@@ -41,6 +41,12 @@ def _turn_number(repl: Desk, text: str, what: str) -> int:
     return int(text)
 
 
+def _number_of_turns(argument: str, name: str, usual: int) -> int:
+    if argument and (not argument.isdecimal() or int(argument) < 1):
+        raise UsageError(f"{name} takes a number of turns, not {safe_line(argument)[:20]!r}", f"{name} 2")
+    return int(argument or usual)
+
+
 def _counts(repl: Desk, argument: str) -> Iterable[Suggestion]:
     there = len(repl.client.turns)
     return matching(argument, {"1": "the last turn", str(there): "all turns"} if there > 1 else {})
@@ -48,11 +54,9 @@ def _counts(repl: Desk, argument: str) -> Iterable[Suggestion]:
 
 @command("history", "/history [N]", f"Show the last N turns again ({HISTORY_TURNS})", _counts, needs_model=False)
 def _history(repl: Desk, argument: str) -> None:
-    if argument and (not argument.isdecimal() or int(argument) < 1):
-        raise UsageError(f"/history takes a number of turns, not {safe_line(argument)[:20]!r}", "/history 2")
+    count = _number_of_turns(argument, "/history", HISTORY_TURNS)
     if not repl.client.turns:
         raise UsageError("there is no turn to show yet", "send a message first")
-    count = int(argument or HISTORY_TURNS)
     past.show_turns(repl.screen, repl.client.turns, count, reasoning_open=repl.client.reasoning_open())
 
 
@@ -65,9 +69,7 @@ def _clear(repl: Desk, _argument: str) -> None:
 
 @command("undo", "/undo [N]", "Take back the last turn, or the last N")
 def _undo(repl: Desk, argument: str) -> None:
-    if argument and (not argument.isdecimal() or int(argument) < 1):
-        raise UsageError(f"/undo takes a number of turns, not {safe_line(argument)[:20]!r}", "/undo 2")
-    count, turns = int(argument or 1), len(repl.client.turns)
+    count, turns = _number_of_turns(argument, "/undo", 1), len(repl.client.turns)
     if count > turns:
         raise UsageError(
             f"there are no {count} turns to undo, only {turns}" if turns else "there is no turn to undo",
