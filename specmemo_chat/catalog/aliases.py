@@ -90,7 +90,7 @@ def find_alias(name: str) -> CatalogEntry | None:
     return None
 
 
-def close_names(name: str, limit: int = 3) -> list[str]:
+def close_names(name: str) -> list[str]:
     """Catalog names that look like `name`, the nearest first."""
     names = [known for entry in load_catalog().values() for known in (entry.name, *entry.also)]
-    return difflib.get_close_matches(name.lower().rsplit("/", 1)[-1], names, n=limit, cutoff=0.5)
+    return difflib.get_close_matches(name.lower().rsplit("/", 1)[-1], names, n=3, cutoff=0.5)

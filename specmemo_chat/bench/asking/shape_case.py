@@ -47,17 +47,11 @@ class ShapeCase:
     kind: str
     place: Situation
 
-    def plan(self, *, draft: bool = True, context: int = 0, max_memory: int | None = None) -> Plan:
-        """The plan with the head, or plain. `max_memory` None: as the user set it, 0: all there is. Raises
-        PlanError."""
+    def plan(self, *, draft: bool = True) -> Plan:
+        """The plan with the head, or plain. Raises PlanError."""
         wishes = self.place.wishes
         if not draft:
             wishes = replace(wishes, draft="none", head=None)
-        wishes = replace(
-            wishes,
-            context=context or wishes.context,
-            max_memory=wishes.max_memory if max_memory is None else max_memory,
-        )
         outcome = solve(self.spec, self.place.device, self.place.profile, wishes)
         if not outcome.fits:
             raise refusal(self.random.name, outcome)

@@ -17,15 +17,15 @@ def slots(context: int) -> int:
     return max(PREALLOCATED, context + NODES)
 
 
-def baseline_a(shape: Shape, prompt: int, *, softmax_copy: bool = False) -> int:
+def baseline_a(shape: Shape, prompt: int) -> int:
     """Eager attention, and the logits of all rows of the last prefill of `prompt` tokens.
 
-    Keys and values, features, and the larger of: scores with their fp32 softmax H·T·S·(b + 4), and (`softmax_copy`:
-    where the device makes an fp32 copy before it, as a CPU does) 4 more; logits of all rows T·V·b.
+    Keys and values, features, and the larger of: scores with their fp32 softmax H·T·S·(b + 4); logits of all rows
+    T·V·b.
     """
     spec, b = shape.spec, shape.value_bytes
     pairs = spec.heads * prompt * prompt
-    scores = pairs * (b + 4 + (4 if softmax_copy else 0)) + _attention(shape, prompt) + prompt * prompt * b
+    scores = pairs * (b + 4) + _attention(shape, prompt) + prompt * prompt * b
     return _held(shape, prompt) + max(scores, _mlp(shape, prompt), prompt * spec.vocab * b)
 
 

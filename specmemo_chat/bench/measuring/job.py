@@ -15,8 +15,8 @@ ENGINE_METHODS = ("plain", "ngram", "eagle", "chain", "adaptive")
 LIBRARY_METHODS = ("transformers", "transformers-prompt-lookup", "transformers-assisted")
 METHODS = ENGINE_METHODS + LIBRARY_METHODS
 
-# Enough for an interval, and long enough for a reply of the bundled model.
-PAIRS, NEW_TOKENS = 100, 256
+# Enough for an interval.
+PAIRS = 100
 
 
 @dataclass(frozen=True)

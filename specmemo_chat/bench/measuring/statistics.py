@@ -31,7 +31,7 @@ class Ratio:
 
 
 def median_ratio(
-    ratios: Sequence[float], groups: Sequence[Hashable] | None = None, *, seed: int = 0, resamples: int = RESAMPLES
+    ratios: Sequence[float], groups: Sequence[Hashable] | None = None, *, resamples: int = RESAMPLES
 ) -> Ratio | None:
     """The median of `ratios` with its percentile bootstrap interval (Efron 1979); None where there are none.
 
@@ -48,7 +48,7 @@ def median_ratio(
         for index, group in enumerate(groups):
             places.setdefault(group, []).append(index)
         members = [numpy.array(indices) for indices in places.values()]
-    source = numpy.random.default_rng(seed)
+    source = numpy.random.default_rng(0)
     medians = numpy.empty(resamples)
     for number in range(resamples):
         drawn = source.integers(0, len(members), len(members))

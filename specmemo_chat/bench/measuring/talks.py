@@ -41,7 +41,7 @@ def find_talks(name: str, seed: int = 0) -> tuple[Talk, ...]:
     return talks
 
 
-def random_talks(seed: int, count: int = RANDOM_TALKS) -> tuple[Talk, ...]:
+def random_talks(seed: int) -> tuple[Talk, ...]:
     """Two-turn conversations of random letters: nothing in them predicts anything, and nothing is said twice."""
     source = random.Random(seed)
 
@@ -51,7 +51,7 @@ def random_talks(seed: int, count: int = RANDOM_TALKS) -> tuple[Talk, ...]:
             "".join(source.choices(string.ascii_letters + string.digits, k=source.randint(2, 9))) for _ in range(words)
         )
 
-    return tuple(Talk(f"random-{number}", (message(), message())) for number in range(1, count + 1))
+    return tuple(Talk(f"random-{number}", (message(), message())) for number in range(1, RANDOM_TALKS + 1))
 
 
 def _talk(path: Path, line: ChatLine | BrokenLine) -> Talk:
