@@ -3,38 +3,25 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 
-def models(incomplete: str) -> list[tuple[str, str]]:
+def completing(pairs: Callable[[], Iterator[tuple[str, str]]]) -> Callable[[str], list[tuple[str, str]]]:
+    """A completion of typer's from `pairs`, words with what they mean."""
+
+    def beginning(incomplete: str) -> list[tuple[str, str]]:
+        found: list[tuple[str, str]] = []
+        # Whatever is wrong with a file is said by the commands, not in the middle of a command line.
+        with contextlib.suppress(Exception):
+            found += (pair for pair in pairs() if pair[0].startswith(incomplete))
+        return found
+
+    return beginning
+
+
+@completing
+def models() -> Iterator[tuple[str, str]]:
     """Catalog names and what is cached. Folders are the shell's own business."""
-    return _beginning(incomplete, _models())
-
-
-def drafts(incomplete: str) -> list[tuple[str, str]]:
-    """The words that --draft knows, and the published heads of the catalog."""
-    return _beginning(incomplete, _drafts())
-
-
-def profiles(incomplete: str) -> list[tuple[str, str]]:
-    """Shipped profiles and the user's own."""
-    return _beginning(incomplete, _profiles())
-
-
-def sessions(incomplete: str) -> list[tuple[str, str]]:
-    """Stored conversations: names, else numbers."""
-    return _beginning(incomplete, _sessions())
-
-
-def _beginning(incomplete: str, pairs: Iterator[tuple[str, str]]) -> list[tuple[str, str]]:
-    found: list[tuple[str, str]] = []
-    # Whatever is wrong with a file is said by the commands, not in the middle of a command line.
-    with contextlib.suppress(Exception):
-        found += (pair for pair in pairs if pair[0].startswith(incomplete))
-    return found
-
-
-def _models() -> Iterator[tuple[str, str]]:
     from specmemo_chat.catalog.aliases import load_catalog
     from specmemo_chat.catalog.cache import cached_repositories
 
@@ -47,7 +34,9 @@ def _models() -> Iterator[tuple[str, str]]:
             yield hub_id, "downloaded"
 
 
-def _drafts() -> Iterator[tuple[str, str]]:
+@completing
+def drafts() -> Iterator[tuple[str, str]]:
+    """The words that --draft knows, and the published heads of the catalog."""
     from specmemo_chat.catalog.aliases import load_catalog
 
     yield "auto", "what the plan finds best"
@@ -58,7 +47,9 @@ def _drafts() -> Iterator[tuple[str, str]]:
             yield entry.draft, f"for {entry.name}"
 
 
-def _profiles() -> Iterator[tuple[str, str]]:
+@completing
+def profiles() -> Iterator[tuple[str, str]]:
+    """Shipped profiles and the user's own."""
     from specmemo_chat.profiles import load_profiles
     from specmemo_chat.setup.configuration import folder
 
@@ -66,7 +57,9 @@ def _profiles() -> Iterator[tuple[str, str]]:
         yield profile.name, profile.summary
 
 
-def _sessions() -> Iterator[tuple[str, str]]:
+@completing
+def sessions() -> Iterator[tuple[str, str]]:
+    """Stored conversations: names, else numbers."""
     from specmemo_chat.sessions.places import existing_store
     from specmemo_chat.terminal.text import safe_line
 
