@@ -63,7 +63,6 @@ class Progress:
     stage: str
     done: int
     total: int
-    unit: Literal["bytes", "tokens", "steps"] = "steps"
 
 
 @dataclass(frozen=True)

@@ -140,13 +140,13 @@ def _watch(blobs: Path, total: int, report: Callable[[Progress], None]) -> Itera
 
     def watch() -> None:
         while not finished.wait(POLL_S):
-            report(Progress("download", min(_bytes_below(blobs), total), total, "bytes"))
+            report(Progress("download", min(_bytes_below(blobs), total), total))
 
     thread = threading.Thread(target=watch, name="download-progress", daemon=True)
     thread.start()
     try:
         yield
-        report(Progress("download", total, total, "bytes"))
+        report(Progress("download", total, total))
     finally:
         finished.set()
         thread.join()

@@ -32,7 +32,7 @@ class Reply:
         if step.tokens and not self._first_token_at:
             self._first_token_at = time.perf_counter()
         if not step.tokens and step.finished is None:
-            yield Progress("prefill", self.sequence.prefilled, self.sequence.goal, "tokens")
+            yield Progress("prefill", self.sequence.prefilled, self.sequence.goal)
             return
         yield from self._writer.push(step.tokens, step.from_draft)
         self.finish = "stop" if self._writer.stopped else step.finished

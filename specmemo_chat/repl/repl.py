@@ -257,18 +257,8 @@ class Repl(Desk):
         return self._reader.plain_terminal() if self._reader is not None else contextlib.nullcontext()
 
     def sampling(self) -> SamplingChoice:
-        settings = self.settings
         chosen = "temperature" in self.chosen or self.prepared.sampling.temperature is not None
-        return SamplingChoice(
-            temperature=settings.temperature if chosen else None,
-            top_k=settings.top_k,
-            top_p=settings.top_p,
-            min_p=settings.min_p,
-            repeat_penalty=settings.repeat_penalty,
-            seed=settings.seed,
-            max_new_tokens=settings.max_new_tokens,
-            stop=settings.stop,
-        )
+        return SamplingChoice.of(vars(self.settings) | ({} if chosen else {"temperature": None}))
 
     def move_to(self, prepared: Prepared) -> None:
         before = self.prepared, self.settings
