@@ -1,4 +1,4 @@
-"""DeviceInfo: what is known of one device before anything is loaded onto it."""
+"""DeviceInfo: one device before anything is loaded onto it."""
 
 from __future__ import annotations
 

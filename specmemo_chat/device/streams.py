@@ -10,8 +10,8 @@ import select
 import sys
 from typing import Any, TextIO
 
-# How a stream is occupied that was closed: a file opened later must not take its number, and whoever reads or writes
-# there is told so. Nobody needs to be told that a note went nowhere.
+# How a closed stream is occupied: a file opened later must not take its number, and reading input or writing output
+# fails. Notes go nowhere without an error.
 _OCCUPIED = {0: os.O_WRONLY, 1: os.O_RDONLY, 2: os.O_WRONLY}
 
 

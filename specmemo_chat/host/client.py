@@ -185,7 +185,7 @@ class ChatClient:
         return int(self._tell(requests.Count(text))["tokens"])
 
     def undo(self, turns: int = 1) -> list[ShownTurn]:
-        """Forget the last `turns` turns and return them. Raises UsageError where there are not so many."""
+        """Forget the last `turns` turns and return them. Raises UsageError where there are fewer."""
         if not 0 < turns <= len(self.turns):
             raise UsageError("there is no turn to undo", "send a message first")
         left, taken = self.turns[:-turns], self.turns[-turns:]

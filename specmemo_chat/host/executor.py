@@ -195,7 +195,7 @@ class WorkerExecutor:
     def _lost(self, message: Message) -> SpecmemoError:
         """The worker ends itself and says why."""
         self._busy = False
-        if message["exit_code"] == WorkerError.exit_code:
+        if message["exit_code"] in (None, WorkerError.exit_code):
             return WorkerError(message["message"], *unpack(message["remedies"]))
         return error_with_exit_code(message["exit_code"], message["message"], *unpack(message["remedies"]))
 

@@ -19,7 +19,7 @@ from specmemo_chat.host import requests
 from specmemo_chat.host.doorway import LOOPBACK, Peer, connect
 from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY
 from specmemo_chat.host.link import Link, LinkClosedError
-from specmemo_chat.host.place import Place, join, meeting_store, speak_by
+from specmemo_chat.host.place import Place, join, lacks_memory, meeting_store, speak_by
 from specmemo_chat.host.requests import Load, Request
 from specmemo_chat.memory.meter import ProcessMemory
 
@@ -106,7 +106,7 @@ def _serve(peer: Peer, place: Place, store: Any, own: Request) -> None:
 def _report(link: Link, error: Exception) -> None:
     """Tell worker 0 why this worker ends."""
     known = error if isinstance(error, SpecmemoError) else None
-    if known is None and not isinstance(error, MemoryError) and "out of memory" not in str(error):
+    if known is None and not lacks_memory(error):
         time.sleep(_CAUSE_S)
     message = {
         "event": "Failed",

@@ -15,7 +15,15 @@ from specmemo_chat.errors import Words, WorkerError, pack
 from specmemo_chat.host import requests
 from specmemo_chat.host.doorway import LOOPBACK, Doorway, Peer
 from specmemo_chat.host.link import AGAIN, Link, LinkClosedError, Message
-from specmemo_chat.host.place import COLLECTIVE_TIMEOUT, MEETING_TIMEOUT, Place, join, meeting_store, speak_by
+from specmemo_chat.host.place import (
+    COLLECTIVE_TIMEOUT,
+    MEETING_TIMEOUT,
+    Place,
+    join,
+    lacks_memory,
+    meeting_store,
+    speak_by,
+)
 from specmemo_chat.host.requests import Load
 from specmemo_chat.memory.meter import ProcessMemory
 
@@ -39,7 +47,7 @@ _LEAVE_S = 3.0
 DOORWAY_KEY = "specmemo/doorway"
 ADDRESS_KEY = "specmemo/address"
 
-Lost = Callable[[str, list[Any], int], NoReturn]
+Lost = Callable[[str, list[Any], int | None], NoReturn]
 
 
 @dataclass
@@ -62,7 +70,8 @@ class _Member:
 class Leader:
     """Implements `models.mirror.Followers` over one link to every other worker.
 
-    `lost(message, remedies, exit_code)` ends this process; it is called when the group cannot go on, from any thread.
+    `lost(message, remedies, exit_code)` (see link.LOST) ends this process; it is called when the group cannot go on,
+    from any thread.
     """
 
     def __init__(self, load: Load, place: Place, lost: Lost) -> None:
@@ -108,7 +117,7 @@ class Leader:
 
     def lost(self, error: BaseException) -> NoReturn:
         # The others' threads name the one that is gone, and end this process.
-        if not isinstance(error, MemoryError) and "out of memory" not in str(error):
+        if not lacks_memory(error):
             time.sleep(_CAUSE_S)
         self._lost(f"{self._name(0)} failed: {error or type(error).__name__}", _REMEDIES, 1)
 
@@ -222,7 +231,7 @@ class Leader:
                 member.gone.set()
                 if self._leaving:
                     return
-                self._lost(f"{name} has ended", _REMEDIES, 1)
+                self._lost(f"{name} has ended", _REMEDIES, None)
             if message is None:
                 silent = time.monotonic() - heard
                 limit = SILENCE_LIMIT_S if self._joined.is_set() else LOADING_SILENCE_LIMIT_S

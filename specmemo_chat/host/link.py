@@ -18,7 +18,8 @@ Message = dict[str, Any]
 
 HEARTBEAT = "Heartbeat"
 HEARTBEAT_S = 1.0
-# The worker is about to end itself: "message", "remedies" (errors.pack) and "exit_code" say why.
+# The worker is about to end itself: "message", "remedies" (errors.pack) and "exit_code" say why. No exit code: another
+# worker has ended, and only its launcher may know why.
 LOST = "Lost"
 
 # What helps where a worker is gone, and where it was the memory.

@@ -63,6 +63,11 @@ def speak_by(address: str) -> None:
             os.environ.setdefault("GLOO_SOCKET_IFNAME", name)
 
 
+def lacks_memory(error: BaseException) -> bool:
+    """Whether this worker's own memory is the cause. Torch has a type for it, NCCL only a text."""
+    return isinstance(error, MemoryError) or "out of memory" in str(error)
+
+
 def join(place: Place, store: Store, device: str) -> None:
     """Become a member of torch's process group: NCCL (RCCL on ROCm) between GPUs, gloo between processors."""
     import torch

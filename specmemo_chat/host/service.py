@@ -34,7 +34,7 @@ Interrupted = Callable[[], bool]
 # A batch tells how it goes on whenever a conversation enters or leaves, and at least so often, in seconds.
 PROGRESS_S = 0.2
 
-# The refined step times are written after a reply once so many steps were seen.
+# Steps after which the refined step times are written at the end of a reply.
 _SAVE_STEPS = 256
 
 

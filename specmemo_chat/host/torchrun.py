@@ -109,8 +109,7 @@ class TorchrunExecutor(WorkerExecutor):
 
     def _lost(self, message: Message) -> SpecmemoError:
         # Worker 0 speaks, and ends itself then: that failure is not the one that is looked for.
-        ended = message["exit_code"] == 1 and message["message"].endswith("has ended")
-        cause = self._cause(first_rank=1) if ended else ""
+        cause = self._cause(first_rank=1) if message["exit_code"] is None else ""
         self._end()
         if cause:
             message = {**message, "message": cause, "remedies": pack((AGAIN, SMALLER_CAP))}

@@ -79,7 +79,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - the boundary of the process: reported with its traceback
             yield _internal(error)
 
-    def _lost(self, message: str, remedies: list[Any], exit_code: int) -> NoReturn:
+    def _lost(self, message: str, remedies: list[Any], exit_code: int | None) -> NoReturn:
         """Another worker is gone, and so this process must go, whatever its main thread waits for."""
         with contextlib.suppress(LinkClosedError):
             self._link.send({"event": LOST, "message": message, "remedies": remedies, "exit_code": exit_code})

@@ -89,7 +89,7 @@ def _send(payload: str) -> bool:
 
 
 def passed_on(sequence: str) -> str:
-    """The sequence as it reaches the terminal through tmux or GNU screen; both are told by their variables."""
+    """The sequence as it reaches the terminal through tmux or GNU screen; their variables tell which it is."""
     if os.environ.get("TMUX"):
         # Older and set so, tmux takes it itself; newer and set so, it hands it on.
         escaped = sequence.replace("\x1b", "\x1b\x1b")

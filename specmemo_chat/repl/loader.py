@@ -11,7 +11,7 @@ from specmemo_chat.errors import SpecmemoError, WorkerError
 from specmemo_chat.events import Progress
 from specmemo_chat.host.client import ChatClient
 
-# While somebody waits the newest progress is told this often, also where the worker has nothing new to say.
+# Seconds between two looks at the progress while somebody waits.
 TELL_EVERY_S = 0.1
 
 

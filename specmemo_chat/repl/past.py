@@ -15,7 +15,7 @@ from specmemo_chat.terminal.stream import print_markdown
 from specmemo_chat.terminal.text import safe
 
 INDENT = 2
-# Lines of the message, and the part of the window for the reply's: at least so many.
+# Lines of the message, and the part of the window for the reply's; at least this many lines.
 MESSAGE_LINES, REPLY_PART, LEAST_LINES = 3, 3, 4
 UNANSWERED = "(the reply ended inside the model's reasoning)"
 

@@ -166,7 +166,7 @@ def _prompt_session(**options: Any) -> PromptSession[str]:
 class TerminalReader:
     """A prompt-toolkit session. Ctrl-C clears the line; twice within two seconds on an empty line leaves.
 
-    `note` is told, once, that the history cannot be written; `suggest` completes the text before the cursor.
+    `note` is called once where the history cannot be written; `suggest` completes the text before the cursor.
     """
 
     def __init__(

@@ -309,7 +309,7 @@ class Repl(Desk):
         """Called from the loader's thread. An error that nobody waits for is shown above the prompt."""
         self._untold = None if self._awaited else error
         if error is None and self._used_tokens is None:
-            # The client is this thread's still. What fails here is told by the next request.
+            # The client is this thread's still. The next request raises what fails here.
             with contextlib.suppress(SpecmemoError):
                 self.report()
         if self._reader is not None:
@@ -321,7 +321,7 @@ class Repl(Desk):
         if error is not None:
             self.screen.error(error)
 
-    # --- what is told of it
+    # --- what is shown of it
 
     def describe(self) -> list[str]:
         plan = self.plan

@@ -44,7 +44,7 @@ class _Pending:
 
 
 class Recorder:
-    """Follows one conversation; it is a `host.client.Keeper`. It is told what the conversation *is*, and finds by
+    """Follows one conversation; it is a `host.client.Keeper`. It hears what the conversation *is*, and finds by
     itself which turns are new: a reply made again, an edited message, a turn taken back and a fork all become branches.
 
     No method raises for a file that fails: `news` tells it once, and every later change is tried again.
@@ -71,7 +71,7 @@ class Recorder:
         self._news: list[str | SessionError] = []
         self.error: SessionError | None = None
 
-    # --- what the user is told
+    # --- what the user hears
 
     @property
     def saved(self) -> bool:
@@ -280,7 +280,7 @@ class Recorder:
         return True
 
     def _write_partial(self, pending: _Pending) -> None:
-        """Best effort: a file that is busy or full now is told when the turn is complete."""
+        """Best effort: a file that is busy or full now is an error when the turn is complete."""
         pending.written_at = time.monotonic()
         store = pending.store
         if store is None or not pending.id:

@@ -21,7 +21,7 @@ def print_traceback(kind: type[BaseException], error: BaseException | None, trac
 
 
 def explained(error: Exception) -> SpecmemoError:
-    """What the user is told of an error, whoever raised it; with --debug its traceback comes before."""
+    """The error as the user sees it, whoever raised it; with --debug its traceback comes before."""
     if "--debug" in sys.argv or os.environ.get("SPECMEMO_DEBUG", "0").lower() in ("1", "true", "yes", "on"):
         print_traceback(type(error), error, error.__traceback__)
     if isinstance(error, SpecmemoError):

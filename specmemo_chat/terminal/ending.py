@@ -17,7 +17,7 @@ from specmemo_chat.terminal.modes import Modes, set_modes, terminal_modes
 
 INTERRUPTED = 130
 _REQUESTS = (signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT)
-# A terminal that was stopped (Ctrl-S) takes no last words: so many seconds the end may take.
+# A terminal that was stopped (Ctrl-S) takes no last words: after this many seconds the process ends all the same.
 _LONGEST_END_S = 8
 # No pastes marked, lines wrapped, the cursor shown.
 _PLAIN = b"\x1b[?2004l\x1b[?7h\x1b[?25h"

@@ -17,8 +17,8 @@ from specmemo_chat.terminal.render.style import ACCEPTED, DIM, PLAIN, Piece, Row
 from specmemo_chat.terminal.render.wrap import anchored
 from specmemo_chat.terminal.text import safe
 
-# Between two frames lie so many seconds at least, and more where a frame takes much processor time: the worker on the
-# same machine needs it.
+# The shortest and the longest pause between two frames; longer where a frame takes much processor time: the worker on
+# the same machine needs it.
 FRAME_S, SLOWEST_FRAME_S = 0.05, 0.25
 FRAME_SHARE = 0.04
 # The window may be resized while no text comes.

@@ -60,10 +60,10 @@ class Lost:
     """What ends the process of worker 0; here the thread that calls it waits for ever."""
 
     def __init__(self) -> None:
-        self.told: list[tuple[str, list[Any], int]] = []
+        self.told: list[tuple[str, list[Any], int | None]] = []
         self.happened = threading.Event()
 
-    def __call__(self, message: str, remedies: list[Any], exit_code: int) -> NoReturn:
+    def __call__(self, message: str, remedies: list[Any], exit_code: int | None) -> NoReturn:
         self.told.append((message, remedies, exit_code))
         self.happened.set()
         while True:

@@ -16,7 +16,7 @@ from specmemo_chat.bench.measuring.tracker import generation_memory
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings
 
-# A method that can stop does so after so many tokens and lets the others go on.
+# Tokens after which a method that can stop lets the others go on.
 BLOCK_TOKENS = 20
 PLAIN, CONTROL = "plain", "control"
 

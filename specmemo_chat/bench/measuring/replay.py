@@ -50,7 +50,7 @@ class Script:
 
 
 def steer(model: Any, script: Script) -> None:
-    """Make `model` (a causal LM) say the script wherever it is told its tokens' positions. Its forward is the real one;
+    """Make `model` (a causal LM) say the script in every forward that gets position_ids. Its forward is the real one;
     of the logits [.., n, vocab] that it returns, those of the last n tokens, the scripted token's is the highest."""
 
     def say(_module: Any, _args: Any, named: dict[str, Any], out: Any) -> None:

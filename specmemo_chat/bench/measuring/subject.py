@@ -29,7 +29,7 @@ from specmemo_chat.models.loading import MODEL_CLASSES, load_target, model_type_
 from specmemo_chat.models.target import Target
 from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 
-# A script goes on from its start after so many tokens.
+# Tokens after which a script starts again.
 SCRIPT_TOKENS = 1 << 15
 
 Report = Callable[[int, int, str], None]

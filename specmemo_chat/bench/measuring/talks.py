@@ -13,7 +13,7 @@ from specmemo_chat.errors import UsageError
 FOLDER = Path(__file__).parent / "prompts"
 # Names that --prompts takes beside a file.
 POCKET, RANDOM = "pocket", "random"
-# The set against speculation: so many two-turn conversations, with so many random words in a turn.
+# The set against speculation: two-turn conversations, and the least and most random words of a turn.
 RANDOM_TALKS, RANDOM_WORDS = 60, (8, 24)
 
 

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from specmemo_chat.distill.training.packing import Batch, pack_rows
 from specmemo_chat.distill.training.replies import Example
 
-# Every so many conversations one is held out, and no more of them than this.
+# One conversation of this many is held out, and at most this many in all.
 _HELD_OUT_EVERY, _MOST_HELD_OUT = 20, 200
 
 

@@ -114,7 +114,7 @@ def _shaped_as(spec: ModelSpec, settings: TrainingSettings) -> TrainingSettings:
 
 
 def feature_layers(layers: int) -> tuple[int, int, int]:
-    """Which hidden states an EAGLE-3 head reads: inputs of layers 2, n // 2 and n - 3, as far as there are so many."""
+    """Which hidden states an EAGLE-3 head reads: inputs of layers 2, n // 2 and n - 3, within `layers`."""
     return min(2, layers), max(1, layers // 2), max(1, layers - 3)
 
 

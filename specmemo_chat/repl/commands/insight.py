@@ -16,7 +16,7 @@ from specmemo_chat.speculation.report import SpeculationReport
 from specmemo_chat.terminal.gauge import bar_cells, gauge
 from specmemo_chat.terminal.plan_render import bar, term_rows
 
-# /context lists so many turns, the newest; the rest is summed up.
+# The newest turns, which /context lists; it sums up the rest.
 LISTED_TURNS = 12
 # In fewer columns /memory writes sizes in short.
 FULL_SIZES = 46

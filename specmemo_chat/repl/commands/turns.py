@@ -13,7 +13,7 @@ from specmemo_chat.repl.commands.registry import Suggestion, command, matching
 from specmemo_chat.repl.desk import Desk
 from specmemo_chat.terminal.text import safe_line
 
-# /history shows so many where none is given.
+# Turns that /history shows without a number.
 HISTORY_TURNS = 5
 
 
