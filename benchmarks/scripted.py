@@ -12,7 +12,7 @@ import json
 import sys
 from typing import Any
 
-from specmemo_chat.batch.lines import Conversation
+from specmemo_chat.chat.task import Task
 from specmemo_chat.errors import SpecmemoError, WorkerError
 from specmemo_chat.events import Answered, ReplyEnd
 from specmemo_chat.host.client import ChatClient
@@ -27,7 +27,7 @@ def answer(client: ChatClient, asked: dict[str, Any], settings: GenerationSettin
     replies: list[str] = []
     stats: list[dict[str, Any]] = []
     if "turns" in asked:
-        request = [Conversation(1, {}, asked["turns"]).as_json(client.system)]
+        request = [Task(1, tuple(asked["turns"]), system=client.system)]
         for event in client.answer_all(request, settings):
             if isinstance(event, Answered):
                 if event.error:

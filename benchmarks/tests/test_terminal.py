@@ -13,6 +13,7 @@ import pytest
 from benchmarks import terminal_contest
 from benchmarks.scripted import answer
 from benchmarks.terminal_contest import Reply, Terminal, contest
+from specmemo_chat.chat.task import Task
 from specmemo_chat.errors import WorkerError
 from specmemo_chat.events import Answered, ReplyEnd, Statistics, Text
 from specmemo_chat.settings import GenerationSettings
@@ -131,10 +132,10 @@ class FakeClient:
     def __init__(self) -> None:
         self.requests: list[Any] = []
 
-    def answer_all(self, conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Any]:
-        self.requests.append(conversations)
-        turns = conversations[0]["turns"]
-        error = "too long" if turns == ["long"] else ""
+    def answer_all(self, tasks: list[Task], settings: GenerationSettings) -> Iterator[Any]:
+        self.requests.append(tasks)
+        turns = tasks[0].turns
+        error = "too long" if turns == ("long",) else ""
         yield Answered(1, list(turns), [Statistics(new_tokens=3)] * len(turns), error)
 
     def say(self, text: str, settings: GenerationSettings) -> Iterator[Any]:
@@ -151,7 +152,7 @@ def test_scripted_answers() -> None:
     together = answer(client, {"turns": ["a", "b"]}, settings)
     assert together["replies"] == ["a", "b"]
     assert [stats["new_tokens"] for stats in together["stats"]] == [3, 3]
-    assert client.requests[0][0]["system"] == "Be brief."
+    assert client.requests[0][0].system == "Be brief."
     alone = answer(client, {"say": "hello"}, settings)
     assert alone["replies"] == ["hello"]
     assert alone["stats"][0]["new_tokens"] == 2

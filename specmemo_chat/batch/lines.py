@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat import conversations
+from specmemo_chat.chat.task import Task
 from specmemo_chat.conversations import BrokenLine, ChatLine, Message
 from specmemo_chat.errors import UsageError
 from specmemo_chat.settings import GenerationSettings
@@ -33,16 +34,10 @@ class Conversation:
         """All that is said in it."""
         return [self.system or "", *(message["content"] for message in self.before), *self.turns]
 
-    def as_json(self, system: str | None) -> dict[str, Any]:
-        """The conversation as the request AnswerAll wants it; `system` is the prompt of those without their own."""
-        return {
-            "number": self.number,
-            "turns": self.turns,
-            "before": self.before,
-            "system": self.system or system,
-            "seed": self.seed,
-            "sampling": self.sampling,
-        }
+    def task(self, system: str | None) -> Task:
+        """What the worker is asked; `system` is the prompt of those without their own."""
+        system = self.system or system
+        return Task(self.number, tuple(self.turns), tuple(self.before), system, self.seed, self.sampling)
 
 
 def read_conversations(path: Path) -> Iterator[Conversation | BrokenLine]:

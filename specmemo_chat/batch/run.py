@@ -122,7 +122,7 @@ class Batch:
         self._flying = []
         system = self._client.system
         started, before = time.perf_counter(), self._totals.seconds
-        for event in self._client.answer_all([entry.as_json(system) for entry in entries], settings):
+        for event in self._client.answer_all([entry.task(system) for entry in entries], settings):
             self._totals.seconds = before + time.perf_counter() - started
             if isinstance(event, Answered):
                 self._answered(event)

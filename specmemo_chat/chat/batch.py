@@ -6,10 +6,10 @@ import traceback
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from specmemo_chat.chat.conversation import Conversation
 from specmemo_chat.chat.reply import Reply
+from specmemo_chat.chat.task import Task
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
 from specmemo_chat.engine.sequence import Sequence, Step
@@ -17,26 +17,6 @@ from specmemo_chat.errors import SpecmemoError
 from specmemo_chat.events import Answered, BatchProgress, ReplyEnd
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.sampling import row_seed
-
-
-@dataclass(frozen=True)
-class Task:
-    """A conversation to be answered: the messages that stand before, and the user messages in turn. `number` names it,
-    from 1 on; `seed` None: hash(settings.seed, number - 1). `system` None: the conversation's own. `sampling`: settings
-    in which it differs, by their names."""
-
-    number: int
-    turns: tuple[str, ...]
-    before: tuple[dict[str, str], ...] = ()
-    system: str | None = None
-    seed: int | None = None
-    sampling: dict[str, Any] = field(default_factory=dict)
-
-    @classmethod
-    def from_json(cls, values: dict[str, Any]) -> Task:
-        """The task that an object of the request AnswerAll describes."""
-        lists = {name: tuple(values.get(name, ())) for name in ("turns", "before")}
-        return cls(**{**values, **lists})
 
 
 @dataclass

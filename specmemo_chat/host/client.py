@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from specmemo_chat.catalog.coverage import check_length
+from specmemo_chat.chat.task import Task
 from specmemo_chat.errors import UsageError, WorkerError
 from specmemo_chat.events import Done, Event, Ready, ReplyEnd, Text
 from specmemo_chat.host import requests
@@ -121,9 +122,9 @@ class ChatClient:
         """Answer the last message again."""
         return self._wanted(self._replace(requests.Regenerate(settings)))
 
-    def answer_all(self, conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
+    def answer_all(self, tasks: Sequence[Task], settings: GenerationSettings) -> Iterator[Event]:
         """Answer many conversations beside each other (requests.AnswerAll); the client's own is not touched."""
-        return self._wanted(self._request(requests.AnswerAll(conversations, settings)))
+        return self._wanted(self._request(requests.AnswerAll(tuple(tasks), settings)))
 
     @property
     def plan(self) -> Plan:

@@ -6,6 +6,7 @@ import dataclasses
 from dataclasses import dataclass, field
 from typing import Any, get_args
 
+from specmemo_chat.chat.task import Task
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.settings import GenerationSettings
 
@@ -47,13 +48,9 @@ class Resume:
 @dataclass(frozen=True)
 class AnswerAll:
     """Answer many conversations beside each other, in the plan's rows. Answered for each when it ends, BatchProgress
-    between, then Done: {"peak_bytes": of each worker, "parked"}.
+    between, then Done: {"peak_bytes": of each worker, "parked"}."""
 
-    `conversations` are objects with the keys `number` (from 1 on), `turns`, and perhaps `before`, `system`, `seed` and
-    `sampling` (settings that differ); one without a seed uses hash(settings.seed, number - 1).
-    """
-
-    conversations: list[dict[str, Any]]
+    tasks: tuple[Task, ...]
     settings: GenerationSettings
 
 
@@ -124,5 +121,7 @@ def decode(values: dict[str, Any]) -> Request:
         fields["devices"] = tuple(fields["devices"])
     if "settings" in fields:
         fields["settings"] = GenerationSettings.from_json(fields["settings"])
+    if "tasks" in fields:
+        fields["tasks"] = tuple(Task.from_json(task) for task in fields["tasks"])
     request: Request = kind(**fields)
     return request

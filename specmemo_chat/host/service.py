@@ -89,13 +89,12 @@ class Service:
                 raise WorkerError(f"a worker cannot answer {type(request).__name__}")
 
     def _answer_all(self, request: requests.AnswerAll, own: Conversation, interrupted: Interrupted) -> Iterator[Event]:
-        from specmemo_chat.chat.batch import ConversationBatch, Task
+        from specmemo_chat.chat.batch import ConversationBatch
 
         own.forget()  # all rows are the batch's
         batch = ConversationBatch(own.engine, own.sibling)
-        tasks = [Task.from_json(values) for values in request.conversations]
         shown, running = 0.0, list[int]()
-        for event in batch.run(tasks, request.settings, interrupted):
+        for event in batch.run(request.tasks, request.settings, interrupted):
             if isinstance(event, Answered):
                 trim_heap()
                 yield replace(event, stats=[replace(stats, load_s=self._load_s) for stats in event.stats])

@@ -9,7 +9,7 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pytest
 from specmemo_chat.batch import run
 from specmemo_chat.batch.output import OutputFile
 from specmemo_chat.batch.run import Batch, Totals
+from specmemo_chat.chat.task import Task
 from specmemo_chat.errors import WorkerError
 from specmemo_chat.events import Answered, BatchProgress, Done, Event, Statistics
 from specmemo_chat.host.client import ChatClient
@@ -185,8 +186,8 @@ def test_a_worker_that_dies_costs_nothing_that_is_seen(tiny_folder: Path, tmp_pa
     client = ChatClient(WorkerExecutor, Load(plan, None, "auto", False))
     answer_all, kills = client.answer_all, []
 
-    def killing(conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
-        for event in answer_all(conversations, settings):
+    def killing(tasks: Sequence[Task], settings: GenerationSettings) -> Iterator[Event]:
+        for event in answer_all(tasks, settings):
             yield event
             executor = client._executor
             if isinstance(event, Answered) and not kills and isinstance(executor, WorkerExecutor):
@@ -220,8 +221,8 @@ class PoisonClient:
     def load(self) -> Iterator[Event]:
         return iter(())
 
-    def answer_all(self, conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
-        numbers = [values["number"] for values in conversations]
+    def answer_all(self, tasks: Sequence[Task], settings: GenerationSettings) -> Iterator[Event]:
+        numbers = [task.number for task in tasks]
         while numbers:
             yield BatchProgress(running=numbers[:2], waiting=len(numbers[2:]))
             if 3 in numbers[:2]:
@@ -256,8 +257,8 @@ def test_what_is_sent_together_is_bounded(tmp_path: Path, monkeypatch: pytest.Mo
     source.write_text("\n".join(json.dumps({"prompt": "x" * size}) for size in (40, 50, 30, 120, 10, 10)))
     client, sent = PoisonClient(), list[list[int]]()
 
-    def answer_all(conversations: list[dict[str, Any]], settings: GenerationSettings) -> Iterator[Event]:
-        sent.append([values["number"] for values in conversations])
+    def answer_all(tasks: Sequence[Task], settings: GenerationSettings) -> Iterator[Event]:
+        sent.append([task.number for task in tasks])
         yield from (Answered(number, ["yes"], [Statistics(new_tokens=1)]) for number in sent[-1])
 
     client.answer_all = answer_all  # type: ignore[method-assign]

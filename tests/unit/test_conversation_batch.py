@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.chat.batch import ConversationBatch, Task
+from specmemo_chat.chat.batch import ConversationBatch
 from specmemo_chat.chat.conversation import Conversation
 from specmemo_chat.chat.history import History
 from specmemo_chat.chat.reply import Reply
+from specmemo_chat.chat.task import Task
 from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.events import Answered, BatchProgress, Event, ReplyEnd

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ import pytest
 from specmemo_chat import conversations
 from specmemo_chat.batch.lines import Conversation, read_conversations
 from specmemo_chat.bench.measuring.talks import find_talks
-from specmemo_chat.chat.batch import Task
 from specmemo_chat.conversations import BrokenLine, ChatLine
 from specmemo_chat.distill.training.data import read_prompts
 from specmemo_chat.errors import UsageError
+from specmemo_chat.host.requests import AnswerAll, decode, encode
+from specmemo_chat.settings import GenerationSettings
 
 USER = {"role": "user", "content": "Hi"}
 PARTS = [{"type": "text", "text": "What is"}, {"type": "input_text", "text": " it?"}]
@@ -75,7 +77,11 @@ def test_a_request_of_the_batch_format_has_its_own_settings(tmp_path: Path) -> N
     assert entry.key == {"custom_id": "r1"}
     assert (entry.turns, entry.system, entry.seed) == (["Hi"], "Be brief.", 7)
     assert entry.sampling == {"temperature": 0.5, "top_p": 0.9, "max_new_tokens": 5, "stop": ("x",)}
-    task = Task.from_json(json.loads(json.dumps(entry.as_json("other"))))
+    asked_for = AnswerAll((entry.task("other"),), GenerationSettings())
+    received = decode(json.loads(json.dumps(encode(asked_for))))
+    assert isinstance(received, AnswerAll)
+    (task,) = received.tasks
+    assert replace(task, sampling=entry.sampling) == entry.task("other")
     assert (task.system, task.seed, task.sampling["max_new_tokens"]) == ("Be brief.", 7, 5)
 
 
