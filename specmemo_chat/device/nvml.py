@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,16 +51,22 @@ def probe_nvidia(system: SystemMemory) -> tuple[list[DeviceInfo], list[str]]:
     except ImportError:
         return [], ["pynvml cannot be imported, so NVIDIA GPUs are not seen: pip install nvidia-ml-py"]
     try:
-        pynvml.nvmlInit()
+        with _opened(pynvml):
+            return _devices(pynvml, system)
     except pynvml.NVMLError as error:
         if code_of(error) in (DRIVER_NOT_LOADED, LIBRARY_NOT_FOUND) and not _driver_files():
             return [], []
         return [], [describe(error)]
+
+
+@contextlib.contextmanager
+def _opened(nvml: Any) -> Iterator[None]:
+    nvml.nvmlInit()
     try:
-        return _devices(pynvml, system)
+        yield
     finally:
-        with contextlib.suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
+        with contextlib.suppress(nvml.NVMLError):
+            nvml.nvmlShutdown()
 
 
 def _driver_files() -> bool:
@@ -68,11 +74,7 @@ def _driver_files() -> bool:
 
 
 def _devices(nvml: Any, system: SystemMemory) -> tuple[list[DeviceInfo], list[str]]:
-    try:
-        driver = _text(nvml.nvmlSystemGetDriverVersion())
-        count = nvml.nvmlDeviceGetCount()
-    except nvml.NVMLError as error:
-        return [], [describe(error)]
+    driver, count = nvml.nvmlSystemGetDriverVersion(), nvml.nvmlDeviceGetCount()
     problems: list[str] = []
     devices = []
     for index, card in enumerate(_cards(nvml, count, problems)):
@@ -93,18 +95,12 @@ def process_bytes(index: int, pid: int) -> int | None:
     except ImportError:
         return None
     try:
-        pynvml.nvmlInit()
-    except pynvml.NVMLError:
-        return None
-    try:
-        card = _cards(pynvml, pynvml.nvmlDeviceGetCount(), [])[index]
-        running = pynvml.nvmlDeviceGetComputeRunningProcesses(card.handle)
-        taken = [process.usedGpuMemory for process in running if process.pid == pid]
+        with _opened(pynvml):
+            card = _cards(pynvml, pynvml.nvmlDeviceGetCount(), [])[index]
+            running = pynvml.nvmlDeviceGetComputeRunningProcesses(card.handle)
+            taken = [process.usedGpuMemory for process in running if process.pid == pid]
     except (pynvml.NVMLError, IndexError):
         return None
-    finally:
-        with contextlib.suppress(pynvml.NVMLError):
-            pynvml.nvmlShutdown()
     return None if not taken or None in taken else sum(taken)
 
 
@@ -118,7 +114,7 @@ def _cards(nvml: Any, count: int, problems: list[str]) -> list[_Card]:
 def _gpu(nvml: Any, index: int, problems: list[str]) -> _Card:
     try:
         handle = nvml.nvmlDeviceGetHandleByIndex(index)
-        return _Card(index, _text(nvml.nvmlDeviceGetUUID(handle)), handle, divided=_mig_is_on(nvml, handle))
+        return _Card(index, nvml.nvmlDeviceGetUUID(handle), handle, divided=_mig_is_on(nvml, handle))
     except nvml.NVMLError as error:
         problems.append(f"GPU {index}: {describe(error)}")
         # Its place stays taken: the numbers of the cards behind it must not move.
@@ -148,7 +144,7 @@ def _instances(nvml: Any, gpu: _Card, problems: list[str]) -> list[_Card]:
     for index in range(most):
         try:
             handle = nvml.nvmlDeviceGetMigDeviceHandleByIndex(gpu.handle, index)
-            found.append(_Card(gpu.gpu, _text(nvml.nvmlDeviceGetUUID(handle)), handle, parent=gpu.handle))
+            found.append(_Card(gpu.gpu, nvml.nvmlDeviceGetUUID(handle), handle, parent=gpu.handle))
         except nvml.NVMLError as error:
             # NOT_FOUND: a place that no instance takes.
             if code_of(error) != NOT_FOUND:
@@ -210,7 +206,7 @@ def visible(setting: str | None, uuids: Sequence[str], gpus: int | None = None) 
 
 
 def _device(nvml: Any, index: int, card: _Card, driver: str, system: SystemMemory, problems: list[str]) -> DeviceInfo:
-    name = _text(nvml.nvmlDeviceGetName(card.handle))
+    name = nvml.nvmlDeviceGetName(card.handle)
     memory = _memory(nvml, card, name, system, problems)
     major, minor = nvml.nvmlDeviceGetCudaComputeCapability(card.handle if card.parent is None else card.parent)
     return DeviceInfo(
@@ -251,7 +247,3 @@ def _bandwidth(nvml: Any, handle: Any) -> int:
     except nvml.NVMLError:
         return 0
     return width // 8 * clock_mhz * 1_000_000 * 2
-
-
-def _text(value: str | bytes) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

@@ -13,7 +13,7 @@ from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, steer
 from specmemo_chat.bench.measuring.shapes import DTYPES, random_head, random_model
 from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.catalog.aliases import bundled_folder
-from specmemo_chat.drafters.base import Drafter
+from specmemo_chat.drafters.base import Drafter, FeatureDrafter
 from specmemo_chat.drafters.chain import LONG_MATCH, ChainDrafter
 from specmemo_chat.drafters.eagle import EagleDrafter
 from specmemo_chat.drafters.eagle_config import parse
@@ -139,8 +139,10 @@ class Subject:
             elif name == "model":
                 parts.append(ModelDrafter(self.draft_model, self.target, plan))
             else:
-                head = EagleDrafter(self.head, self.target, plan)
-                parts.append(self._replayed(head) if self.script is not None else head)
+                head: FeatureDrafter = EagleDrafter(self.head, self.target, plan)
+                if self.shape is not None and self.script is not None:
+                    head = ReplayDrafter(head, self.script, self.shape.acceptance, self.shape.seed)
+                parts.append(head)
         if not parts:
             return None
         return ChainDrafter(parts) if chained else parts[0]
@@ -170,11 +172,6 @@ class Subject:
         folder = Path(plan.draft or "")
         check_tokenizers(folder, Path(plan.target))
         return load_target(str(folder), dtype=plan.draft_dtype, device=plan.device)
-
-    def _replayed(self, head: EagleDrafter) -> Drafter:
-        if self.shape is None or self.script is None:
-            raise RuntimeError("only a random shape is replayed")
-        return ReplayDrafter(head, self.script, self.shape.acceptance, self.shape.seed)
 
     @cached_property
     def twin(self) -> Any:
