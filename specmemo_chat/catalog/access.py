@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from specmemo_chat.catalog.aliases import BUNDLED, CatalogEntry, load_catalog
 from specmemo_chat.catalog.resolve import ModelSource
-from specmemo_chat.errors import Flag, ModelError, Remedy, Words
+from specmemo_chat.errors import Flag, ModelError, Words
 
 
 def hub_token() -> str | None:
@@ -58,7 +58,8 @@ def check_access(source: ModelSource, *, offline: bool, fit: str, nearest: str) 
         licence = source.entry.licence if source.entry is not None else "its licence"
         raise ModelError(
             f"{source.name} is gated ({licence}) and there is no Hugging Face token on this machine. {fit}",
-            *gate_remedies(source, nearest),
+            licence_steps(source),
+            Flag("--model", nearest, "without a gate and fitting here"),
         )
     if is_offline(offline):
         raise ModelError(
@@ -69,8 +70,3 @@ def check_access(source: ModelSource, *, offline: bool, fit: str, nearest: str) 
             ),
             "copy its folder here and give the path",
         )
-
-
-def gate_remedies(source: ModelSource, nearest: str) -> tuple[Remedy, ...]:
-    """Licence and login steps, and the way around them."""
-    return licence_steps(source), Flag("--model", nearest, "without a gate and fitting here")

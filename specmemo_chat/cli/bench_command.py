@@ -13,13 +13,13 @@ from specmemo_chat.cli import options
 from specmemo_chat.cli.parsing import TextCommand
 from specmemo_chat.setup.flags import OUTPUT_PANEL, Color, ModelChoice, SamplingChoice
 from specmemo_chat.terminal.console import Screen
+from specmemo_chat.terminal.ending import INTERRUPTED
 
 if TYPE_CHECKING:
     from specmemo_chat.bench.measuring.job import Job
 
 BENCH_PANEL = "What is measured"
 _measured = functools.partial(typer.Option, rich_help_panel=BENCH_PANEL)
-INTERRUPTED = 130
 STDOUT = "-"
 
 

@@ -17,15 +17,15 @@ FORMATS = (".png", ".svg", ".pdf")
 def check_plot(path: Path) -> None:
     """Raise UsageError where no picture could be written to `path`; nothing is drawn yet."""
     if path.suffix.lower() not in FORMATS:
-        raise UsageError(f"--plot {path}: the format {path.suffix or 'without a name'!r} is not known", _formats(path))
+        example = path.with_suffix(".png") if path.name else "frontier.png"
+        raise UsageError(
+            f"--plot {path}: the format {path.suffix or 'without a name'!r} is not known",
+            f"give for example --plot {example} ({', '.join(FORMATS)})",
+        )
     if path.is_dir() or not path.absolute().parent.is_dir():
         raise UsageError(f"--plot {path}: there is no folder {path.parent} to write a file into", "create it first")
     if importlib.util.find_spec("matplotlib") is None:
         raise UsageError("--plot needs matplotlib, which is not installed", "pip install 'specmemo[plot]'")
-
-
-def _formats(path: Path) -> str:
-    return f"give for example --plot {path.with_suffix('.png') if path.name else 'frontier.png'} ({', '.join(FORMATS)})"
 
 
 def plot_frontier(frontier: Frontier, title: str, cap: int, path: Path) -> None:

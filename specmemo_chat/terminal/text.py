@@ -6,6 +6,7 @@ Everything that is printed on a terminal passes `safe` (or, where it must stay o
 
 from __future__ import annotations
 
+import json
 import re
 
 # C0 without tab and newline, DEL and C1: colours, cursor, titles, clipboard (OSC 52), links all begin with one of them.
@@ -41,11 +42,4 @@ def safe_line(text: str) -> str:
 
 def escaped_json(text: str) -> str:
     """JSON text with every character that `safe` would drop or change as an escape: the same value, safe to show."""
-    return _ANY.sub(lambda match: _json_escape(ord(match.group())), text)
-
-
-def _json_escape(code: int) -> str:
-    if code < 0x10000:
-        return f"\\u{code:04x}"
-    code -= 0x10000
-    return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
+    return _ANY.sub(lambda match: json.dumps(match.group())[1:-1], text)
