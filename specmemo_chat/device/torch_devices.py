@@ -15,7 +15,7 @@ from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.torch_build import TorchBuild
 from specmemo_chat.sizes import GIB, MIB, counted
 
-HELPER = (sys.executable, "-m", "specmemo_chat.device.torch_helper")
+HELPER = (sys.executable, "-m", "specmemo_chat.device.torch_helper", "devices")
 # The import of torch takes seconds on a cold disk; a driver that hangs takes for ever.
 TIMEOUT_S = 60.0
 RESERVE = 128 * MIB

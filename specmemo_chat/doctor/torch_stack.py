@@ -15,7 +15,7 @@ from specmemo_chat.profiles import match_profile
 from specmemo_chat.setup import planning
 from specmemo_chat.sizes import GIB, format_size
 
-HELPER = (sys.executable, "-m", "specmemo_chat.device.torch_check")
+HELPER = (sys.executable, "-m", "specmemo_chat.device.torch_helper", "check")
 # The import of torch takes seconds on a cold disk; a driver that hangs takes for ever.
 TIMEOUT_S = 120.0
 INSTALL = "install torch for this machine: https://pytorch.org/get-started/locally"

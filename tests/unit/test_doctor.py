@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from specmemo_chat.device import torch_check
+from specmemo_chat.device import torch_helper
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import Probe, probe_cpu
 from specmemo_chat.doctor import torch_stack
@@ -265,7 +265,7 @@ def test_the_helper_reports_every_device_and_backend() -> None:
         is_available=lambda: True, is_gloo_available=lambda: True, is_nccl_available=lambda: True,
         init_process_group=refuse, destroy_process_group=lambda: None, HashStore=object,
     )  # fmt: skip
-    said = torch_check.report(torch, distributed)
+    said = torch_helper.check(torch, distributed)
     assert [device["problem"] for device in said["devices"]] == ["", "CUDA error: out of memory"]
     assert said["gloo"] == {"available": True, "problem": ""}
     assert said["nccl"] == {"available": True, "problem": "no socket", "version": "2.27.3"}

@@ -195,7 +195,7 @@ def fake_torch(*, hip: str | None = None, gpus: int = 0, mps: bool | None = None
 
 def test_the_helper_reads_rocm(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_helper.sys, "platform", "linux")
-    found = torch_helper.report(
+    found = torch_helper.devices(
         fake_torch(hip="6.4", gpus=2, uuid="u", memory_clock_rate=1_600_000, memory_bus_width=4096)
     )
     assert found["problems"] == []
@@ -203,17 +203,17 @@ def test_the_helper_reads_rocm(monkeypatch: pytest.MonkeyPatch) -> None:
     # 4,096 bits at 1.6 GHz, two transfers a cycle: one chip of an MI250.
     assert found["devices"][0]["memory_bandwidth"] == 1_638_400_000_000
     assert (found["devices"][0]["total_bytes"], found["devices"][0]["free_bytes"]) == (64 * GIB, 60 * GIB)
-    assert torch_helper.report(fake_torch(hip="6.4", gpus=1))["devices"][0]["memory_bandwidth"] == 0
-    assert "HIP_VISIBLE_DEVICES" in torch_helper.report(fake_torch(hip="6.4"))["problems"][0]
-    assert torch_helper.report(fake_torch()) == {"devices": [], "problems": []}
+    assert torch_helper.devices(fake_torch(hip="6.4", gpus=1))["devices"][0]["memory_bandwidth"] == 0
+    assert "HIP_VISIBLE_DEVICES" in torch_helper.devices(fake_torch(hip="6.4"))["problems"][0]
+    assert torch_helper.devices(fake_torch()) == {"devices": [], "problems": []}
 
 
 def test_the_helper_reads_metal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch_helper.sys, "platform", "darwin")
-    (gpu,) = torch_helper.report(fake_torch(mps=True))["devices"]
+    (gpu,) = torch_helper.devices(fake_torch(mps=True))["devices"]
     assert (gpu["kind"], gpu["total_bytes"], gpu["free_bytes"]) == ("mps", 10 * GIB, 9 * GIB)
-    assert "macOS" in torch_helper.report(fake_torch(mps=False))["problems"][0]
-    assert "not part of this torch" in torch_helper.report(fake_torch())["problems"][0]
+    assert "macOS" in torch_helper.devices(fake_torch(mps=False))["problems"][0]
+    assert "not part of this torch" in torch_helper.devices(fake_torch())["problems"][0]
 
 
 def put(monkeypatch: pytest.MonkeyPatch, gpus: list[DeviceInfo], build: TorchBuild, others: list[DeviceInfo]) -> None:
