@@ -245,7 +245,7 @@ def test_a_conversation_that_kills_workers_fails_alone(tmp_path: Path, capsys: p
     assert (totals.conversations, totals.failed) == (6, 1)
     assert [error for _, _, error in content(tmp_path / "out.jsonl")].index("the worker process was killed") == 2
     notes = capsys.readouterr().err
-    assert "going on; 2 conversations that were in flight are tried again" in notes
+    assert "going on: 2 conversations in flight will be tried again at the end" in notes
     assert "input line 3: given up" in notes
     assert "fix:" not in notes
 
