@@ -38,10 +38,9 @@ def models() -> Iterator[tuple[str, str]]:
 def drafts() -> Iterator[tuple[str, str]]:
     """The words that --draft knows, and the published heads of the catalog."""
     from specmemo_chat.catalog.aliases import load_catalog
+    from specmemo_chat.setup.planning import DRAFTS
 
-    yield "auto", "what the plan finds best"
-    yield "none", "plain decoding"
-    yield "ngram", "from the conversation's own text"
+    yield from DRAFTS.items()
     for entry in load_catalog().values():
         if entry.draft:
             yield entry.draft, f"for {entry.name}"

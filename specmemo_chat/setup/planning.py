@@ -26,7 +26,7 @@ from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.sizes import parse_size
 
 APP = "specmemo"
-DRAFTS = ("auto", "none", "ngram")
+DRAFTS = {"auto": "what the plan chooses", "none": "plain decoding", "ngram": "from the conversation's own text"}
 DTYPES: dict[str, Dtype] = {"bf16": "bf16", "fp16": "fp16", "fp32": "fp32", "int8": "int8", "nf4": "nf4"}
 
 

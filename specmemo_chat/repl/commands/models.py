@@ -12,9 +12,8 @@ from specmemo_chat.repl.commands.basics import table
 from specmemo_chat.repl.commands.files import files, recount
 from specmemo_chat.repl.commands.registry import Suggestion, command, matching
 from specmemo_chat.repl.desk import Desk
+from specmemo_chat.setup.planning import DRAFTS
 from specmemo_chat.terminal.text import safe_line
-
-DRAFTS = {"auto": "what the plan chooses", "none": "plain decoding", "ngram": "from the conversation's own text"}
 
 
 def _models(repl: Desk, argument: str) -> Iterable[Suggestion]:
