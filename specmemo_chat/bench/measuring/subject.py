@@ -13,14 +13,9 @@ from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, steer
 from specmemo_chat.bench.measuring.shapes import DTYPES, random_head, random_model
 from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.catalog.aliases import bundled_folder
+from specmemo_chat.drafters import load_weights, make_drafter
 from specmemo_chat.drafters.base import Drafter, FeatureDrafter
-from specmemo_chat.drafters.chain import LONG_MATCH, ChainDrafter
-from specmemo_chat.drafters.eagle import EagleDrafter
 from specmemo_chat.drafters.eagle_config import parse
-from specmemo_chat.drafters.eagle_head import EagleHead, load_head
-from specmemo_chat.drafters.model import ModelDrafter
-from specmemo_chat.drafters.ngram import NgramDrafter
-from specmemo_chat.drafters.pairing import check_hash, check_tokenizers
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.models import attention
@@ -101,6 +96,7 @@ class Subject:
         """`plan` names the target, its precision and its device; `draft_plan` the draft, where that is another."""
         self._plan = plan
         self._draft_plan = draft_plan or plan
+        self._loaded: dict[str, Any] = {}
         self._assistant = assistant
         self._system = system
         self.shape = shape
@@ -131,47 +127,28 @@ class Subject:
 
     def drafter(self, plan: Plan) -> Drafter | None:
         """A new drafter for `plan`, over weights that all drafters share; for a random shape the replayed head."""
-        chained = len(plan.drafters) > 1
-        parts: list[Drafter] = []
-        for name in plan.drafters:
-            if name == "ngram":
-                parts.append(NgramDrafter(LONG_MATCH if chained else 1))
-            elif name == "model":
-                parts.append(ModelDrafter(self.draft_model, self.target, plan))
+        drafter = make_drafter(plan, self.target, self._weights)
+        if self.shape is not None and self.script is not None and isinstance(drafter, FeatureDrafter):
+            return ReplayDrafter(drafter, self.script, self.shape.acceptance, self.shape.seed)
+        return drafter
+
+    def _weights(self, name: str) -> Any:
+        """The weights of the drafter `name`, once for all methods. Raises the errors of loading them."""
+        if name not in self._loaded:
+            if self.shape is not None:
+                head = parse(self.shape.head_config)
+                loaded = random_head(head, self.target, self._draft_plan.draft_dtype, self.shape.seed + 1)
             else:
-                head: FeatureDrafter = EagleDrafter(self.head, self.target, plan)
-                if self.shape is not None and self.script is not None:
-                    head = ReplayDrafter(head, self.script, self.shape.acceptance, self.shape.seed)
-                parts.append(head)
-        if not parts:
-            return None
-        return ChainDrafter(parts) if chained else parts[0]
+                loaded = load_weights(name, self._draft_plan, self.target)
+            self._loaded[name] = loaded
+        return self._loaded[name]
 
     @property
     def models(self) -> tuple[Any, ...]:
         """Every module whose weights were loaded so far: they are no generation memory."""
-        loaded = [vars(self).get(name) for name in ("twin", "head", "draft_model", "assistant")]
+        loaded = [*self._loaded.values(), *(vars(self).get(name) for name in ("twin", "assistant"))]
         modules = [part.model if isinstance(part, Target) else part for part in loaded if part is not None]
         return (self.target.model, *modules)
-
-    @cached_property
-    def head(self) -> EagleHead:
-        """The draft head's weights, once for all methods. Raises ModelError where they are not the target's."""
-        plan = self._draft_plan
-        if self.shape is not None:
-            return random_head(parse(self.shape.head_config), self.target, plan.draft_dtype, self.shape.seed + 1)
-        folder = Path(plan.draft or "")
-        head = load_head(folder, self.target, plan.draft_dtype)
-        check_hash(folder, head.config.target_hash, Path(plan.target))
-        return head
-
-    @cached_property
-    def draft_model(self) -> Target:
-        """The draft model, once for all methods. Raises UsageError where its tokenizer is another one."""
-        plan = self._draft_plan
-        folder = Path(plan.draft or "")
-        check_tokenizers(folder, Path(plan.target))
-        return load_target(str(folder), dtype=plan.draft_dtype, device=plan.device)
 
     @cached_property
     def twin(self) -> Any:
