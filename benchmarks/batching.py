@@ -40,8 +40,8 @@ from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.acceptance import first_choice
 from specmemo_chat.memory.contract import Dtype, Plan, buckets_of
 from specmemo_chat.memory.drafts import head_shape
+from specmemo_chat.memory.request import in_own_precision, nodes_of_a_row
 from specmemo_chat.memory.terms import Terms
-from specmemo_chat.memory.wishes import in_own_precision, nodes_of_a_row
 from specmemo_chat.models.threads import import_torch
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.report import SpeculationReport

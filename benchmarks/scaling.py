@@ -13,9 +13,9 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.memory.absent import described_device
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, total
+from specmemo_chat.memory.request import PlanRequest, start
 from specmemo_chat.memory.scaling import Wire, best_step, bound, step_time
 from specmemo_chat.memory.throughput import DeviceSpeed, device_speed
-from specmemo_chat.memory.wishes import Wishes, start
 from specmemo_chat.profiles import Profile, load_profiles
 
 # Links of one device in one direction, and what a small collective takes: assumptions, from the makers' figures and
@@ -94,8 +94,8 @@ def shape_of(model: str, profile: Profile, workers: int, batch: int) -> Shape:
         feature_count=1,
         fc_bias=True,
     )
-    wishes = Wishes(context=CONTEXT, rows=batch, tp=workers, head=head, draft="eagle")
-    aimed = start(spec, described_device(profile.facts), profile, wishes)
+    request = PlanRequest(context=CONTEXT, rows=batch, tp=workers, head=head, draft="eagle")
+    aimed = start(spec, described_device(profile.facts), profile, request)
     return replace(aimed, nodes=NODES, chunk=256, allocate_at_load=True)
 
 

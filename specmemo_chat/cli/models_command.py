@@ -14,7 +14,7 @@ from specmemo_chat.setup.flags import Color, ModelChoice
 if TYPE_CHECKING:
     from specmemo_chat.catalog.resolve import ModelSource
     from specmemo_chat.catalog.spec import ModelSpec
-    from specmemo_chat.setup.planning import Situation
+    from specmemo_chat.setup.planning import PlanContext
     from specmemo_chat.terminal.console import Screen
 
 HELP = "Models: what there is and what fits here; download, delete."
@@ -78,7 +78,7 @@ def ls(
                 "schema": 1,
                 "device": place.device.torch_name,
                 "profile": place.profile.name,
-                "cap_bytes": place.wishes.max_memory or place.profile.cap_for(place.device),
+                "cap_bytes": place.request.max_memory or place.profile.cap_for(place.device),
                 "models": [line.as_json() for line in lines],
             }
         )
@@ -86,21 +86,21 @@ def ls(
         _print(screen, lines, place)
 
 
-def _place(choice: ModelChoice) -> Situation:
+def _place(choice: ModelChoice) -> PlanContext:
     """Where a model would run, as `chat` decides it."""
     from specmemo_chat.device.probe import probe
     from specmemo_chat.device.select import check_name, select
     from specmemo_chat.setup import planning
 
-    wishes = planning.check_flags(choice)
+    request = planning.check_flags(choice)
     check_name(choice.device)
     profiles = planning.own_profiles()
     selection = select(probe(), choice.device, choice.gpus, model=choice.model)
     profile, reason = planning.choose_profile(choice.profile, selection.first, profiles)
-    return planning.situation(choice, wishes, selection.first, profile, reason)
+    return planning.plan_context(choice, request, selection.first, profile, reason)
 
 
-def _lines(place: Situation) -> list[Line]:
+def _lines(place: PlanContext) -> list[Line]:
     from specmemo_chat.catalog.aliases import load_catalog
     from specmemo_chat.catalog.inventory import download_bytes, stored, stored_models
 
@@ -141,11 +141,11 @@ def _state(hub_id: str) -> str:
     return "absent" if found is None else "here" if found.complete else "partly"
 
 
-def _fit(place: Situation, spec: ModelSpec) -> tuple[bool | None, str]:
+def _fit(place: PlanContext, spec: ModelSpec) -> tuple[bool | None, str]:
     """Whether the planner finds a plan for it here, and the smallest change that would make it fit."""
-    wishes = replace(place.wishes, context=min(place.wishes.context, spec.max_context))
+    request = replace(place.request, context=min(place.request.context, spec.max_context))
     try:
-        outcome = replace(place, wishes=wishes).solve(spec)
+        outcome = replace(place, request=request).solve(spec)
     except UsageError:
         return None, ""
     return outcome.fits, "" if outcome.fits else outcome.smallest_fix or ""
@@ -166,11 +166,11 @@ def _cached(hub_id: str) -> tuple[ModelSpec | None, str]:
         return None, f"{error.message} ({error.remedy})" if error.remedy else error.message
 
 
-def _print(screen: Screen, lines: list[Line], place: Situation) -> None:
+def _print(screen: Screen, lines: list[Line], place: PlanContext) -> None:
     from specmemo_chat.sizes import format_size
     from specmemo_chat.terminal.listing import print_table
 
-    cap = place.wishes.max_memory or place.profile.cap_for(place.device)
+    cap = place.request.max_memory or place.profile.cap_for(place.device)
     screen.note(f"{place.device.name}, profile {place.profile.name}: a cap of {format_size(cap)}")
     rows = [
         (
@@ -227,7 +227,7 @@ def pull(
         screen.print_json({"schema": 1, "models": pulled})
 
 
-def _pull(source: ModelSource, place: Situation, screen: Screen, *, code: bool, tokenizer: bool) -> dict[str, Any]:
+def _pull(source: ModelSource, place: PlanContext, screen: Screen, *, code: bool, tokenizer: bool) -> dict[str, Any]:
     """Download one repository and say what came of it."""
     from specmemo_chat.catalog.access import check_access
     from specmemo_chat.catalog.cache import cached_model

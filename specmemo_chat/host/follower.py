@@ -16,9 +16,9 @@ from typing import Any, NoReturn
 from specmemo_chat.device.heap import bound_heap
 from specmemo_chat.errors import SpecmemoError, pack
 from specmemo_chat.host import requests
-from specmemo_chat.host.doorway import LOOPBACK, Peer, connect
-from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY
+from specmemo_chat.host.leader import ADDRESS_KEY, LISTENER_KEY
 from specmemo_chat.host.link import Link, LinkClosedError
+from specmemo_chat.host.listener import LOOPBACK, Peer, connect
 from specmemo_chat.host.place import Place, join, lacks_memory, meeting_store, speak_by
 from specmemo_chat.host.requests import Load, Request
 from specmemo_chat.memory.meter import ProcessMemory
@@ -41,7 +41,7 @@ def follow(own: Request) -> NoReturn:
             os.environ.setdefault("PYTORCH_CUDA_ALLOC_CONF", "expandable_segments:True")
         import_torch(own.plan.products if isinstance(own, Load) else None)
         store = meeting_store()
-        port, key = json.loads(store.get(DOORWAY_KEY))
+        port, key = json.loads(store.get(LISTENER_KEY))
         # By the name that this machine already reaches the meeting store by: worker 0 may call its machine otherwise.
         host = os.environ["MASTER_ADDR"] if place.nodes > 1 else LOOPBACK
         peer = connect(host, port, bytes.fromhex(key))

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 from specmemo_chat.errors import Words, WorkerError, pack
 from specmemo_chat.host import requests
-from specmemo_chat.host.doorway import LOOPBACK, Doorway, Peer
 from specmemo_chat.host.link import AGAIN, Link, LinkClosedError, Message
+from specmemo_chat.host.listener import LOOPBACK, LinkListener, Peer
 from specmemo_chat.host.place import (
     COLLECTIVE_TIMEOUT,
     MEETING_TIMEOUT,
@@ -42,9 +42,9 @@ _ANSWER_S = COLLECTIVE_TIMEOUT.total_seconds()
 _HELLO_S = 10.0
 _LEAVE_S = 3.0
 
-# In the meeting store: the port and the key of the leader's doorway, and the address of its machine by which the other
+# In the meeting store: the port and the key of the leader's listener, and the address of its machine by which the other
 # machines reach it.
-DOORWAY_KEY = "specmemo/doorway"
+LISTENER_KEY = "specmemo/listener"
 ADDRESS_KEY = "specmemo/address"
 
 Lost = Callable[[str, list[Any], int | None], NoReturn]
@@ -84,12 +84,12 @@ class Leader:
         self._members: list[_Member] = []
         self._asked = 0
         self._store = meeting_store()
-        doorway = Doorway(everywhere=place.nodes > 1)
+        listener = LinkListener(everywhere=place.nodes > 1)
         try:
-            self._store.set(DOORWAY_KEY, json.dumps([doorway.port, doorway.key.hex()]))
-            self._meet(doorway, load, MEETING_TIMEOUT.total_seconds())
+            self._store.set(LISTENER_KEY, json.dumps([listener.port, listener.key.hex()]))
+            self._meet(listener, load, MEETING_TIMEOUT.total_seconds())
         finally:
-            doorway.close()
+            listener.close()
 
     def lead(self, target: Target) -> Target:
         """The target on all workers, joined in torch's process group once every one of them has loaded its share."""
@@ -161,11 +161,11 @@ class Leader:
             if answer["number"] == self._asked:
                 return answer
 
-    def _meet(self, doorway: Doorway, load: Load, patience_s: float) -> None:
+    def _meet(self, listener: LinkListener, load: Load, patience_s: float) -> None:
         """Wait until every other worker has come, and send each the plan."""
         deadline = time.monotonic() + patience_s
         while len(self._members) < self.place.world - 1:
-            peer = doorway.accept(deadline - time.monotonic())
+            peer = listener.accept(deadline - time.monotonic())
             if peer is None:
                 raise self._missing(patience_s)
             # One that hangs up or says nothing may come again.

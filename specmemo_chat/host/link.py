@@ -1,5 +1,5 @@
 """The link between two of the program's processes: JSON messages over a socket that the one inherits from the other, or
-over a connection through a doorway (host/doorway.py) where that cannot be."""
+over a connection through a listener (host/listener.py) where that cannot be."""
 
 from __future__ import annotations
 

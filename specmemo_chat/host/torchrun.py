@@ -17,9 +17,9 @@ import psutil
 from specmemo_chat.errors import SpecmemoError, WorkerError, pack
 from specmemo_chat.events import Event, Ready
 from specmemo_chat.host import requests
-from specmemo_chat.host.doorway import LOOPBACK, Doorway
 from specmemo_chat.host.executor import LOADING_SILENCE_LIMIT_S, POLL_S, WorkerExecutor, end_of, start_process
 from specmemo_chat.host.link import AGAIN, SMALLER_CAP, Link, Message
+from specmemo_chat.host.listener import LOOPBACK, LinkListener
 from specmemo_chat.host.requests import Load
 
 # The launcher looks at its workers ten times a second, gives those that are left two seconds to leave, and then writes
@@ -63,12 +63,12 @@ class TorchrunExecutor(WorkerExecutor):
         self._gone = False
         self._workers: list[psutil.Process] = []
         self._report = b""
-        self._doorway = Doorway(everywhere=False)
+        self._listener = LinkListener(everywhere=False)
         super().__init__(log, _launcher(load, self._nodes))
 
     def _start(self, command: list[str]) -> subprocess.Popen[bytes]:
         # The launcher's workers inherit nothing of ours but the lifeline.
-        door = {"port": self._doorway.port, "key": self._doorway.key.hex()}
+        door = {"port": self._listener.port, "key": self._listener.key.hex()}
         process = start_process(command, self._log, stdout=subprocess.PIPE)
         _greet(process, {**door, "load": requests.encode(self._load)})
         return process
@@ -80,7 +80,7 @@ class TorchrunExecutor(WorkerExecutor):
     def close(self) -> None:
         self._find_workers()
         super().close()
-        self._doorway.close()
+        self._listener.close()
         self._end()
 
     def _connected(self) -> Link:
@@ -88,7 +88,7 @@ class TorchrunExecutor(WorkerExecutor):
         limit = LOADING_SILENCE_LIMIT_S if self._nodes.count == 1 else _MEETING_S
         deadline = time.monotonic() + limit
         while self._link is None and super().alive and time.monotonic() < deadline:
-            peer = self._doorway.accept(POLL_S)
+            peer = self._listener.accept(POLL_S)
             self._link = peer.link if peer is not None else None
         return super()._connected()
 

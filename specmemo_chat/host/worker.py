@@ -27,9 +27,9 @@ from specmemo_chat.errors import REPORT, SpecmemoError
 from specmemo_chat.events import Event, Failure
 from specmemo_chat.host import requests
 from specmemo_chat.host.coalescing import coalesced
-from specmemo_chat.host.doorway import LOOPBACK, connect
 from specmemo_chat.host.launcher import GREETING
 from specmemo_chat.host.link import HEARTBEAT_S, LOST, Link, LinkClosedError, inherited
+from specmemo_chat.host.listener import LOOPBACK, connect
 from specmemo_chat.host.requests import Interrupt, Load, Request, Shutdown
 from specmemo_chat.host.service import Service
 

@@ -13,7 +13,7 @@ from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
 from specmemo_chat.memory.footprint import Shape, footprint, total
 from specmemo_chat.memory.inverse import largest_context
-from specmemo_chat.memory.wishes import Wishes, bucket, compute_dtype
+from specmemo_chat.memory.request import PlanRequest, bucket, compute_dtype
 from specmemo_chat.profiles import Profile
 from specmemo_chat.sizes import format_size
 
@@ -33,7 +33,7 @@ def fitted(shape: Shape, cap: int) -> Shape | None:
     )
 
 
-def concessions(shape: Shape, profile: Profile, wishes: Wishes, cap: int) -> Iterator[Concession]:
+def concessions(shape: Shape, profile: Profile, request: PlanRequest, cap: int) -> Iterator[Concession]:
     """The steps in their order; each step's shape contains all the steps before it. Steps that neither fit nor are the
     last of their kind are passed over."""
     if shape.graphs:
@@ -54,7 +54,7 @@ def concessions(shape: Shape, profile: Profile, wishes: Wishes, cap: int) -> Ite
     if head is not None and head.dtype == "fp32":
         shape = replace(shape, draft=replace(head, dtype="bf16"))
         yield Concession(shape, "the draft head in bf16 instead of fp32")
-    if head is not None and wishes.head_may_go:
+    if head is not None and request.head_may_go:
         shape = replace(shape, draft=None)
         yield Concession(shape, f"drafts from the conversation (ngram) instead of the {head.kind} head")
     for full in range(shape.rows - 1, 0, -1):
@@ -62,7 +62,7 @@ def concessions(shape: Shape, profile: Profile, wishes: Wishes, cap: int) -> Ite
         if full == 1 or fitted(shape, cap):
             yield Concession(shape, f"memory for {full} of {shape.rows} conversations at full length: others wait then")
     minimum = min(profile.context_minimum, shape.spec.max_context)
-    if not wishes.context and shape.context > minimum:
+    if not request.context and shape.context > minimum:
         before = shape.context
         context = largest_context(replace(shape, allocate_at_load=True), cap, before)
         # Whole steps of the arena: the slots of a step that is begun are paid for anyway.
@@ -72,9 +72,9 @@ def concessions(shape: Shape, profile: Profile, wishes: Wishes, cap: int) -> Ite
             yield Concession(shape, f"a context of {shape.context} tokens instead of {before}")
 
 
-def other_precisions(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes) -> Iterator[Shape]:
+def other_precisions(shape: Shape, device: DeviceInfo, profile: Profile, request: PlanRequest) -> Iterator[Shape]:
     """The same with weights in the smaller precisions that the profile allows; none where the user set one."""
-    for precision in profile.precisions if wishes.dtype is None else ():
+    for precision in profile.precisions if request.dtype is None else ():
         smaller = in_precision(shape, precision, device)
         if is_smaller(smaller, shape) and runs(smaller):
             yield smaller

@@ -14,8 +14,8 @@ from specmemo_chat.memory.concessions import other_precisions
 from specmemo_chat.memory.contract import NODE_BUCKETS
 from specmemo_chat.memory.footprint import Shape, total
 from specmemo_chat.memory.plan import drafters
+from specmemo_chat.memory.request import PlanRequest
 from specmemo_chat.memory.throughput import DeviceSpeed, expect
-from specmemo_chat.memory.wishes import Wishes
 from specmemo_chat.profiles import Profile
 
 # The paper (SpecMemo, arXiv 2506.01986) keeps 96 % of the speculative throughput.
@@ -46,11 +46,11 @@ class Frontier:
         return next(point for point in self.points if point.relative >= KEPT)
 
 
-def frontier(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, speed: DeviceSpeed) -> Frontier:
-    """All that can be bought below the shape that is aimed at (`wishes.start`), whatever the cap."""
+def frontier(aim: Shape, device: DeviceInfo, profile: Profile, request: PlanRequest, speed: DeviceSpeed) -> Frontier:
+    """All that can be bought below the shape that is aimed at (`request.start`), whatever the cap."""
     rated = []
-    for shape in _candidates(aim, device, profile, wishes):
-        names = drafters(shape, wishes) if shape.nodes > 1 else ()
+    for shape in _candidates(aim, device, profile, request):
+        names = drafters(shape, request) if shape.nodes > 1 else ()
         expected = expect(shape, names, profile.tree_depth, profile.tree_width, speed)
         rated.append((total(shape), expected, shape, names))
     turns = max(rate.turn_throughput for _, rate, *_ in rated)
@@ -72,11 +72,11 @@ def frontier(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, s
     return Frontier(tuple(points))
 
 
-def _candidates(aim: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes) -> Iterator[Shape]:
+def _candidates(aim: Shape, device: DeviceInfo, profile: Profile, request: PlanRequest) -> Iterator[Shape]:
     # Graphs change the host's time alone, which no expectation counts.
     whole = replace(aim, allocate_at_load=True, graphs=False)
     heads = [None] if whole.draft is None else [None, whole.draft]
-    for shape in (whole, *other_precisions(whole, device, profile, wishes)):
+    for shape in (whole, *other_precisions(whole, device, profile, request)):
         for nodes in NODE_BUCKETS:
             for head in heads:
                 for chunk in _chunks(shape, profile):

@@ -1,4 +1,4 @@
-"""The solver: a model, a device, a profile and the user's wishes in, a Plan out; or a refusal with the smallest fix.
+"""The solver: a model, a device, a profile and the user's request in, a Plan out; or a refusal with the smallest fix.
 
 What the user set is never changed. Concessions are taken in their fixed order until the plan fits.
 """
@@ -16,7 +16,7 @@ from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan, buckets_
 from specmemo_chat.memory.footprint import Shape, footprint, total
 from specmemo_chat.memory.inverse import largest_context
 from specmemo_chat.memory.measured import runtime_key
-from specmemo_chat.memory.wishes import Wishes, check, shares_out, start
+from specmemo_chat.memory.request import PlanRequest, check, shares_out, start
 from specmemo_chat.profiles import Profile
 from specmemo_chat.sizes import MIB, format_size
 
@@ -57,10 +57,10 @@ class Outcome:
         return f"It does not fit here: {need}{each} in {plan.dtype} at the least, and the cap is {cap}."
 
 
-def make_plan(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes | None = None) -> Plan:
-    """The plan. Raises PlanError with the smallest fix where it does not fit, UsageError where the wishes make no
+def make_plan(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanRequest | None = None) -> Plan:
+    """The plan. Raises PlanError with the smallest fix where it does not fit, UsageError where the request makes no
     sense for this model."""
-    outcome = solve(spec, device, profile, wishes)
+    outcome = solve(spec, device, profile, request)
     if not outcome.fits:
         raise refusal(spec.name, outcome)
     return outcome.plan
@@ -75,7 +75,7 @@ def solve(
     spec: ModelSpec,
     device: DeviceInfo,
     profile: Profile,
-    wishes: Wishes | None = None,
+    request: PlanRequest | None = None,
     *,
     runtimes: Runtimes = _unmeasured,
 ) -> Outcome:
@@ -83,52 +83,52 @@ def solve(
 
     `runtimes` gives the bytes that were measured under a key (memory/measured.py), None where an assumption must do.
     """
-    wishes = wishes or Wishes()
-    outcome = _solve(spec, device, profile, wishes, runtimes)
+    request = request or PlanRequest()
+    outcome = _solve(spec, device, profile, request, runtimes)
     if outcome.fits:
         return outcome
-    return replace(outcome, fix=_smallest_fix(outcome, device, profile, wishes, runtimes))
+    return replace(outcome, fix=_smallest_fix(outcome, device, profile, request, runtimes))
 
 
-def _solve(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, runtimes: Runtimes) -> Outcome:
-    check(spec, wishes)
-    cap, notes = _cap(device, profile, wishes)
-    aim = start(spec, device, profile, wishes)
+def _solve(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanRequest, runtimes: Runtimes) -> Outcome:
+    check(spec, request)
+    cap, notes = _cap(device, profile, request)
+    aim = start(spec, device, profile, request)
     taken: list[str] = []
     shape = aim
-    for precision in (aim, *other_precisions(aim, device, profile, wishes)):
-        measured = runtimes(runtime_key(device, spec, wishes.tp, precision.dtype, wishes.head))
+    for precision in (aim, *other_precisions(aim, device, profile, request)):
+        measured = runtimes(runtime_key(device, spec, request.tp, precision.dtype, request.head))
         shape = wanted = precision if measured is None else replace(precision, runtime=measured, measured=True)
         taken = [] if precision is aim else [f"weights in {wanted.dtype} instead of {aim.dtype}"]
         fit = fitted(shape, cap)
         if fit is None:
-            for step in concessions(wanted, profile, wishes, cap):
+            for step in concessions(wanted, profile, request, cap):
                 shape = step.shape
                 taken.append(step.sentence)
                 fit = fitted(shape, cap)
                 if fit is not None:
                     break
         if fit is not None:
-            return Outcome(_plan(fit, device, profile, wishes, cap, taken), fit, True, None, notes)
+            return Outcome(_plan(fit, device, profile, request, cap, taken), fit, True, None, notes)
     shape = replace(shape, allocate_at_load=True)
-    return Outcome(_plan(shape, device, profile, wishes, cap, taken), shape, False, None, notes)
+    return Outcome(_plan(shape, device, profile, request, cap, taken), shape, False, None, notes)
 
 
-def _cap(device: DeviceInfo, profile: Profile, wishes: Wishes) -> tuple[int, tuple[str, ...]]:
+def _cap(device: DeviceInfo, profile: Profile, request: PlanRequest) -> tuple[int, tuple[str, ...]]:
     """The bytes that each worker may take, and what is to be said about them."""
     # Workers on the processor share one memory; every GPU has its own.
-    sharing = wishes.tp // wishes.nodes if device.kind == "cpu" else 1
-    if not wishes.max_memory:
+    sharing = request.tp // request.nodes if device.kind == "cpu" else 1
+    if not request.max_memory:
         return profile.cap_for(device) // sharing, ()
     usable = device.usable_bytes // sharing
-    if wishes.max_memory <= usable:
-        return wishes.max_memory, ()
-    asked, each = format_size(wishes.max_memory), " to each of its workers" if sharing > 1 else ""
+    if request.max_memory <= usable:
+        return request.max_memory, ()
+    asked, each = format_size(request.max_memory), " to each of its workers" if sharing > 1 else ""
     note = f"--max-memory {asked} is more than {device.name} can give{each}: the cap is {format_size(usable)}"
     return usable, (note,)
 
 
-def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, cap: int, taken: list[str]) -> Plan:
+def _plan(shape: Shape, device: DeviceInfo, profile: Profile, request: PlanRequest, cap: int, taken: list[str]) -> Plan:
     head = shape.draft
     return Plan(
         model=shape.spec.name,
@@ -148,53 +148,53 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, wishes: Wishes, ca
         tree_depth=profile.tree_depth,
         tree_width=profile.tree_width,
         prefill_chunk=shape.chunk,
-        drafters=drafters(shape, wishes),
+        drafters=drafters(shape, request),
         allocate_at_load=shape.allocate_at_load,
         kv_slots=shape.kv_slots,
         concessions=tuple(taken),
         profile=profile.name,
-        measured_as=runtime_key(device, shape.spec, shape.tp, shape.dtype, wishes.head),
+        measured_as=runtime_key(device, shape.spec, shape.tp, shape.dtype, request.head),
         graphs=shape.graphs,
         graph_bytes=shape.graph_bytes,
         products=shape.products,
     )
 
 
-def drafters(shape: Shape, wishes: Wishes) -> tuple[str, ...]:
+def drafters(shape: Shape, request: PlanRequest) -> tuple[str, ...]:
     """The drafters in the order in which they are asked."""
-    if wishes.draft == "none":
+    if request.draft == "none":
         return ()
     return ("ngram",) if shape.draft is None else ("ngram", shape.draft.kind)
 
 
 def _smallest_fix(
-    outcome: Outcome, device: DeviceInfo, profile: Profile, wishes: Wishes, runtimes: Runtimes
+    outcome: Outcome, device: DeviceInfo, profile: Profile, request: PlanRequest, runtimes: Runtimes
 ) -> Flag | str:
     """The first of these that is solved and fits: a shorter context, a higher cap, a smaller precision, more GPUs, a
     context that is hardly useful; else another device or model."""
     spec, plan = outcome.shape.spec, outcome.plan
-    for fix, wanted in _candidates(outcome, device, wishes):
+    for fix, wanted in _candidates(outcome, device, request):
         if _solve(spec, device, profile, wanted, runtimes).fits:
             return fix
     more = format_size(plan.total_bytes - plan.cap_bytes)
     return f"{more} more memory on {device.name}, or a smaller model"
 
 
-def _candidates(outcome: Outcome, device: DeviceInfo, wishes: Wishes) -> Iterator[tuple[Flag, Wishes]]:
+def _candidates(outcome: Outcome, device: DeviceInfo, request: PlanRequest) -> Iterator[tuple[Flag, PlanRequest]]:
     shape, plan = outcome.shape, outcome.plan
     context = largest_context(shape, plan.cap_bytes, shape.context)
     if context >= USEFUL_CONTEXT:
-        yield Flag("--ctx-size", str(context)), replace(wishes, context=context)
+        yield Flag("--ctx-size", str(context)), replace(request, context=context)
     needed = -(-plan.total_bytes // MIB)
     # What is asked for beyond the device's memory is cut down to it, and then does not fit.
-    yield Flag("--max-memory", f"{needed}MiB"), replace(wishes, max_memory=needed * MIB)
+    yield Flag("--max-memory", f"{needed}MiB"), replace(request, max_memory=needed * MIB)
     for dtype in _smaller_precisions(shape):
-        yield Flag("--dtype", dtype), replace(wishes, dtype=dtype)
-    for gpus in range(wishes.tp + 1, wishes.gpus_available + 1):
+        yield Flag("--dtype", dtype), replace(request, dtype=dtype)
+    for gpus in range(request.tp + 1, request.gpus_available + 1):
         if shares_out(shape.spec, gpus) and shape.dtype in BYTES_PER_VALUE:
-            yield Flag("--gpus", str(gpus)), replace(wishes, tp=gpus)
+            yield Flag("--gpus", str(gpus)), replace(request, tp=gpus)
     if context:
-        yield Flag("--ctx-size", str(context)), replace(wishes, context=context)
+        yield Flag("--ctx-size", str(context)), replace(request, context=context)
 
 
 def _smaller_precisions(shape: Shape) -> Iterator[Dtype]:

@@ -9,7 +9,7 @@ from specmemo_chat.catalog.aliases import BUNDLED_FOLDER, CatalogEntry, find_ali
 from specmemo_chat.catalog.cache import cached_model
 from specmemo_chat.catalog.inventory import download_bytes
 from specmemo_chat.memory.contract import Plan
-from specmemo_chat.setup.planning import DRAFTS, Situation
+from specmemo_chat.setup.planning import DRAFTS, PlanContext
 from specmemo_chat.sizes import format_size
 
 
@@ -43,7 +43,7 @@ def in_short(entry: CatalogEntry) -> str:
     return ", ".join(words + ([f"{head_kind(entry)} head"] if entry.draft else []))
 
 
-def next_step(place: Situation, plan: Plan, asked_draft: str) -> str | None:
+def next_step(place: PlanContext, plan: Plan, asked_draft: str) -> str | None:
     """What to try next, computed from catalog and planner: the model's own known head, else (on the bundled model)
     another model without a gate that fits. None where nothing is better than what runs."""
     current = find_alias(plan.model)
@@ -58,11 +58,11 @@ def next_step(place: Situation, plan: Plan, asked_draft: str) -> str | None:
     return f"/model {entry.name}: {', '.join([gate, 'fits', *head, download])}"
 
 
-def _next_model(place: Situation) -> CatalogEntry | None:
-    """The catalog model without a gate that fits here with the same wishes: one with a head before others, what is
+def _next_model(place: PlanContext) -> CatalogEntry | None:
+    """The catalog model without a gate that fits here with the same request: one with a head before others, what is
     downloaded before what is not; the smallest on a processor, where size costs the most time, else the largest."""
-    if place.wishes.draft not in DRAFTS:
-        place = replace(place, wishes=replace(place.wishes, draft="auto", head=None))
+    if place.request.draft not in DRAFTS:
+        place = replace(place, request=replace(place.request, draft="auto", head=None))
     found = [
         entry
         for entry in load_catalog().values()

@@ -20,13 +20,13 @@ from specmemo_chat.memory.absent import described_device
 from specmemo_chat.memory.frontier import Frontier, frontier
 from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.report import frontier_json, plan_json
+from specmemo_chat.memory.request import start
 from specmemo_chat.memory.throughput import DeviceSpeed, Expected, StepTimes, device_speed, expect
-from specmemo_chat.memory.wishes import start
 from specmemo_chat.memory.workers import tightest
 from specmemo_chat.profiles import Profile
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.flags import ModelChoice
-from specmemo_chat.setup.planning import Situation
+from specmemo_chat.setup.planning import PlanContext
 from specmemo_chat.speculation.cost_file import config_hash, find
 from specmemo_chat.terminal import plan_plot, plan_render
 from specmemo_chat.terminal.console import Screen
@@ -52,22 +52,22 @@ def show_plan(
 ) -> None:
     """Print the table or the object of docs/reference.md, with the frontier where it is asked for, and draw it into the
     file `picture`. Raises PlanError after it where the plan does not fit."""
-    wishes = planning.check_flags(choice)
+    request = planning.check_flags(choice)
     if picture is not None:
         plan_plot.check_plot(picture)
     profiles = planning.own_profiles()
     place = _place(choice, profiles, screen)
     policy, reason = _policy(choice, place, profiles)
-    wishes = replace(wishes, gpus_available=place.available)
-    situation = planning.situation(choice, wishes, place.tightest, policy, reason)
-    source, spec = _model(choice, situation)
-    situation = planning.with_draft(choice, situation, source, spec)
-    outcome = situation.solve(spec)
+    request = replace(request, gpus_available=place.available)
+    context = planning.plan_context(choice, request, place.tightest, policy, reason)
+    source, spec = _model(choice, context)
+    context = planning.with_draft(choice, context, source, spec)
+    outcome = context.solve(spec)
     speed = _speed(place, profiles[place.shown] if place.absent else policy)
     if speed is not None and not place.absent:
         speed = replace(speed, times=_times(source, place.tightest, outcome))
     expected = _expected(outcome, policy, speed)
-    curve = _frontier(spec, situation, speed, place) if frontier or picture is not None else None
+    curve = _frontier(spec, context, speed, place) if frontier or picture is not None else None
     if as_json:
         values = plan_json(outcome, place.shown, expected, speed)
         screen.print_json(values | (frontier_json(curve) if curve is not None else {}))
@@ -78,7 +78,7 @@ def show_plan(
         plan_plot.plot_frontier(curve, title, outcome.plan.cap_bytes, picture)
         screen.note(f"written: {picture}")
     if not outcome.fits:
-        raise planning.refuse(source, spec, outcome, situation, local=True)
+        raise planning.refuse(source, spec, outcome, context, local=True)
 
 
 def _print(
@@ -102,14 +102,14 @@ def _print(
         screen.line(line)
 
 
-def _model(choice: ModelChoice, situation: Situation) -> tuple[ModelSource, ModelSpec]:
+def _model(choice: ModelChoice, context: PlanContext) -> tuple[ModelSource, ModelSpec]:
     """The model's shape; a config file alone is enough."""
     path = Path(choice.model).expanduser()
     if path.suffix.lower() == ".json" and path.is_file():
         spec = spec_from_file(path, any_architecture=choice.trust_remote_code)
         return ModelSource(choice.model, path.parent), spec
     source = resolve(choice.model)
-    return source, planning.find_spec(source, planning.planning_folder(source), situation)
+    return source, planning.find_spec(source, planning.planning_folder(source), context)
 
 
 def _place(choice: ModelChoice, profiles: dict[str, Profile], screen: Screen) -> _Place:
@@ -170,11 +170,11 @@ def _expected(outcome: Outcome, policy: Profile, speed: DeviceSpeed | None) -> E
     return expect(outcome.shape, outcome.plan.drafters, policy.tree_depth, policy.tree_width, speed)
 
 
-def _frontier(spec: ModelSpec, situation: Situation, speed: DeviceSpeed | None, place: _Place) -> Frontier:
-    device, policy, wishes = situation.device, situation.profile, situation.wishes
+def _frontier(spec: ModelSpec, context: PlanContext, speed: DeviceSpeed | None, place: _Place) -> Frontier:
+    device, policy, request = context.device, context.profile, context.request
     if speed is None:
         raise UsageError(
             f"--frontier: nothing tells the memory bandwidth of {device.name}, so no speed can be expected",
             "give a device that a profile describes (--device titan-rtx-24gb), or write a profile with its bandwidth",
         )
-    return frontier(start(spec, device, policy, wishes), device, policy, wishes, speed)
+    return frontier(start(spec, device, policy, request), device, policy, request, speed)

@@ -28,7 +28,7 @@ from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.fetch import Listener, fetch
 from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
-from specmemo_chat.setup.planning import Situation
+from specmemo_chat.setup.planning import PlanContext
 
 
 def decide(
@@ -38,13 +38,13 @@ def decide(
     before_download: Callable[[], None] | None,
     *,
     freed: int = 0,
-) -> tuple[Plan, GenerationSettings, Load, Situation]:
+) -> tuple[Plan, GenerationSettings, Load, PlanContext]:
     """Plan, settings, the first request, and what the plan was made for. Raises the errors of specmemo_chat/errors.py;
     notes go to `listener`. `freed`: bytes that a running worker gives back before the plan is carried out."""
     settings = _settings(sampling, sampling.temperature or 0.0, 0)
-    wishes = planning.check_flags(choice)
+    request = planning.check_flags(choice)
     check_name(choice.device)
-    planning.check_precision(wishes)
+    planning.check_precision(request)
     profiles = planning.own_profiles()
     devices = _devices(choice, profiles, listener)
     device = tightest(devices)
@@ -54,7 +54,7 @@ def decide(
         usable_bytes=min(device.total_bytes, device.usable_bytes + freed),
     )
     profile, reason = planning.choose_profile(choice.profile, device, profiles)
-    place = planning.situation(choice, wishes, device, profile, reason)
+    place = planning.plan_context(choice, request, device, profile, reason)
     source = resolve(choice.model)
     folder = planning.local_folder(source)
     spec = planning.find_spec(source, folder, place)
@@ -99,14 +99,14 @@ def _devices(choice: ModelChoice, profiles: dict[str, Profile], listener: Listen
     return selection.devices
 
 
-def _plan(source: ModelSource, spec: ModelSpec, place: Situation, *, local: bool) -> Outcome:
+def _plan(source: ModelSource, spec: ModelSpec, place: PlanContext, *, local: bool) -> Outcome:
     outcome = place.solve(spec)
     if not outcome.fits:
         raise planning.refuse(source, spec, outcome, place, local=local)
     return outcome
 
 
-def _draft_folder(plan: Plan, place: Situation, listener: Listener) -> str | None:
+def _draft_folder(plan: Plan, place: PlanContext, listener: Listener) -> str | None:
     """The local folder of the plan's draft, downloaded where it is not here; None where the draft has no weights."""
     if plan.draft is None:
         return None

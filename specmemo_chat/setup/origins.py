@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import check_name, select
-from specmemo_chat.memory.wishes import auto_dtype
+from specmemo_chat.memory.request import auto_dtype
 from specmemo_chat.profiles import Profile
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup import planning

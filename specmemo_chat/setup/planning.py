@@ -1,4 +1,4 @@
-"""What `chat`, `batch` and `plan` decide alike: wishes, profile, the model's shape, the plan, and what to advise."""
+"""What `chat`, `batch` and `plan` decide alike: request, profile, the model's shape, the plan, and what to advise."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError, Words
 from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.memory.measured import Measurements
 from specmemo_chat.memory.plan import Outcome, refusal, solve
-from specmemo_chat.memory.wishes import Wishes, auto_dtype, compute_dtype, in_own_precision
+from specmemo_chat.memory.request import PlanRequest, auto_dtype, compute_dtype, in_own_precision
 from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
 from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.sizes import parse_size
@@ -31,29 +31,29 @@ DTYPES: dict[str, Dtype] = {"bf16": "bf16", "fp16": "fp16", "fp32": "fp32", "int
 
 
 @dataclass(frozen=True)
-class Situation:
-    """Where a model is to run: device, policy (and why this one), wishes, and whether the network may be used."""
+class PlanContext:
+    """Where a model is to run: device, policy (and why this one), request, and whether the network may be used."""
 
     device: DeviceInfo
     profile: Profile
     reason: str
-    wishes: Wishes
+    request: PlanRequest
     offline: bool
     trust_remote_code: bool
 
     def solve(self, spec: ModelSpec) -> Outcome:
         known = Measurements(platformdirs.user_cache_path(APP, appauthor=False))
-        return solve(spec, self.device, self.profile, self.wishes, runtimes=known.runtime)
+        return solve(spec, self.device, self.profile, self.request, runtimes=known.runtime)
 
     def fits(self, entry: CatalogEntry) -> bool:
-        """A catalog model fits here with the same wishes; a context that it does not have is cut to what it has."""
+        """A catalog model fits here with the same request; a context that it does not have is cut to what it has."""
         spec = entry.spec()
-        wishes = replace(self.wishes, context=min(self.wishes.context, spec.max_context))
-        if wishes.head_may_go:
+        request = replace(self.request, context=min(self.request.context, spec.max_context))
+        if request.head_may_go:
             # It is another model's.
-            wishes = replace(wishes, head=None)
+            request = replace(request, head=None)
         try:
-            return solve(spec, self.device, self.profile, wishes).fits
+            return solve(spec, self.device, self.profile, request).fits
         except UsageError:
             return False
 
@@ -62,15 +62,15 @@ class Situation:
         return nearest_open_model(spec.parameters, self.fits)
 
 
-def check_flags(choice: ModelChoice) -> Wishes:
-    """The wishes of the command line. Raises UsageError for values that no model and no device could make sense of."""
+def check_flags(choice: ModelChoice) -> PlanRequest:
+    """The request of the command line. Raises UsageError for values that no model and no device could make sense of."""
     if choice.chat_template not in ("auto", "none") and not Path(choice.chat_template).is_file():
         raise UsageError(
             f"the chat template {choice.chat_template} is no file",
             Flag("--chat-template", "auto"),
             "give the path of a Jinja file",
         )
-    return Wishes(
+    return PlanRequest(
         max_memory=parse_size(choice.max_memory) if choice.max_memory else 0,
         context=choice.ctx_size or 0,
         dtype=DTYPES.get(choice.dtype),
@@ -81,11 +81,11 @@ def check_flags(choice: ModelChoice) -> Wishes:
     )
 
 
-def check_precision(wishes: Wishes) -> None:
+def check_precision(request: PlanRequest) -> None:
     """Raise UsageError where the weights' precision needs a library that is not installed."""
-    if wishes.dtype in ("int8", "nf4") and importlib.util.find_spec("bitsandbytes") is None:
+    if request.dtype in ("int8", "nf4") and importlib.util.find_spec("bitsandbytes") is None:
         raise UsageError(
-            f"--dtype {wishes.dtype} needs bitsandbytes", "pip install bitsandbytes", Flag("--dtype", "auto")
+            f"--dtype {request.dtype} needs bitsandbytes", "pip install bitsandbytes", Flag("--dtype", "auto")
         )
 
 
@@ -107,11 +107,13 @@ def absent_gpus_profile(count: int, profiles: dict[str, Profile]) -> str:
     return many[0].name if many else "h100-80gb"
 
 
-def situation(choice: ModelChoice, wishes: Wishes, device: DeviceInfo, profile: Profile, reason: str) -> Situation:
-    return Situation(device, profile, reason, wishes, is_offline(choice.offline), choice.trust_remote_code)
+def plan_context(
+    choice: ModelChoice, request: PlanRequest, device: DeviceInfo, profile: Profile, reason: str
+) -> PlanContext:
+    return PlanContext(device, profile, reason, request, is_offline(choice.offline), choice.trust_remote_code)
 
 
-def with_draft(choice: ModelChoice, place: Situation, source: ModelSource, spec: ModelSpec) -> Situation:
+def with_draft(choice: ModelChoice, place: PlanContext, source: ModelSource, spec: ModelSpec) -> PlanContext:
     """The situation with the shape of the draft: the one that the user named, and where they leave the choice to us
     the model's own head, if it is on this machine. As it is for a draft without weights."""
     name: str | None = choice.draft
@@ -121,9 +123,9 @@ def with_draft(choice: ModelChoice, place: Situation, source: ModelSource, spec:
         return place
     from specmemo_chat.setup.draft import find_draft
 
-    dtype = compute_dtype(place.wishes.dtype or auto_dtype(place.device, spec), place.device)
+    dtype = compute_dtype(place.request.dtype or auto_dtype(place.device, spec), place.device)
     head = find_draft(name, spec, dtype, offline=place.offline)
-    return replace(place, wishes=replace(place.wishes, head=in_own_precision(head, place.device)))
+    return replace(place, request=replace(place.request, head=in_own_precision(head, place.device)))
 
 
 def local_folder(source: ModelSource) -> Path | None:
@@ -156,7 +158,7 @@ def planning_folder(source: ModelSource) -> Path | None:
     return folder
 
 
-def find_spec(source: ModelSource, folder: Path | None, place: Situation) -> ModelSpec:
+def find_spec(source: ModelSource, folder: Path | None, place: PlanContext) -> ModelSpec:
     """The model's shape: from its folder, the catalog, what is cached, or (last) its config on the hub."""
     anything = place.trust_remote_code
     if folder is not None:
@@ -179,7 +181,7 @@ def find_spec(source: ModelSource, folder: Path | None, place: Situation) -> Mod
     )
 
 
-def refuse(source: ModelSource, spec: ModelSpec, outcome: Outcome, place: Situation, *, local: bool) -> PlanError:
+def refuse(source: ModelSource, spec: ModelSpec, outcome: Outcome, place: PlanContext, *, local: bool) -> PlanError:
     """The error for a plan that does not fit: the smallest fix, and where it applies the way through the gate."""
     error = refusal(spec.name, outcome)
     if not local and gate_is_closed(source):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from specmemo_chat.settings import GenerationSettings
     from specmemo_chat.setup.fetch import Listener
     from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
-    from specmemo_chat.setup.planning import Situation
+    from specmemo_chat.setup.planning import PlanContext
 
 # Above this the worker's log of earlier runs is thrown away.
 LOG_LIMIT = 1 << 20
@@ -34,7 +34,7 @@ class Prepared:
     plan: Plan
     settings: GenerationSettings
     load: Load
-    place: Situation
+    place: PlanContext
     choice: ModelChoice
     sampling: SamplingChoice
     nodes: Nodes

@@ -133,20 +133,20 @@ def folder(whole: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def place() -> planning.Situation:
+def place() -> planning.PlanContext:
     choice = ModelChoice()
     profile, reason = match_profile(CPU, load_profiles(Path("nowhere")))
-    return planning.situation(choice, planning.check_flags(choice), CPU, profile, reason)
+    return planning.plan_context(choice, planning.check_flags(choice), CPU, profile, reason)
 
 
-def shape(folder: Path, place: planning.Situation, place_of: Callable[[ModelSource], Path | None]) -> ModelSpec:
+def shape(folder: Path, place: planning.PlanContext, place_of: Callable[[ModelSource], Path | None]) -> ModelSpec:
     source = resolve(str(folder))
     return planning.find_spec(source, place_of(source), place)
 
 
 @pytest.mark.parametrize(("damage", "kind", "words", "remedy"), [case[1:] for case in CASES], ids=[c[0] for c in CASES])
 def test_a_damaged_folder_is_named(
-    folder: Path, place: planning.Situation, damage: Damage, kind: type[SpecmemoError], words: str, remedy: str
+    folder: Path, place: planning.PlanContext, damage: Damage, kind: type[SpecmemoError], words: str, remedy: str
 ) -> None:
     damage(folder)
     said = set()
@@ -160,7 +160,7 @@ def test_a_damaged_folder_is_named(
 
 
 @pytest.mark.parametrize("name", ["lfs weights", "end token", "adapter", "generation config"])
-def test_the_worker_and_a_draft_say_the_same(folder: Path, place: planning.Situation, name: str) -> None:
+def test_the_worker_and_a_draft_say_the_same(folder: Path, place: planning.PlanContext, name: str) -> None:
     target = spec_from_folder("target", folder)
     next(case[1] for case in CASES if case[0] == name)(folder)
     words = next(case[3] for case in CASES if case[0] == name)
@@ -179,7 +179,7 @@ def test_a_generation_config_that_transformers_refuses_is_named(folder: Path) ->
     assert "delete it" in (caught.value.remedy or "")
 
 
-def test_the_list_names_what_is_damaged_in_the_cache(whole: Path, tmp_path: Path, place: planning.Situation,
+def test_the_list_names_what_is_damaged_in_the_cache(whole: Path, tmp_path: Path, place: planning.PlanContext,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     for name in ("fine", "broken"):
@@ -211,7 +211,7 @@ def test_what_may_not_be_read_is_said(folder: Path, monkeypatch: pytest.MonkeyPa
         resolve("x" * 5000)
 
 
-def test_a_plan_needs_no_weights(folder: Path, place: planning.Situation) -> None:
+def test_a_plan_needs_no_weights(folder: Path, place: planning.PlanContext) -> None:
     for file in folder.iterdir():
         if file.name != CONFIG:
             file.unlink()

@@ -13,9 +13,9 @@ from typing import Any, NoReturn
 import pytest
 
 from specmemo_chat.errors import WorkerError
-from specmemo_chat.host import doorway, leader, place, requests
-from specmemo_chat.host.doorway import LOOPBACK, Peer, connect
-from specmemo_chat.host.leader import ADDRESS_KEY, DOORWAY_KEY, Leader
+from specmemo_chat.host import leader, listener, place, requests
+from specmemo_chat.host.leader import ADDRESS_KEY, LISTENER_KEY, Leader
+from specmemo_chat.host.listener import LOOPBACK, Peer, connect
 from specmemo_chat.host.place import Place
 from specmemo_chat.host.requests import Load
 from specmemo_chat.memory.contract import Plan
@@ -31,12 +31,12 @@ class Store:
 
     def __init__(self) -> None:
         self.values: dict[str, str] = {}
-        self.has_doorway = threading.Event()
+        self.has_listener = threading.Event()
 
     def set(self, key: str, value: str) -> None:
         self.values[key] = value
-        if key == DOORWAY_KEY:
-            self.has_doorway.set()
+        if key == LISTENER_KEY:
+            self.has_listener.set()
 
     def knock(self) -> Peer:
         """Reach the leader as a follower does."""
@@ -44,8 +44,8 @@ class Store:
         return connect(LOOPBACK, port, key, patience_s=5)
 
     def port_and_key(self) -> tuple[int, bytes]:
-        assert self.has_doorway.wait(5)
-        port, key = json.loads(self.values[DOORWAY_KEY])
+        assert self.has_listener.wait(5)
+        port, key = json.loads(self.values[LISTENER_KEY])
         return port, bytes.fromhex(key)
 
 
@@ -248,4 +248,4 @@ def test_the_users_own_interface_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     [(("::ffff:10.0.0.3", 1), "10.0.0.3"), (("10.0.0.3", 1), "10.0.0.3"), (("fe80::1%eth0", 1), "fe80::1%eth0")],
 )
 def test_an_address_is_what_the_interfaces_call_it(socket_address: tuple[str, int], number: str) -> None:
-    assert doorway._number(socket_address) == number
+    assert listener._number(socket_address) == number

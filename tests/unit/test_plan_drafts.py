@@ -196,7 +196,7 @@ def planned_drafters(model: str, draft: str) -> tuple[str, ...]:
     choice = ModelChoice(model=model, draft=draft, device="titan-rtx-24gb", offline=True)
     profile = load_profiles()["titan-rtx-24gb"]
     assert profile.facts is not None
-    place = planning.situation(choice, planning.check_flags(choice), described_device(profile.facts), profile, "")
+    place = planning.plan_context(choice, planning.check_flags(choice), described_device(profile.facts), profile, "")
     source = resolve(model)
     assert source.entry is not None
     spec = source.entry.spec()

@@ -20,9 +20,9 @@ from specmemo_chat.memory.footprint import total
 from specmemo_chat.memory.frontier import KEPT, Frontier, frontier
 from specmemo_chat.memory.plan import solve
 from specmemo_chat.memory.report import frontier_json
+from specmemo_chat.memory.request import PlanRequest, start
 from specmemo_chat.memory.terms import Terms
 from specmemo_chat.memory.throughput import device_speed, expect
-from specmemo_chat.memory.wishes import Wishes, start
 from specmemo_chat.profiles import load_profiles
 from specmemo_chat.sizes import GIB
 from specmemo_chat.terminal import plan_plot
@@ -37,13 +37,13 @@ HEAD = DraftShape(
 )
 
 
-def made(model: str, profile: str, wishes: Wishes) -> Frontier:
+def made(model: str, profile: str, request: PlanRequest) -> Frontier:
     policy = PROFILES[profile]
     assert policy.facts is not None
     device = described_device(policy.facts)
     speed = device_speed(device, policy)
     assert speed is not None
-    return frontier(start(load_catalog()[model].spec(), device, policy, wishes), device, policy, wishes, speed)
+    return frontier(start(load_catalog()[model].spec(), device, policy, request), device, policy, request, speed)
 
 
 @settings(max_examples=60, deadline=None)
@@ -54,7 +54,7 @@ def made(model: str, profile: str, wishes: Wishes) -> Frontier:
     st.integers(1, 8),
 )
 def test_more_budget_buys_more_speed(model: str, profile: str, draft: str, rows: int) -> None:
-    points = made(model, profile, Wishes(draft=draft, rows=rows)).points
+    points = made(model, profile, PlanRequest(draft=draft, rows=rows)).points
     assert [point.budget for point in points] == sorted({point.budget for point in points})
     assert [point.relative for point in points] == sorted({point.relative for point in points})
     assert points[-1].relative == 1.0
@@ -65,7 +65,7 @@ def test_more_budget_buys_more_speed(model: str, profile: str, draft: str, rows:
 
 @pytest.mark.parametrize("profile", DESCRIBED)
 def test_the_lower_bound_is_the_first_that_keeps_96_percent(profile: str) -> None:
-    curve = made("llama-2-7b-chat", profile, Wishes())
+    curve = made("llama-2-7b-chat", profile, PlanRequest())
     bound = curve.lower_bound
     assert bound.relative >= KEPT
     assert all(point.relative < KEPT for point in curve.points if point.budget < bound.budget)
@@ -74,27 +74,27 @@ def test_the_lower_bound_is_the_first_that_keeps_96_percent(profile: str) -> Non
 def test_the_budget_of_a_point_makes_a_plan_that_fits() -> None:
     policy = PROFILES["titan-rtx-24gb"]
     assert policy.facts is not None
-    for point in made("llama-2-7b-chat", "titan-rtx-24gb", Wishes()).points:
+    for point in made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest()).points:
         if point.shape.nodes >= policy.tree_nodes_minimum:
-            wishes = Wishes(max_memory=point.budget, context=point.shape.context)
-            assert solve(LLAMA, described_device(policy.facts), policy, wishes).fits
+            request = PlanRequest(max_memory=point.budget, context=point.shape.context)
+            assert solve(LLAMA, described_device(policy.facts), policy, request).fits
 
 
 def test_a_head_is_in_play_and_is_bought_last() -> None:
-    points = made("llama-2-7b-chat", "titan-rtx-24gb", Wishes(head=HEAD)).points
+    points = made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest(head=HEAD)).points
     assert "eagle" not in points[0].drafters
     assert points[-1].drafters == ("ngram", "eagle")
     # Whether the budget is worth a head that the user named is what they ask.
-    assert made("llama-2-7b-chat", "titan-rtx-24gb", Wishes(head=HEAD, draft="a head")).points == points
+    assert made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest(head=HEAD, draft="a head")).points == points
 
 
 def test_a_precision_that_the_user_set_is_the_only_one() -> None:
-    curve = made("llama-2-7b-chat", "titan-rtx-24gb", Wishes(dtype="fp32"))
+    curve = made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest(dtype="fp32"))
     assert {point.shape.dtype for point in curve.points} == {"fp32"}
 
 
 def test_the_object_for_scripts() -> None:
-    curve = made("llama-2-7b-chat", "titan-rtx-24gb", Wishes())
+    curve = made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest())
     values = frontier_json(curve)
     keys = {"budget_bytes", "tree_nodes", "drafters", "expected_tokens_per_second", "relative_throughput"}
     assert all(keys <= set(point) for point in values["frontier"])
@@ -104,9 +104,9 @@ def test_the_object_for_scripts() -> None:
 def test_the_table_marks_the_lower_bound_and_the_cap() -> None:
     policy = PROFILES["titan-rtx-24gb"]
     assert policy.facts is not None
-    curve = made("llama-2-7b-chat", "titan-rtx-24gb", Wishes())
+    curve = made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest())
     cap = curve.lower_bound.budget
-    outcome = solve(LLAMA, described_device(policy.facts), policy, Wishes(max_memory=cap, context=4096))
+    outcome = solve(LLAMA, described_device(policy.facts), policy, PlanRequest(max_memory=cap, context=4096))
     lines = list(frontier_lines(curve, outcome))
     assert len([line for line in lines if "lower bound (96%)" in line]) == 1
     assert len([line for line in lines if "above the cap" in line]) == sum(p.budget > cap for p in curve.points)
@@ -191,7 +191,7 @@ def test_the_picture_marks_the_lower_bound(monkeypatch: pytest.MonkeyPatch, tmp_
 
     fake = type("figure", (), {"Figure": Figure})
     monkeypatch.setattr(plan_plot.importlib, "import_module", lambda _name: fake)
-    curve = made("llama-2-7b-chat", "titan-rtx-24gb", Wishes(head=HEAD))
+    curve = made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest(head=HEAD))
     plot_frontier(curve, "a title", curve.points[-1].budget, tmp_path / "frontier.png")
     assert (tmp_path / "frontier.png").exists()
     drawn = dict(calls)
@@ -210,5 +210,5 @@ def test_the_picture_marks_the_lower_bound(monkeypatch: pytest.MonkeyPatch, tmp_
 def test_the_real_picture(tmp_path: Path, suffix: str) -> None:
     path = tmp_path / f"frontier{suffix}"
     check_plot(path)
-    plot_frontier(made("llama-2-7b-chat", "titan-rtx-24gb", Wishes(head=HEAD)), "a title", 16 * GIB, path)
+    plot_frontier(made("llama-2-7b-chat", "titan-rtx-24gb", PlanRequest(head=HEAD)), "a title", 16 * GIB, path)
     assert path.stat().st_size > 1000

@@ -1,4 +1,4 @@
-"""The planner over random shapes, caps and flags: refused or within the cap, never beside the user's wishes, and what
+"""The planner over random shapes, caps and flags: refused or within the cap, never beside the user's request, and what
 it names as a fix fits."""
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, total
 from specmemo_chat.memory.inverse import SMALLEST_CONTEXT, largest_chunk, largest_context, largest_tree
 from specmemo_chat.memory.plan import Outcome, make_plan, refusal, solve
-from specmemo_chat.memory.wishes import Wishes, auto_dtype, in_own_precision, start
+from specmemo_chat.memory.request import PlanRequest, auto_dtype, in_own_precision, start
 from specmemo_chat.profiles import Profile, load_profiles
 from specmemo_chat.sizes import GIB, MIB, parse_size
 
@@ -73,7 +73,7 @@ def heads_of(draw: st.DrawFn, spec: ModelSpec) -> DraftShape | None:
 
 
 @st.composite
-def cases(draw: st.DrawFn) -> tuple[ModelSpec, DeviceInfo, Profile, Wishes]:
+def cases(draw: st.DrawFn) -> tuple[ModelSpec, DeviceInfo, Profile, PlanRequest]:
     spec = draw(specs())
     kind = draw(st.sampled_from(["cuda", "rocm", "mps", "cpu"]))
     memory = draw(st.integers(1, 1000)) * 256 * MIB
@@ -90,7 +90,7 @@ def cases(draw: st.DrawFn) -> tuple[ModelSpec, DeviceInfo, Profile, Wishes]:
     head = draw(heads_of(spec)) if draft in ("auto", "a head") else None
     tp = draw(st.sampled_from([tp for tp in (1, 2, 4, 8) if spec.kv_heads % tp == 0 and spec.intermediate % tp == 0]))
     dtypes = [None, "bf16", "fp16", "fp32"] + (["int8", "nf4"] if tp == 1 else [])
-    wishes = Wishes(
+    request = PlanRequest(
         max_memory=draw(st.one_of(st.just(0), st.integers(1, 2 * memory))),
         context=draw(st.one_of(st.just(0), st.integers(min(16, spec.max_context), spec.max_context))),
         dtype=draw(st.sampled_from(dtypes)),  # type: ignore[arg-type]
@@ -100,7 +100,7 @@ def cases(draw: st.DrawFn) -> tuple[ModelSpec, DeviceInfo, Profile, Wishes]:
         head=head,
         gpus_available=draw(st.sampled_from([1, 8])),
     )
-    return spec, device, profile, wishes
+    return spec, device, profile, request
 
 
 @pytest.fixture(autouse=True)
@@ -126,36 +126,36 @@ def as_shape(plan: Plan, outcome: Outcome) -> Shape:
 
 @settings(max_examples=300, deadline=None)
 @given(cases())
-def test_a_plan_is_refused_or_within_the_cap(case: tuple[ModelSpec, DeviceInfo, Profile, Wishes]) -> None:
-    spec, device, profile, wishes = case
-    outcome = solve(spec, device, profile, wishes)
+def test_a_plan_is_refused_or_within_the_cap(case: tuple[ModelSpec, DeviceInfo, Profile, PlanRequest]) -> None:
+    spec, device, profile, request = case
+    outcome = solve(spec, device, profile, request)
     plan = outcome.plan
     assert plan.total_bytes == plan.terms.total == total(as_shape(plan, outcome))
     assert outcome.fits == (plan.total_bytes <= plan.cap_bytes)
     assert plan.cap_bytes <= device.usable_bytes
-    if wishes.max_memory:
-        assert plan.cap_bytes <= wishes.max_memory
+    if request.max_memory:
+        assert plan.cap_bytes <= request.max_memory
     # What the user set stays.
-    if wishes.context:
-        assert plan.context_tokens == wishes.context
-    if wishes.dtype:
-        assert plan.dtype == wishes.dtype
-    if wishes.draft == "none":
+    if request.context:
+        assert plan.context_tokens == request.context
+    if request.dtype:
+        assert plan.dtype == request.dtype
+    if request.draft == "none":
         assert (plan.drafters, plan.tree_nodes) == ((), 1)
-    if wishes.draft == "a head" and wishes.head is not None:
-        assert plan.drafters == ("ngram", wishes.head.kind)
+    if request.draft == "a head" and request.head is not None:
+        assert plan.drafters == ("ngram", request.head.kind)
         assert plan.draft == "a head"
-    assert (plan.rows, plan.tp) == (wishes.rows, wishes.tp)
+    assert (plan.rows, plan.tp) == (request.rows, request.tp)
     assert plan.context_tokens <= spec.max_context
     assert outcome.fits == (outcome.smallest_fix is None)
 
 
 @settings(max_examples=150, deadline=None)
 @given(cases())
-def test_nothing_is_conceded_without_need(case: tuple[ModelSpec, DeviceInfo, Profile, Wishes]) -> None:
-    spec, device, profile, wishes = case
-    outcome = solve(spec, device, profile, wishes)
-    aim = replace(start(spec, device, profile, wishes), allocate_at_load=True)
+def test_nothing_is_conceded_without_need(case: tuple[ModelSpec, DeviceInfo, Profile, PlanRequest]) -> None:
+    spec, device, profile, request = case
+    outcome = solve(spec, device, profile, request)
+    aim = replace(start(spec, device, profile, request), allocate_at_load=True)
     if total(aim) <= outcome.plan.cap_bytes:
         assert outcome.fits
         assert outcome.plan.concessions == ()
@@ -167,36 +167,36 @@ def test_nothing_is_conceded_without_need(case: tuple[ModelSpec, DeviceInfo, Pro
             aim,
             chunk=min(aim.chunk, profile.prefill_chunk_minimum),
             nodes=min(aim.nodes, profile.tree_nodes_minimum),
-            context=aim.context if wishes.context else min(aim.context, profile.context_minimum),
-            draft=None if wishes.head_may_go else aim.draft,
+            context=aim.context if request.context else min(aim.context, profile.context_minimum),
+            draft=None if request.head_may_go else aim.draft,
         )
         assert total(least) > outcome.plan.cap_bytes
 
 
 @settings(max_examples=150, deadline=None)
 @given(cases())
-def test_the_smallest_fix_fits(case: tuple[ModelSpec, DeviceInfo, Profile, Wishes]) -> None:
-    spec, device, profile, wishes = case
-    fix = solve(spec, device, profile, wishes).smallest_fix
+def test_the_smallest_fix_fits(case: tuple[ModelSpec, DeviceInfo, Profile, PlanRequest]) -> None:
+    spec, device, profile, request = case
+    fix = solve(spec, device, profile, request).smallest_fix
     if fix is None or not fix.startswith("--"):
         return
     flag, value = fix.split()
     if flag == "--ctx-size":
-        mended = replace(wishes, context=int(value))
+        mended = replace(request, context=int(value))
     elif flag == "--max-memory":
-        mended = replace(wishes, max_memory=parse_size(value))
+        mended = replace(request, max_memory=parse_size(value))
     elif flag == "--gpus":
-        mended = replace(wishes, tp=int(value))
+        mended = replace(request, tp=int(value))
     else:
         assert flag == "--dtype"
-        mended = replace(wishes, dtype=value)  # type: ignore[arg-type]
+        mended = replace(request, dtype=value)  # type: ignore[arg-type]
     assert solve(spec, device, profile, mended).fits
 
 
 @st.composite
 def shapes(draw: st.DrawFn) -> Shape:
-    spec, device, profile, wishes = draw(cases())
-    return replace(start(spec, device, profile, wishes), allocate_at_load=draw(st.booleans()))
+    spec, device, profile, request = draw(cases())
+    return replace(start(spec, device, profile, request), allocate_at_load=draw(st.booleans()))
 
 
 @settings(max_examples=200, deadline=None)
@@ -243,8 +243,8 @@ def test_concessions_come_in_their_order() -> None:
     device = gpu()
     order: list[str] = []
     for megabytes in range(19_000, 8_000, -20):
-        wishes = Wishes(max_memory=megabytes * MIB, head=head, dtype=None)
-        outcome = solve(LLAMA, device, profile, wishes)
+        request = PlanRequest(max_memory=megabytes * MIB, head=head, dtype=None)
+        outcome = solve(LLAMA, device, profile, request)
         if not outcome.fits:
             break
         for sentence in outcome.plan.concessions:
@@ -260,26 +260,26 @@ def test_the_issues_own_case() -> None:
     assert facts is not None
     device = described_device(facts)
     with pytest.raises(PlanError) as caught:
-        make_plan(LLAMA, device, TITAN, Wishes(max_memory=6 * GIB, dtype="fp16"))
+        make_plan(LLAMA, device, TITAN, PlanRequest(max_memory=6 * GIB, dtype="fp16"))
     assert caught.value.exit_code == 3
     assert "6.0 GiB" in caught.value.message
     fix = caught.value.remedy or ""
     assert fix.startswith("--max-memory ")
-    plan = make_plan(LLAMA, device, TITAN, Wishes(max_memory=parse_size(fix.split()[1]), dtype="fp16"))
+    plan = make_plan(LLAMA, device, TITAN, PlanRequest(max_memory=parse_size(fix.split()[1]), dtype="fp16"))
     # One MiB less would not do.
-    less = Wishes(max_memory=plan.cap_bytes - MIB, dtype="fp16")
+    less = PlanRequest(max_memory=plan.cap_bytes - MIB, dtype="fp16")
     assert not solve(LLAMA, device, TITAN, less).fits
 
 
 def test_the_fixes() -> None:
     device = gpu(8 * GIB)
     # A context that the user set too long.
-    assert (solve(LLAMA, gpu(16 * GIB), TITAN, Wishes(context=4096)).smallest_fix or "").startswith("--ctx-size ")
+    assert (solve(LLAMA, gpu(16 * GIB), TITAN, PlanRequest(context=4096)).smallest_fix or "").startswith("--ctx-size ")
     # Weights that are too large for the device at all.
-    assert solve(LLAMA, device, TITAN, Wishes()).smallest_fix == "--dtype nf4"
+    assert solve(LLAMA, device, TITAN, PlanRequest()).smallest_fix == "--dtype nf4"
     # On several workers bitsandbytes cannot help; more workers can.
-    assert solve(LLAMA, device, TITAN, Wishes(tp=2, gpus_available=8)).smallest_fix is None
-    assert solve(LLAMA, gpu(4 * GIB), TITAN, Wishes(tp=2, gpus_available=8)).smallest_fix == "--gpus 8"
+    assert solve(LLAMA, device, TITAN, PlanRequest(tp=2, gpus_available=8)).smallest_fix is None
+    assert solve(LLAMA, gpu(4 * GIB), TITAN, PlanRequest(tp=2, gpus_available=8)).smallest_fix == "--gpus 8"
     assert "or a smaller model" in (solve(LLAMA, gpu(2 * GIB), TITAN).smallest_fix or "")
 
 
@@ -312,11 +312,11 @@ def test_small_models_and_drafts_run_in_fp32_on_a_cpu() -> None:
     assert auto_dtype(gpu(capability=(8, 0)), small) == "bf16"
     assert make_plan(small, cpu, TITAN).dtype == "fp32"
     # The user's word counts.
-    assert solve(small, cpu, TITAN, Wishes(dtype="bf16")).plan.dtype == "bf16"
+    assert solve(small, cpu, TITAN, PlanRequest(dtype="bf16")).plan.dtype == "bf16"
     # Where it does not fit, bf16 is a concession like others.
     tight = replace(TITAN, precisions=("bf16",))
-    enough = solve(small, cpu, tight, Wishes(dtype="bf16", context=64, draft="none")).plan.total_bytes
-    assert solve(small, cpu, tight, Wishes(context=64, max_memory=enough)).plan.dtype == "bf16"
+    enough = solve(small, cpu, tight, PlanRequest(dtype="bf16", context=64, draft="none")).plan.total_bytes
+    assert solve(small, cpu, tight, PlanRequest(context=64, max_memory=enough)).plan.dtype == "bf16"
     head = DraftShape("eagle3", small, "bf16", vocab=1280, target_hidden=256, feature_count=3)
     assert in_own_precision(head, cpu).dtype == "fp32"
     assert in_own_precision(head, gpu()).dtype == "bf16"
@@ -329,35 +329,35 @@ def test_an_allowed_precision_is_taken_last_and_said() -> None:
     assert plan.kv_dtype == "bf16"
     assert plan.concessions[0] == "weights in int8 instead of bf16"
     with pytest.raises(UsageError, match="not a precision"):
-        in_precision(start(LLAMA, gpu(), TITAN, Wishes()), "int3", gpu())
+        in_precision(start(LLAMA, gpu(), TITAN, PlanRequest()), "int3", gpu())
 
 
 def test_workers_on_the_processor_share_its_memory() -> None:
     cpu = DeviceInfo(0, "cpu", "a processor", "cpu", 32 * GIB, 32 * GIB, 32 * GIB, native_bf16=True)
-    one, two = (make_plan(LLAMA, cpu, PROFILES["cpu"], Wishes(tp=tp)) for tp in (1, 2))
+    one, two = (make_plan(LLAMA, cpu, PROFILES["cpu"], PlanRequest(tp=tp)) for tp in (1, 2))
     assert two.cap_bytes == one.cap_bytes // 2
-    asked = solve(LLAMA, cpu, PROFILES["cpu"], Wishes(tp=2, max_memory=20 * GIB))
+    asked = solve(LLAMA, cpu, PROFILES["cpu"], PlanRequest(tp=2, max_memory=20 * GIB))
     assert asked.plan.cap_bytes == 16 * GIB
     assert "to each of its workers: the cap is 16.0 GiB" in asked.notes[0]
 
 
 def test_more_than_the_device_has_is_cut_and_said() -> None:
-    outcome = solve(LLAMA, gpu(24 * GIB), TITAN, Wishes(max_memory=100 * GIB))
+    outcome = solve(LLAMA, gpu(24 * GIB), TITAN, PlanRequest(max_memory=100 * GIB))
     assert outcome.plan.cap_bytes == 24 * GIB
     assert "--max-memory 100.0 GiB is more than a GPU can give" in outcome.notes[0]
 
 
 @pytest.mark.parametrize(
-    ("wishes", "words", "remedy"),
+    ("request", "words", "remedy"),
     [
-        (Wishes(context=5000), "--ctx-size 5000", "--ctx-size 4096"),
-        (Wishes(tp=3), "over 3 workers", "--gpus 2"),
-        (Wishes(tp=2, dtype="int8"), "--dtype int8 runs on one worker", "--gpus 1"),
+        (PlanRequest(context=5000), "--ctx-size 5000", "--ctx-size 4096"),
+        (PlanRequest(tp=3), "over 3 workers", "--gpus 2"),
+        (PlanRequest(tp=2, dtype="int8"), "--dtype int8 runs on one worker", "--gpus 1"),
     ],
 )
-def test_wishes_that_make_no_sense(wishes: Wishes, words: str, remedy: str) -> None:
+def test_wishes_that_make_no_sense(request: PlanRequest, words: str, remedy: str) -> None:
     with pytest.raises(UsageError) as caught:
-        solve(LLAMA, gpu(), TITAN, wishes)
+        solve(LLAMA, gpu(), TITAN, request)
     assert words in caught.value.message
     assert remedy in (caught.value.remedy or "")
 
@@ -375,6 +375,6 @@ def test_a_measured_runtime_replaces_the_assumption() -> None:
 def test_the_sentences() -> None:
     fits = solve(LLAMA, gpu(), TITAN)
     assert fits.sentence.startswith("It fits here: 15.")
-    refused = solve(LLAMA, gpu(8 * GIB), TITAN, Wishes(tp=2, max_memory=GIB))
+    refused = solve(LLAMA, gpu(8 * GIB), TITAN, PlanRequest(tp=2, max_memory=GIB))
     assert "a worker in bf16 at the least, and the cap is 1.0 GiB" in refused.sentence
     assert refusal("m", refused).message.startswith("m: it does not fit here")

@@ -13,7 +13,7 @@ from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import UsageError
 from specmemo_chat.host.client import ShownTurn
 from specmemo_chat.memory.contract import Plan
-from specmemo_chat.memory.wishes import Wishes
+from specmemo_chat.memory.request import PlanRequest
 from specmemo_chat.profiles import match_profile
 from specmemo_chat.repl import advice, switch
 from specmemo_chat.repl.attachments import Attachment, compose, fenced, gist, read_text
@@ -22,7 +22,7 @@ from specmemo_chat.repl.commands.registry import COMMANDS, UnknownCommandError, 
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.flags import ModelChoice
-from specmemo_chat.setup.planning import Situation
+from specmemo_chat.setup.planning import PlanContext
 from specmemo_chat.sizes import GIB, counted
 from specmemo_chat.terminal.gauge import gauge
 from tests.models import tiny_plan
@@ -107,10 +107,10 @@ def device(memory: int, kind: str = "cuda") -> DeviceInfo:
     return DeviceInfo(0, kind, "A Card", "", memory, memory, memory, "1", (8, 0) if kind == "cuda" else None)  # type: ignore[arg-type]
 
 
-def place(memory: int, kind: str = "cuda", *, offline: bool = False) -> Situation:
+def place(memory: int, kind: str = "cuda", *, offline: bool = False) -> PlanContext:
     here = device(memory, kind)
     profile, reason = match_profile(here, planning.own_profiles())
-    return Situation(here, profile, reason, Wishes(), offline, False)
+    return PlanContext(here, profile, reason, PlanRequest(), offline, False)
 
 
 def plan_of(model: str) -> Plan:

@@ -20,7 +20,7 @@ from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup.decide import decide
 from specmemo_chat.setup.fetch import fetch
 from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
-from specmemo_chat.setup.planning import Situation
+from specmemo_chat.setup.planning import PlanContext
 from specmemo_chat.sizes import format_size
 from specmemo_chat.terminal.console import Screen
 
@@ -52,7 +52,7 @@ class _Case:
     plans: dict[str, Plan]
     reasons: dict[str, str]
     settings: GenerationSettings
-    place: Situation
+    place: PlanContext
     shape: ShapeCase | None = None
     assistant: str | None = None
 
@@ -154,7 +154,7 @@ def _real_model(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingChoi
     return _Case(plans, reasons, settings, place, assistant=assistant)
 
 
-def _assistant(wanted: BenchChoice, plan: Plan, place: Situation, screen: Screen) -> str | None:
+def _assistant(wanted: BenchChoice, plan: Plan, place: PlanContext, screen: Screen) -> str | None:
     """The folder of the assistant model; a draft model is one. Raises UsageError for another tokenizer."""
     if wanted.assistant is None:
         return plan.draft if "model" in plan.drafters else None

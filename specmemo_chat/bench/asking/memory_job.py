@@ -26,13 +26,13 @@ from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.footprint import Shape
 from specmemo_chat.memory.frontier import frontier
 from specmemo_chat.memory.plan import Outcome, refusal, solve
+from specmemo_chat.memory.request import PlanRequest, auto_dtype, start
 from specmemo_chat.memory.throughput import DeviceSpeed, StepTimes, device_speed
-from specmemo_chat.memory.wishes import Wishes, auto_dtype, start
 from specmemo_chat.profiles import Profile
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.draft import published_head
 from specmemo_chat.setup.flags import ModelChoice
-from specmemo_chat.setup.planning import Situation
+from specmemo_chat.setup.planning import PlanContext
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
 # Takes the times of steps with a plan, in the measuring process.
@@ -46,7 +46,7 @@ MODEL, DEVICE = "llama-2-7b-chat", "titan-rtx-24gb"
 
 def memory_job(
     plan: Plan,
-    place: Situation,
+    place: PlanContext,
     shape: ShapeCase | None,
     acceptance: str | None,
     choice: ModelChoice,
@@ -78,12 +78,12 @@ def memory_job(
     context = choice.ctx_size or min(CONTEXTS[0], spec.max_context)
     speed = _speed(place.device, place.profile)
     random = shape.random if shape is not None else None
-    times = measure(ready(uncapped(spec, place.device, place.profile, place.wishes, context).plan), random)
-    dtype = place.wishes.dtype or plan.dtype
+    times = measure(ready(uncapped(spec, place.device, place.profile, place.request, context).plan), random)
+    dtype = place.request.dtype or plan.dtype
     speed = replace(speed, times=measured_times(dtype, times))
 
     def both(context: int) -> dict[str, Plan]:
-        outcomes = capped_and_not(spec, place.device, place.profile, place.wishes, speed, context)
+        outcomes = capped_and_not(spec, place.device, place.profile, place.request, speed, context)
         return {name: ready(outcome.plan) for name, outcome in outcomes.items()}
 
     contexts = [size for size in CONTEXTS if size <= spec.max_context]
@@ -105,9 +105,9 @@ def measured_times(dtype: Dtype, found: dict[str, Any]) -> StepTimes | None:
     return StepTimes(dtype, steps, drafts) if found["steps"] else None
 
 
-def uncapped(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, context: int) -> Outcome:
+def uncapped(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanRequest, context: int) -> Outcome:
     """What is planned with all the memory there is."""
-    return _fitting(spec, solve(spec, device, profile, replace(wishes, context=context, max_memory=0)))
+    return _fitting(spec, solve(spec, device, profile, replace(request, context=context, max_memory=0)))
 
 
 def _fitting(spec: ModelSpec, outcome: Outcome) -> Outcome:
@@ -117,23 +117,23 @@ def _fitting(spec: ModelSpec, outcome: Outcome) -> Outcome:
 
 
 def capped_and_not(
-    spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes, speed: DeviceSpeed, context: int
+    spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanRequest, speed: DeviceSpeed, context: int
 ) -> dict[str, Outcome]:
     """What is planned for conversations of `context` tokens with all the memory there is, and under the cap."""
-    free = replace(wishes, context=context, max_memory=0)
+    free = replace(request, context=context, max_memory=0)
 
     def under(cap: int) -> Outcome:
         return solve(spec, device, profile, replace(free, max_memory=cap))
 
-    if wishes.max_memory:
-        capped = under(wishes.max_memory)
+    if request.max_memory:
+        capped = under(request.max_memory)
     else:
         aim = start(spec, device, profile, free)
         capped = under(frontier(aim, device, profile, free, speed).lower_bound.budget)
         if not capped.fits:
             # The frontier gave up a head that the user named and that therefore stays: the least that holds it.
             capped = under(capped.plan.total_bytes)
-    return {"uncapped": uncapped(spec, device, profile, wishes, context), "capped": _fitting(spec, capped)}
+    return {"uncapped": uncapped(spec, device, profile, request, context), "capped": _fitting(spec, capped)}
 
 
 def _speed(device: DeviceInfo, profile: Profile) -> DeviceSpeed:
@@ -168,12 +168,12 @@ def _computed(lengths: Sequence[int], reply: int) -> dict[str, Any]:
     device = described_device(profile.facts)
     speed = device_speed(device, profile)
     dtype = auto_dtype(device)
-    wishes = Wishes(draft=entry.draft, head=head_shape(parse(published_head(entry)), entry.draft, dtype))
+    request = PlanRequest(draft=entry.draft, head=head_shape(parse(published_head(entry)), entry.draft, dtype))
     if speed is None:
         return {}
     contexts: dict[str, Any] = {}
     for context in CONTEXTS:
-        outcomes = capped_and_not(entry.spec(), device, profile, wishes, speed, context)
+        outcomes = capped_and_not(entry.spec(), device, profile, request, speed, context)
         shapes: Mapping[str, Shape] = {name: outcome.shape for name, outcome in outcomes.items()}
         contexts[str(context)] = computed_bytes(shapes["uncapped"], shapes["capped"]) | {
             "cap_bytes": outcomes["capped"].plan.cap_bytes,
@@ -183,7 +183,7 @@ def _computed(lengths: Sequence[int], reply: int) -> dict[str, Any]:
     if lengths:
         tokens = min(round(statistics.median(lengths)), CONTEXTS[-1])
         context = next(size for size in CONTEXTS if size >= tokens)
-        outcomes = capped_and_not(entry.spec(), device, profile, wishes, speed, context)
+        outcomes = capped_and_not(entry.spec(), device, profile, request, speed, context)
         own = computed_bytes(outcomes["uncapped"].shape, outcomes["capped"].shape, tokens, reply)
         found["conversation"] = own | {"tokens": tokens, "context_tokens": context}
     return found

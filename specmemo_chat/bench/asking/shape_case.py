@@ -20,11 +20,11 @@ from specmemo_chat.memory.acceptance import first_choice
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.plan import refusal, solve
-from specmemo_chat.memory.wishes import auto_dtype, in_own_precision
+from specmemo_chat.memory.request import auto_dtype, in_own_precision
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.draft import published_head
 from specmemo_chat.setup.flags import ModelChoice
-from specmemo_chat.setup.planning import Situation
+from specmemo_chat.setup.planning import PlanContext
 from specmemo_chat.terminal.console import Screen
 
 SIZES = {"1.1b": "tinyllama-1.1b-chat", "7b": "llama-2-7b-chat"}
@@ -45,14 +45,14 @@ class ShapeCase:
     random: RandomShape
     spec: ModelSpec
     kind: str
-    place: Situation
+    place: PlanContext
 
     def plan(self, *, draft: bool = True) -> Plan:
         """The plan with the head, or plain. Raises PlanError."""
-        wishes = self.place.wishes
+        request = self.place.request
         if not draft:
-            wishes = replace(wishes, draft="none", head=None)
-        outcome = solve(self.spec, self.place.device, self.place.profile, wishes)
+            request = replace(request, draft="none", head=None)
+        outcome = solve(self.spec, self.place.device, self.place.profile, request)
         if not outcome.fits:
             raise refusal(self.random.name, outcome)
         return replace(outcome.plan, drafters=(self.kind,) if draft else ())
@@ -61,7 +61,7 @@ class ShapeCase:
 def shape_case(name: str, acceptance: str | None, choice: ModelChoice, screen: Screen) -> ShapeCase:
     """The case of `--shape NAME` on the device that the flags choose. Raises UsageError for a shape that is not known,
     PlanError where it does not fit."""
-    wishes = planning.check_flags(choice)
+    request = planning.check_flags(choice)
     check_name(choice.device)
     profiles = planning.own_profiles()
     selection = select(probe(), choice.device, 1, model=name)
@@ -70,30 +70,30 @@ def shape_case(name: str, acceptance: str | None, choice: ModelChoice, screen: S
     device = selection.first
     profile, reason = planning.choose_profile(choice.profile, device, profiles)
     config, head_config = _configs(name)
-    dtype = wishes.dtype or auto_dtype(device, spec_from_config(name, name, config))
+    dtype = request.dtype or auto_dtype(device, spec_from_config(name, name, config))
     if dtype not in BYTES_PER_VALUE:
         raise UsageError(
             f"--shape: random weights are not made in {dtype}", f"give --dtype {', '.join(BYTES_PER_VALUE)}"
         )
-    place = planning.situation(choice, replace(wishes, dtype=dtype), device, profile, reason)
+    place = planning.plan_context(choice, replace(request, dtype=dtype), device, profile, reason)
     case = replayed_case(name, config, head_config, acceptance, place)
     case.plan()
     return case
 
 
 def replayed_case(
-    name: str, config: Mapping[str, Any], head_config: Mapping[str, Any], acceptance: str | None, place: Situation
+    name: str, config: Mapping[str, Any], head_config: Mapping[str, Any], acceptance: str | None, place: PlanContext
 ) -> ShapeCase:
     """The case of these two configs in a situation that was looked at before."""
     config = {**config, "max_position_embeddings": LONGEST}
     spec = spec_from_config(name, f"random weights of the shape {name}", config)
     head = parse(head_config)
     values, source = acceptance_of(acceptance or head.kind)
-    dtype: Dtype = place.wishes.dtype or auto_dtype(place.device, spec)
+    dtype: Dtype = place.request.dtype or auto_dtype(place.device, spec)
     shape = in_own_precision(head_shape(head, HEAD, dtype), place.device)
     random = RandomShape(name, dict(config), dict(head_config), values, source)
     # A head that was named stays: nothing else is replayed.
-    place = replace(place, wishes=replace(place.wishes, dtype=dtype, draft=HEAD, head=shape))
+    place = replace(place, request=replace(place.request, dtype=dtype, draft=HEAD, head=shape))
     return ShapeCase(random, spec, head.kind, place)
 
 

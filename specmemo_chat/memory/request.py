@@ -18,7 +18,7 @@ _SMALL_LAYER = 1 << 20
 
 
 @dataclass(frozen=True)
-class Wishes:
+class PlanRequest:
     """What the user set. 0, None and "auto": not set. `max_memory` is bytes per worker.
 
     `draft` is "auto", "none", "ngram" or the location of a draft with weights, whose shape is `head`; under "auto" the
@@ -42,22 +42,22 @@ class Wishes:
         return self.draft == "auto"
 
 
-def check(spec: ModelSpec, wishes: Wishes) -> None:
-    """Raise UsageError where the wishes make no sense for this model."""
-    if wishes.context > spec.max_context:
+def check(spec: ModelSpec, request: PlanRequest) -> None:
+    """Raise UsageError where the request makes no sense for this model."""
+    if request.context > spec.max_context:
         raise UsageError(
-            f"--ctx-size {wishes.context} is more than {spec.name} was made for ({spec.max_context} tokens)",
+            f"--ctx-size {request.context} is more than {spec.name} was made for ({spec.max_context} tokens)",
             Flag("--ctx-size", str(spec.max_context)),
         )
     for what, size in (("key-value heads", spec.kv_heads), ("heads", spec.heads), ("MLP columns", spec.intermediate)):
-        if size % wishes.tp:
+        if size % request.tp:
             raise UsageError(
-                f"{spec.name} cannot be shared out over {wishes.tp} workers: it has {size} {what}",
-                Flag("--gpus", str(max(count for count in range(1, wishes.tp) if shares_out(spec, count)))),
+                f"{spec.name} cannot be shared out over {request.tp} workers: it has {size} {what}",
+                Flag("--gpus", str(max(count for count in range(1, request.tp) if shares_out(spec, count)))),
             )
-    if wishes.tp > 1 and wishes.dtype in ("int8", "nf4"):
+    if request.tp > 1 and request.dtype in ("int8", "nf4"):
         raise UsageError(
-            f"--dtype {wishes.dtype} runs on one worker only: bitsandbytes' weights cannot be shared out",
+            f"--dtype {request.dtype} runs on one worker only: bitsandbytes' weights cannot be shared out",
             Flag("--gpus", "1"),
             Flag("--dtype", "bf16"),
         )
@@ -68,30 +68,30 @@ def shares_out(spec: ModelSpec, workers: int) -> bool:
     return all(size % workers == 0 for size in (spec.kv_heads, spec.heads, spec.intermediate))
 
 
-def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, wishes: Wishes) -> Shape:
+def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanRequest) -> Shape:
     """The shape that is aimed at, its runtime assumed."""
-    dtype = wishes.dtype or auto_dtype(device, spec)
-    context = wishes.context or min(profile.context, spec.max_context)
+    dtype = request.dtype or auto_dtype(device, spec)
+    context = request.context or min(profile.context, spec.max_context)
     return Shape(
         spec=spec,
         dtype=dtype,
         compute=compute_dtype(dtype, device),
         context=context,
-        nodes=1 if wishes.draft == "none" else bucket(nodes_of_a_row(profile.tree_nodes, wishes.rows, device.kind)),
+        nodes=1 if request.draft == "none" else bucket(nodes_of_a_row(profile.tree_nodes, request.rows, device.kind)),
         chunk=min(profile.prefill_chunk, context),
         runtime=runtime_bytes(device.kind, spec.vocab),
-        rows=wishes.rows,
-        tp=wishes.tp,
+        rows=request.rows,
+        tp=request.tp,
         growth=profile.growth_tokens,
-        draft=wishes.head,
+        draft=request.head,
         depth=profile.tree_depth,
         width=profile.tree_width,
         threads=device.threads if device.kind == "cpu" else 0,
         tiles=device.tiles,
         gpu=device.kind in ("cuda", "rocm"),
-        graphs=device.kind == "cuda" and wishes.tp == 1,
+        graphs=device.kind == "cuda" and request.tp == 1,
         # Graphs name addresses: an arena that grows would cost all of them.
-        allocate_at_load=device.kind == "cuda" and wishes.tp == 1,
+        allocate_at_load=device.kind == "cuda" and request.tp == 1,
     )
 
 

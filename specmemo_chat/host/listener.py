@@ -39,7 +39,7 @@ class Peer:
     there: str
 
 
-class Doorway:
+class LinkListener:
     """The side that is connected to: `port` of all addresses of this machine, IPv4 and IPv6, or of its loopback."""
 
     def __init__(self, *, everywhere: bool) -> None:
@@ -51,7 +51,7 @@ class Doorway:
         self._strangers: dict[socket.socket, None] = {}  # the oldest first
         self._lock = threading.Lock()
         self._closed = threading.Event()
-        threading.Thread(target=self._listen, name="doorway", daemon=True).start()
+        threading.Thread(target=self._listen, name="listener", daemon=True).start()
 
     def accept(self, timeout: float) -> Peer | None:
         """The next one that knew the key; None where none came within `timeout` seconds."""
@@ -116,7 +116,7 @@ class Doorway:
 
 
 def connect(host: str, port: int, key: bytes, patience_s: float = PATIENCE_S) -> Peer:
-    """The other side of a Doorway. Raises WorkerError where that is not reached for `patience_s` seconds."""
+    """The other side of a LinkListener. Raises WorkerError where that is not reached for `patience_s` seconds."""
     deadline = time.monotonic() + patience_s
     while True:
         try:

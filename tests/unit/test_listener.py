@@ -11,32 +11,32 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from specmemo_chat.errors import WorkerError
-from specmemo_chat.host import doorway
-from specmemo_chat.host.doorway import LOOPBACK, Doorway, connect
+from specmemo_chat.host import listener
+from specmemo_chat.host.listener import LOOPBACK, LinkListener, connect
 
 
 @pytest.fixture
-def door() -> Iterator[Doorway]:
-    door = Doorway(everywhere=True)
+def door() -> Iterator[LinkListener]:
+    door = LinkListener(everywhere=True)
     yield door
     door.close()
 
 
-def stranger(door: Doorway) -> socket.socket:
+def stranger(door: LinkListener) -> socket.socket:
     return socket.create_connection((LOOPBACK, door.port), timeout=5)
 
 
-def hangs_up(door: Doorway) -> None:
+def hangs_up(door: LinkListener) -> None:
     stranger(door).close()
 
 
-def resets(door: Doorway) -> None:
+def resets(door: LinkListener) -> None:
     connection = stranger(door)
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
     connection.close()
 
 
-def asks_for_a_page(door: Doorway) -> None:
+def asks_for_a_page(door: LinkListener) -> None:
     with stranger(door) as connection:
         connection.sendall(b"GET / HTTP/1.1\r\nHost: machine\r\nUser-Agent: scanner with a long name\r\n\r\n")
         connection.recv(1 << 16)
@@ -45,12 +45,12 @@ def asks_for_a_page(door: Doorway) -> None:
             assert connection.recv(1 << 16) == b""
 
 
-def sends_garbage(door: Doorway) -> None:
+def sends_garbage(door: LinkListener) -> None:
     with stranger(door) as connection, contextlib.suppress(ConnectionError):
         connection.sendall(bytes(range(256)) * 4096)
 
 
-def has_another_key(door: Doorway) -> None:
+def has_another_key(door: LinkListener) -> None:
     with pytest.raises(WorkerError, match=r"cannot be reached at 127\.0\.0\.1"):
         connect(LOOPBACK, door.port, b"of an earlier start", patience_s=0)
 
@@ -58,7 +58,7 @@ def has_another_key(door: Doorway) -> None:
 STRAYS = (hangs_up, resets, asks_for_a_page, sends_garbage, has_another_key)
 
 
-def check_open(door: Doorway, host: str = LOOPBACK) -> None:
+def check_open(door: LinkListener, host: str = LOOPBACK) -> None:
     """One that knows the key comes in, and both sides can speak."""
     there = connect(host, door.port, door.key)
     here = door.accept(timeout=5)
@@ -73,33 +73,37 @@ def check_open(door: Doorway, host: str = LOOPBACK) -> None:
 
 
 @pytest.mark.parametrize("stray", STRAYS)
-def test_a_stray_connection_costs_the_real_one_nothing(door: Doorway, stray: Callable[[Doorway], None]) -> None:
+def test_a_stray_connection_costs_the_real_one_nothing(
+    door: LinkListener, stray: Callable[[LinkListener], None]
+) -> None:
     for _ in range(3):
         stray(door)
     check_open(door)
     assert door.accept(timeout=0) is None
 
 
-def test_silent_connections_cost_the_real_one_nothing(door: Doorway) -> None:
+def test_silent_connections_cost_the_real_one_nothing(door: LinkListener) -> None:
     with contextlib.ExitStack() as stack:
         silent = [stack.enter_context(stranger(door)) for _ in range(3)]
         check_open(door)
         # More than may wait: the oldest has to go.
-        silent += [stack.enter_context(stranger(door)) for _ in range(doorway._STRANGERS + 3)]
+        silent += [stack.enter_context(stranger(door)) for _ in range(listener._STRANGERS + 3)]
         check_open(door)
-        silent[0].recv(doorway._NONCE_BYTES)
+        silent[0].recv(listener._NONCE_BYTES)
         assert silent[0].recv(1) == b""
 
 
 def drip(connection: socket.socket) -> None:
-    for _ in range(doorway._NONCE_BYTES):
+    for _ in range(listener._NONCE_BYTES):
         connection.sendall(b"x")
         with contextlib.suppress(TimeoutError):
             connection.recv(64)
 
 
-def test_a_handshake_has_a_deadline_however_slowly_it_goes_on(door: Doorway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doorway, "HANDSHAKE_S", 0.3)
+def test_a_handshake_has_a_deadline_however_slowly_it_goes_on(
+    door: LinkListener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(listener, "HANDSHAKE_S", 0.3)
     with stranger(door) as slow:
         slow.settimeout(0.05)
         # A byte now and then: each read has something. The end is one of the ends that a connection may have.
@@ -107,9 +111,9 @@ def test_a_handshake_has_a_deadline_however_slowly_it_goes_on(door: Doorway, mon
             drip(slow)
 
 
-def test_a_port_that_answers_but_is_no_doorway_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_port_that_answers_but_is_no_listener_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
     """What listens may be silent, end at once, or say something else: the real one may still come."""
-    monkeypatch.setattr(doorway, "HANDSHAKE_S", 0.2)
+    monkeypatch.setattr(listener, "HANDSHAKE_S", 0.2)
     with socket.create_server((LOOPBACK, 0)) as other:
         port = other.getsockname()[1]
         with pytest.raises(WorkerError, match="cannot be reached"):
@@ -121,24 +125,24 @@ def test_a_port_that_answers_but_is_no_doorway_is_given_up(monkeypatch: pytest.M
 
 
 def test_who_is_turned_away_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A doorway that is flooded may turn away the real one too."""
-    door = Doorway(everywhere=False)
+    """A listener that is flooded may turn away the real one too."""
+    door = LinkListener(everywhere=False)
     turned = threading.Event()
-    introduce = doorway._introduce
+    introduce = listener._introduce
 
-    def once(*arguments: object) -> doorway.Peer:
+    def once(*arguments: object) -> listener.Peer:
         if not turned.is_set():
             turned.set()
             raise ConnectionResetError("turned away")
         return introduce(*arguments)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(doorway, "_introduce", once)
+    monkeypatch.setattr(listener, "_introduce", once)
     check_open(door)
     assert turned.is_set()
     door.close()
 
 
-def test_ipv6_and_names_reach_it_too(door: Doorway) -> None:
+def test_ipv6_and_names_reach_it_too(door: LinkListener) -> None:
     connect("localhost", door.port, door.key).link.close()
     try:
         socket.create_server(("::1", 0), family=socket.AF_INET6).close()
@@ -151,16 +155,16 @@ def test_ipv6_and_names_reach_it_too(door: Doorway) -> None:
 def test_on_one_machine_only_its_own_processes_reach_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without a folder for temporary files too: it may be missing, full, or have too long a name for a socket."""
     monkeypatch.setattr(tempfile, "tempdir", "/nowhere")
-    door = Doorway(everywhere=False)
+    door = LinkListener(everywhere=False)
     assert door._listener.getsockname()[0] == LOOPBACK
     check_open(door)
     door.close()
 
 
 def test_a_closed_one_is_shut() -> None:
-    door = Doorway(everywhere=True)
+    door = LinkListener(everywhere=True)
     with stranger(door) as silent:
-        silent.recv(doorway._NONCE_BYTES)
+        silent.recv(listener._NONCE_BYTES)
         door.close()
         assert silent.recv(1) == b""
     with pytest.raises(WorkerError):
