@@ -348,16 +348,16 @@ def test_more_than_the_device_has_is_cut_and_said() -> None:
 
 
 @pytest.mark.parametrize(
-    ("request", "words", "remedy"),
+    ("asked", "words", "remedy"),
     [
         (PlanRequest(context=5000), "--ctx-size 5000", "--ctx-size 4096"),
         (PlanRequest(tp=3), "over 3 workers", "--gpus 2"),
         (PlanRequest(tp=2, dtype="int8"), "--dtype int8 runs on one worker", "--gpus 1"),
     ],
 )
-def test_wishes_that_make_no_sense(request: PlanRequest, words: str, remedy: str) -> None:
+def test_a_request_that_makes_no_sense(asked: PlanRequest, words: str, remedy: str) -> None:
     with pytest.raises(UsageError) as caught:
-        solve(LLAMA, gpu(), TITAN, request)
+        solve(LLAMA, gpu(), TITAN, asked)
     assert words in caught.value.message
     assert remedy in (caught.value.remedy or "")
 

@@ -34,6 +34,7 @@ PACKAGE = Path(specmemo_chat.__file__).parent
 # Commands of their own, which no REPL runs.
 NOT_IN_THE_REPL = (
     "distill", "bench", "batch", "reports", "cli", "setup/configuration", "setup/nodes", "repl/oneshot", "doctor",
+    "terminal/plan_plot",
 )  # fmt: skip
 
 
