@@ -13,7 +13,6 @@ from specmemo_chat.cli import completion, options
 from specmemo_chat.errors import SpecmemoError, UsageError
 from specmemo_chat.setup.flags import Color
 from specmemo_chat.sizes import counted
-from specmemo_chat.terminal.sessions_table import print_sessions
 
 if TYPE_CHECKING:
     from specmemo_chat.sessions.store import SessionStore
@@ -54,6 +53,8 @@ def ls(
     elif not sessions:
         screen.note("no conversation is stored yet")
     else:
+        from specmemo_chat.terminal.sessions_table import print_sessions
+
         print_sessions(screen, sessions)
 
 
