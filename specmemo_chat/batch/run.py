@@ -76,7 +76,7 @@ class Batch:
             if entry.number in self._output.done:
                 self._totals.skipped += 1
             elif isinstance(entry, BrokenLine):
-                self._screen.note(f"input line {entry.number}: {safe_line(entry.error)}")
+                self._screen.note(f"input {safe_line(entry.error)}")
                 self._write(entry, {"error": entry.error})
             else:
                 self._open[entry.number] = entry
