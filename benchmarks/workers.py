@@ -24,6 +24,7 @@ from torch import nn
 
 from specmemo_chat.memory.scaling import Wire
 from specmemo_chat.models import attention
+from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.fused import fuse
 from specmemo_chat.models.masks import tree_mask
 from specmemo_chat.models.mirror import _packed_mask, decode, encode
@@ -78,7 +79,8 @@ def step_of(target: Target, rows: int) -> Callable[[], object]:
     tokens = torch.full((rows, 1), 5)
     positions = torch.full((rows, 1), CONTEXT)
     mask = tree_mask(trees, [CONTEXT] * rows, 1, view, "cpu")
-    return lambda: target.forward(arena, range(rows), tokens, positions, positions, mask, view)
+    batch = Batch(range(rows), tokens, positions, positions, mask, view)
+    return lambda: target.forward(arena, batch)
 
 
 def typical(times: Sequence[float]) -> float:

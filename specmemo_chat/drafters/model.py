@@ -12,6 +12,7 @@ from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow
 from specmemo_chat.drafters.level_tree import Appended, Scratch, grow
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.contract import Plan
+from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree, Verdict, draft_scratch
 
@@ -59,7 +60,8 @@ class ModelDrafter(Drafter):
             level = scratch.level(picked, straight)
             positions = self._turned(level.positions, stretches).expand(tokens.shape)
             given = tokens.to(self.draft.device)
-            logits = self.draft.forward(self.arena, numbers, given, positions, level.slots, level.mask, scratch.view)
+            batch = Batch(numbers, given, positions, level.slots, level.mask, scratch.view)
+            logits = self.draft.forward(self.arena, batch)
             return logits[..., : self._vocab]
 
         return grow([row.tokens[-1] for row in rows], first, expand, budget, self.name, ends=self._ends)
@@ -98,17 +100,9 @@ class ModelDrafter(Drafter):
         tokens = appended.tokens.clamp(max=self.draft.vocab_size - 1)
         stretches = [self._stretches[row] for row, text in zip(rows, texts, strict=True) for _ in text]
         stretches += stretches[-1:] * appended.padding
-        logits = self.draft.forward(
-            self.arena,
-            rows,
-            tokens,
-            self._turned(appended.positions, stretches),
-            appended.slots,
-            appended.mask,
-            appended.view,
-            logits=appended.ends,
-            packing=appended.packing,
-        )
+        positions = self._turned(appended.positions, stretches)
+        batch = Batch(rows, tokens, positions, appended.slots, appended.mask, appended.view, appended.packing)
+        logits = self.draft.forward(self.arena, batch, logits=appended.ends)
         for row, text in zip(rows, texts, strict=True):
             self.arena.extend(row, len(text))
         return logits[0]

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from specmemo_chat.kv.arena import KVArena, Window
+from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.graphs import GraphPool, Tensors
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.masks import Chunk, chunk_mask, tree_mask
@@ -57,15 +58,8 @@ class Runner:
         start, count = arena.lengths[row], len(tokens)
         view = arena.view(start + count)
         slots = torch.arange(start, start + count, device=device)[None]
-        logits = self._forward(
-            (row,),
-            torch.tensor([tokens], device=device),
-            slots + self.stretches[row],
-            slots,
-            chunk_mask(start, count, view, device),
-            view,
-            logits=1,
-        )
+        given, mask = torch.tensor([tokens], device=device), chunk_mask(start, count, view, device)
+        logits = self._forward(Batch((row,), given, slots + self.stretches[row], slots, mask, view), logits=1)
         arena.extend(row, count)
         return logits[:, -1]
 
@@ -119,7 +113,7 @@ class Runner:
             for tree, start in zip(trees, starts, strict=True):
                 first = 0 if isinstance(tree, DraftTree) else len(tree) - tree.ends
                 wanted.extend(range(start + first, start + len(tree)))
-        logits = self._forward(rows, given[0], given[1], given[2], mask, view, logits=wanted, packing=packing)
+        logits = self._forward(Batch(rows, given[0], given[1], given[2], mask, view, packing), logits=wanted)
         return Scores(logits[0], tuple(starts))
 
     def _replay(self, graphs: GraphPool, rows: Rows[int], trees: Rows[DraftTree], nodes: int) -> Scores:
@@ -143,7 +137,8 @@ class Runner:
         def forward(inputs: Tensors) -> Tensors:
             (tokens, positions, slots, places), seen = inputs
             window = Window(slots, places if len(rows) > 1 else None, first, len(rows), None, view)
-            logits = self.target.run(arena, rows, tokens, positions, seen, window, tap=self._tap)
+            batch = Batch(rows, tokens, positions, slots, seen, view)
+            logits = self.target.run(arena, batch, window, tap=self._tap)
             return (logits.flatten(0, 1), *(() if self._tap is None else (self._tap.take().flatten(0, 1),)))
 
         # Those of the last forward go before the new ones come: only one set is ever kept.
@@ -172,23 +167,11 @@ class Runner:
         features, self._features = self._features, None
         return features
 
-    def _forward(
-        self,
-        rows: Rows[int],
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        slots: torch.Tensor,
-        mask: torch.Tensor,
-        view: int,
-        logits: int | list[int] | None = None,
-        packing: Packing | None = None,
-    ) -> torch.Tensor:
+    def _forward(self, batch: Batch, logits: int | list[int] | None) -> torch.Tensor:
         """The target's forward; the drafter's features stay for `take_features`."""
         # Those of the last forward go before the new ones come: only one set is ever kept.
         self._features = None
-        out = self.target.forward(
-            self.arena, rows, tokens, positions, slots, mask, view, logits=logits, packing=packing, tap=self._tap
-        )
+        out = self.target.forward(self.arena, batch, logits=logits, tap=self._tap)
         if self._tap is not None:
             self._features = self._tap.take().flatten(0, 1)
         return out

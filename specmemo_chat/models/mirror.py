@@ -12,22 +12,23 @@ from __future__ import annotations
 import json
 import struct
 import weakref
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import Any, NoReturn, Protocol
 
 import torch
 from torch import nn
 
 from specmemo_chat.kv.arena import KVArena
+from specmemo_chat.kv.recording import RecordingArena, replay
+from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.target import Target
 
 # The first byte of an order, which no JSON message begins with.
 ORDER = b"O"
-# Methods of an arena that change nothing, and those that a forward itself calls on every worker.
-_NOT_ORDERED = frozenset({"committed", "check_integrity", "fits", "view_length", "window", "store"})
 _DTYPES = {str(dtype): dtype for dtype in (torch.int32, torch.int64, torch.float32, torch.bfloat16, torch.float16)}
 
 
@@ -59,12 +60,14 @@ class LeadingTarget(Target):
 
     def new_arena(self, *sizes: int, **named: Any) -> KVArena:
         """An arena of this worker's share; the others make theirs now."""
-        arena = super().new_arena(*sizes, **named)
+        arena = super().new_arena(*sizes, **named, kind=RecordingArena)
+        assert isinstance(arena, RecordingArena)
         number, self._made = self._made, self._made + 1
         self._events.append([number, "make", list(sizes), named])
         self._numbers[arena] = number
         weakref.finalize(arena, self._events.append, [number, "drop"])
-        _record(arena, lambda name, args: self._happened(number, name, args))
+        # Without a way back to the arena, which would keep it alive.
+        arena.note = partial(self._happened, number)
         self._order("arena")
         return arena
 
@@ -76,40 +79,32 @@ class LeadingTarget(Target):
     def forward(
         self,
         arena: KVArena,
-        rows: Sequence[int],
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        slots: torch.Tensor,
-        mask: torch.Tensor,
-        view: int,
+        batch: Batch,
         *,
         logits: int | list[int] | None = None,
-        packing: Packing | None = None,
         tap: FeatureTap | None = None,
     ) -> torch.Tensor:
         """See Target.forward."""
-        counts, stored, padding = ((), (), 0) if packing is None else (packing.counts, packing.stored, packing.padding)
         # What may be refused is refused before the others begin.
-        arena.window(rows, slots, view, stored)
-        arena.reserve(view)
-        columns, packed = _packed_mask(mask.cpu())
+        arena.window(batch.rows, batch.slots, batch.view, batch.stored)
+        arena.reserve(batch.view)
+        columns, packed = _packed_mask(batch.mask.cpu())
+        packing = batch.packing
         self._order(
             "forward",
-            torch.stack((tokens, positions, slots)).to("cpu", torch.int32),
+            torch.stack((batch.tokens, batch.positions, batch.slots)).to("cpu", torch.int32),
             packed,
             arena=self._numbers[arena],
-            rows=list(rows),
-            view=view,
+            rows=list(batch.rows),
+            view=batch.view,
             logits=logits,
-            counts=list(counts),
-            padding=padding,
-            mask=list(mask.shape),
+            counts=list(packing.counts) if packing is not None else [],
+            padding=packing.padding if packing is not None else 0,
+            mask=list(batch.mask.shape),
             columns=columns,
         )
         with self.together():
-            return super().forward(
-                arena, rows, tokens, positions, slots, mask, view, logits=logits, packing=packing, tap=tap
-            )
+            return super().forward(arena, batch, logits=logits, tap=tap)
 
     def lead(self, name: str, values: torch.Tensor) -> None:
         """Have the others call their embedding or output layer on `values`, unless they are in a forward already."""
@@ -162,24 +157,15 @@ class Follower:
         elif name == "drop":
             del self._arenas[number]
         else:
-            getattr(self._arenas[number], name)(*args[0])
+            replay(self._arenas[number], name, args[0])
 
     def _forward(self, values: dict[str, Any], integers: torch.Tensor, packed: torch.Tensor) -> None:
         target = self._target
         tokens, positions, slots = integers.to(target.device, torch.int64).unbind(0)
         mask = _unpacked_mask(values["mask"], values["columns"], packed).to(target.device)
         packing = Packing.of(values["counts"], target.device, values["padding"]) if values["counts"] else None
-        target.forward(
-            self._arenas[values["arena"]],
-            values["rows"],
-            tokens,
-            positions,
-            slots,
-            mask,
-            values["view"],
-            logits=values["logits"],
-            packing=packing,
-        )
+        batch = Batch(values["rows"], tokens, positions, slots, mask, values["view"], packing)
+        target.forward(self._arenas[values["arena"]], batch, logits=values["logits"])
 
 
 class _Led(nn.Module):
@@ -205,32 +191,6 @@ class _Led(nn.Module):
         with target.together(), torch.inference_mode():
             out: torch.Tensor = self.layer(values)
         return out
-
-
-def _record(arena: KVArena, note: Callable[[str, tuple[Any, ...]], None]) -> None:
-    """Have every call that changes `arena` noted once it has succeeded; not those that it makes itself."""
-    inside = False
-    reference = weakref.ref(arena)
-
-    def recorded(name: str, method: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*args: Any) -> Any:
-            nonlocal inside
-            held = reference()
-            if inside:
-                return method(held, *args)
-            inside = True
-            try:
-                result = method(held, *args)
-            finally:
-                inside = False
-            note(name, args)
-            return result
-
-        return call
-
-    for name, method in vars(KVArena).items():
-        if callable(method) and not name.startswith("_") and name not in _NOT_ORDERED:
-            setattr(arena, name, recorded(name, method))
 
 
 def encode(values: dict[str, Any], tensors: Sequence[torch.Tensor]) -> bytes:

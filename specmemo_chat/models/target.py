@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
@@ -12,6 +11,7 @@ import torch
 
 from specmemo_chat.kv.arena import KVArena, Window
 from specmemo_chat.models.attention import folded_mask, parted_mask
+from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.cache import ArenaCache
 from specmemo_chat.models.direct import runs_directly
 from specmemo_chat.models.fused import prepares
@@ -74,9 +74,10 @@ class Target:
         allocate_at_load: bool = False,
         slots: int = 0,
         doubling: bool = False,
+        kind: type[KVArena] = KVArena,
     ) -> KVArena:
         """An arena of this model's shape."""
-        return KVArena(
+        return kind(
             self.layers,
             rows,
             self.kv_heads,
@@ -94,49 +95,35 @@ class Target:
     def forward(
         self,
         arena: KVArena,
-        rows: Sequence[int],
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        slots: torch.Tensor,
-        mask: torch.Tensor,
-        view: int,
+        batch: Batch,
         *,
         logits: int | list[int] | None = None,
-        packing: Packing | None = None,
         tap: FeatureTap | None = None,
     ) -> torch.Tensor:
-        """One forward over `tokens` [R, N] at `positions` [R, N] (each with its text's `stretch`), written to `slots`
-        [R, N] of `rows`.
-
-        `mask` is bool [R, 1, N, view]. Returns the logits of the last `logits` tokens (None: of all), or of the
-        tokens at the indices `logits`: [R, n, vocab].
-        With `packing`, tokens, positions and slots are [1, T], the mask's N is the longest row, the logits [1, T,
-        vocab]. What `tap` wants of the hidden states it keeps.
+        """One forward over `batch`: the logits of the last `logits` tokens (None: of all), or of the tokens at the
+        indices `logits`, [R, n, vocab]; of a packed one [1, n, vocab]. What `tap` wants of the hidden states it keeps.
         """
         # The rows take their places first: a new row may cost the others capacity that they have no use for.
-        window = arena.window(rows, slots, view, packing.stored if packing is not None else ())
-        arena.reserve(view)
-        return self.run(arena, rows, tokens, positions, mask, window, logits=logits, packing=packing, tap=tap)
+        window = arena.window(batch.rows, batch.slots, batch.view, batch.stored)
+        arena.reserve(batch.view)
+        return self.run(arena, batch, window, logits=logits, tap=tap)
 
     def run(
         self,
         arena: KVArena,
-        rows: Sequence[int],
-        tokens: torch.Tensor,
-        positions: torch.Tensor,
-        mask: torch.Tensor,
+        batch: Batch,
         window: Window,
         *,
         logits: int | list[int] | None = None,
-        packing: Packing | None = None,
         tap: FeatureTap | None = None,
     ) -> torch.Tensor:
         """`forward` into a `window` of `arena`, which has the room. On a GPU nothing here waits for it or brings
-        anything from the host, so that a graph can hold it (but where `logits` are indices, or with `packing`)."""
+        anything from the host, so that a graph can hold it (but where `logits` are indices, or for a packed batch)."""
         cache = self._cache
         if cache is None or cache.arena is not arena:
             cache = self._cache = ArenaCache(arena)
-        cache.aim(rows, window)
+        cache.aim(batch.rows, window)
+        packing = batch.packing
         # Only where it is needed: the kwarg reaches the attention function through every module between.
         named: dict[str, Any] = {} if packing is None else {"packing": packing}
         hooked: AbstractContextManager[None] = nullcontext()
@@ -147,12 +134,12 @@ class Target:
             hooked = tap.open()
         with torch.inference_mode(), hooked:
             out = self.model(
-                input_ids=tokens,
-                attention_mask=self._masks(mask, positions, window.slots, window.view, packing),
-                position_ids=positions,
+                input_ids=batch.tokens,
+                attention_mask=self._masks(batch.mask, batch.positions, window.slots, window.view, packing),
+                position_ids=batch.positions,
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=torch.tensor(logits, device=tokens.device) if isinstance(logits, list) else logits or 0,
+                logits_to_keep=torch.tensor(logits, device=self.device) if isinstance(logits, list) else logits or 0,
                 **named,
             )
         result: torch.Tensor = out.logits

@@ -13,6 +13,8 @@ from hypothesis import strategies as st
 from specmemo_chat.drafters import make_drafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.kv.arena import ArenaFullError, KVArena
+from specmemo_chat.kv.recording import RecordingArena
+from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.mirror import Follower, LeadingTarget, _packed_mask, _unpacked_mask, decode, encode
 from specmemo_chat.settings import GenerationSettings
 from tests.heads import write_eagle, write_eagle3
@@ -97,7 +99,7 @@ def test_what_is_refused_is_not_ordered() -> None:
     sent = len(echo.orders)
     one = torch.zeros((1, 1), dtype=torch.long)
     with pytest.raises(ArenaFullError):
-        leader.forward(arena, (0,), one, one, one, torch.ones((1, 1, 1, 4096), dtype=torch.bool), 4096)
+        leader.forward(arena, Batch((0,), one, one, one, torch.ones((1, 1, 1, 4096), dtype=torch.bool), 4096))
     assert len(echo.orders) == sent
     echo.check(arena)
 
@@ -113,6 +115,15 @@ def test_an_error_that_the_others_cannot_see_ends_the_group(monkeypatch: pytest.
         # `lost` never returns outside of tests.
         leader.model.get_output_embeddings()(torch.zeros((1, 1, 64)))
     assert [type(error) for error in lost] == [torch.OutOfMemoryError]
+
+
+def test_every_change_of_an_arena_is_noted() -> None:
+    """Those that change nothing, or only within a forward or by way of another change."""
+    unnoted = {"committed", "check_integrity", "fits", "in_order", "neighbours", "view", "view_length", "window"}
+    unnoted |= {"store", "commit"}
+    methods = {name for name, value in vars(KVArena).items() if callable(value) and not name.startswith("_")}
+    noted = {name for name in vars(RecordingArena) if name in methods}
+    assert noted == methods - unnoted
 
 
 def test_a_released_arena_is_released_everywhere() -> None:

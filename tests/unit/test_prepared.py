@@ -16,6 +16,7 @@ from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.memory.footprint import Shape, footprint
 from specmemo_chat.memory.products import PRODUCT_BYTES
 from specmemo_chat.models import prepared
+from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.fused import fuse
 from specmemo_chat.models.prepared import fill_products, flatten_output
 from tests.models import random_model, target_of
@@ -72,7 +73,7 @@ def test_a_prefill_in_bf16_copies_no_output_matrix(family: str) -> None:
     mask = torch.ones(20, 64, dtype=torch.bool).tril()[None, None]
 
     def prefill() -> None:
-        target.forward(arena, [0], tokens, slots, slots, mask, 64, logits=1)
+        target.forward(arena, Batch([0], tokens, slots, slots, mask, 64), logits=1)
 
     prefill()
     matrix: torch.Tensor = model.get_input_embeddings().weight
