@@ -8,6 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.damage import check_folder, check_kind, read_object, weight_files
+from specmemo_chat.catalog.gguf import read_gguf
+from specmemo_chat.catalog.gguf_config import config_of
+from specmemo_chat.catalog.gguf_tensors import check_tensors, own_precision
 from specmemo_chat.catalog.rotary import check_rotation
 from specmemo_chat.catalog.safetensors import has_own_output
 from specmemo_chat.catalog.spec import ModelSpec
@@ -19,7 +22,10 @@ WEIGHT_SUFFIXES = (".safetensors", ".bin")
 
 
 def read_config(folder: Path) -> dict[str, Any]:
-    """The folder's config.json. Raises ModelError where there is none or it cannot be read."""
+    """The folder's config.json, or what the metadata of the GGUF file `folder` amount to. Raises ModelError where there
+    is none or it cannot be read."""
+    if folder.is_file():
+        return config_of(read_gguf(folder))
     try:
         return read_object(folder / "config.json")
     except FileNotFoundError:
@@ -32,9 +38,12 @@ def read_config(folder: Path) -> dict[str, Any]:
 
 def spec_from_folder(name: str, folder: Path, *, any_architecture: bool = False) -> ModelSpec:
     """The spec of a local model, with the size of its weight files, and with its output matrix where they hold one.
+    `folder` may be a GGUF file.
 
-    Raises as `spec_from_config` and `check_folder` do.
+    Raises as `spec_from_config`, `check_folder` and `check_tensors` do.
     """
+    if folder.is_file():
+        return _spec_from_gguf(name, folder)
     config = read_config(folder)
     for file in ("quantize_config.json", "quant_config.json"):
         if (folder / file).exists():
@@ -44,6 +53,15 @@ def spec_from_folder(name: str, folder: Path, *, any_architecture: bool = False)
     size = sum(path.stat().st_size for path in folder.iterdir() if path.suffix in WEIGHT_SUFFIXES and path.is_file())
     tied = spec.tied_embeddings and not has_own_output(weight_files(folder))
     return replace(spec, checkpoint_bytes=size, tied_embeddings=tied)
+
+
+def _spec_from_gguf(name: str, file: Path) -> ModelSpec:
+    """Vocabularies are not read: a plan needs their size only."""
+    model = read_gguf(file, words=False)
+    config = config_of(model)
+    check_tensors(model, config)
+    spec = spec_from_config(name, str(file), config)
+    return replace(spec, checkpoint_bytes=model.nbytes, own_precision=own_precision(model))
 
 
 def spec_from_file(path: Path, *, any_architecture: bool = False) -> ModelSpec:

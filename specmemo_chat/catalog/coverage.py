@@ -1,14 +1,17 @@
-"""How few tokens a text can have, by its bytes alone: read off a tokenizer.json, before anything is loaded."""
+"""How few tokens a text can have, by its bytes alone: read off a tokenizer.json or the metadata of a GGUF file, before
+anything is loaded."""
 
 from __future__ import annotations
 
 import json
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
+from specmemo_chat.catalog.gguf import read_gguf
 from specmemo_chat.errors import UsageError
 from specmemo_chat.sizes import KIB, format_size
 
@@ -50,19 +53,35 @@ def check_length(text: str, what: str, folder: Path, context: int) -> None:
 
 @lru_cache(maxsize=1)
 def read_coverage(folder: Path) -> Coverage | None:
-    """The coverage of the tokenizer in `folder`; None where nothing is certain: it has no tokenizer.json, or may leave
-    text out.
+    """The coverage of the tokenizer in `folder`, or in a GGUF file; None where nothing is certain: it has no
+    tokenizer.json, or may leave text out.
 
     Sound for byte-pair models: a token is a piece of the vocabulary or an added one, so it covers no more bytes of the
     normalised text than the longest of these has, and normalising shrinks a text by a known factor. Models that make
     one token of any run of unknown letters, and normalisers and splits that drop text, give no bound; bytes for which a
     byte-level vocabulary has no letter are free.
     """
+    if folder.is_file():
+        return _coverage_of_gguf(read_gguf(folder).metadata)
     try:
         values = json.loads((folder / "tokenizer.json").read_text(encoding="utf-8"))
         return _coverage(values)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
+
+
+def _coverage_of_gguf(metadata: Mapping[str, Any]) -> Coverage | None:
+    """Such files name their normaliser not: NFC shrinks most of those that there are."""
+    words, kind = metadata.get("tokenizer.ggml.tokens", ()), metadata.get("tokenizer.ggml.model")
+    pieces = frozenset(words)
+    most = max((len(word.encode()) for word in pieces), default=0)
+    if most and kind == "gpt2":
+        letters = _letters()
+        return Coverage(_SHRINK["NFC"] * most, bytes(byte for byte in range(256) if letters[byte] not in pieces))
+    blanks = metadata.get("tokenizer.ggml.remove_extra_whitespaces")
+    if kind == "llama" and not blanks and all(f"<0x{byte:02X}>" in pieces for byte in range(256)):
+        return Coverage(most)
+    return None
 
 
 def _coverage(values: dict[str, Any]) -> Coverage | None:

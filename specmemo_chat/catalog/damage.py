@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.safetensors import check_safetensors
-from specmemo_chat.errors import ModelError
+from specmemo_chat.errors import Flag, ModelError
 
 AGAIN = "download or export the model again"
 _LFS, _WEB = b"version https://git-lfs", (b"<", b"\xef\xbb\xbf<")
@@ -28,14 +28,6 @@ _FOREIGN = (
 )  # fmt: skip
 
 
-def gguf_error(name: str) -> ModelError:
-    """The error for weights in llama.cpp's format."""
-    return ModelError(
-        f"{name} holds GGUF weights, and specmemo reads Hugging Face models (safetensors)",
-        "give the hub id or the folder of the model that the GGUF file was made from",
-    )
-
-
 def unreadable(file: Path, error: OSError) -> ModelError:
     """The error for a file that the system does not let us read."""
     if isinstance(error, PermissionError):
@@ -45,7 +37,7 @@ def unreadable(file: Path, error: OSError) -> ModelError:
 
 def check_content(file: Path) -> bytes:
     """The first bytes of `file`. Raises ModelError where something else stands there: nothing, a git-lfs pointer, a web
-    page, GGUF weights."""
+    page, GGUF weights under another name."""
     try:
         with file.open("rb") as stream:
             start = stream.read(64)
@@ -62,8 +54,8 @@ def check_content(file: Path) -> bytes:
             f"{file} holds a web page: what was saved is an error or a login in place of the file",
             "download the model again; a gated one needs hf auth login first",
         )
-    if start.startswith(b"GGUF"):
-        raise gguf_error(str(file))
+    if start.startswith(b"GGUF") and file.suffix != ".gguf":
+        raise ModelError(f"{file} holds GGUF weights under another name", Flag("--model", str(file)))
     return start
 
 
@@ -130,8 +122,9 @@ def check_kind(folder: Path) -> None:
             "merge it (peft: model.merge_and_unload().save_pretrained(FOLDER), and the tokenizer beside it) and give "
             "that folder",
         )
-    if any(folder.glob("*.gguf")):
-        raise gguf_error(str(folder))
+    gguf = next(folder.glob("*.gguf"), None)
+    if gguf is not None:
+        raise ModelError(f"{folder} holds GGUF weights: such a model is one file", Flag("--model", str(gguf)))
     for pattern, program in _FOREIGN:
         found = next(folder.glob(pattern), None)
         if found is not None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 class ModelSpec:
     """The shape of a Llama-family causal language model.
 
-    `name` is what the user typed; `location` a local folder or a hub id. `sliding_window` is 0 where every layer
-    attends to the whole context, else the window in tokens of the layers that `sliding_layers` marks.
+    `name` is what the user typed; `location` a local folder, a GGUF file or a hub id. `sliding_window` is 0
+    where every layer attends to the whole context, else the window in tokens of the layers that `sliding_layers` marks.
     `linear_bias`: q/k/v projections carry a bias (Qwen2). `qk_norm`: per-head RMSNorm of queries and keys (Qwen3).
-    `checkpoint_bytes` is the size of the weight files where it is known, else 0.
+    `checkpoint_bytes` is the size of the weight files where it is known, else 0. `own_precision` is that of the file
+    where it is packed already ("q8", "q4"), else "".
     """
 
     name: str
@@ -35,6 +36,7 @@ class ModelSpec:
     sliding_layers: tuple[bool, ...] = ()
     norms_per_layer: int = 2
     checkpoint_bytes: int = 0
+    own_precision: str = ""
 
     @property
     def parameters(self) -> int:

@@ -6,6 +6,7 @@ import hashlib
 import json
 from pathlib import Path
 
+from specmemo_chat.catalog.gguf import part_names, read_gguf
 from specmemo_chat.errors import Flag, ModelError, UsageError, Words
 
 # Of every weight file this many blocks of this size are hashed, evenly spread: whoever trains a model further changes
@@ -15,11 +16,15 @@ _BLOCK_BYTES = 1 << 16
 
 
 def weights_hash(folder: Path) -> str:
-    """A hash (hex) of the weights in `folder`: names and sizes of the files, and samples of their bytes.
+    """A hash (hex) of the weights in `folder`, or of a GGUF model: names and sizes of the files, and samples of their
+    bytes.
 
     Raises ModelError where there are none to read.
     """
-    files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
+    if folder.is_file():
+        files = [folder.with_name(name) for name in part_names(folder.name)]
+    else:
+        files = sorted(folder.glob("*.safetensors")) or sorted(folder.glob("pytorch_model*.bin"))
     if not files:
         raise ModelError(f"{folder} holds no weights")
     digest = hashlib.sha256()
@@ -79,6 +84,8 @@ def check_tokenizers(draft: Path, target: Path) -> None:
 
 def _tokens(folder: Path) -> dict[int, str] | None:
     """The text of every token id, None without a tokenizer.json. Raises ModelError where it cannot be read."""
+    if folder.is_file():
+        return dict(enumerate(read_gguf(folder).metadata.get("tokenizer.ggml.tokens", ())))
     file = folder / "tokenizer.json"
     if not file.exists():
         return None

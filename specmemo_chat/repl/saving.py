@@ -55,7 +55,10 @@ def check_name(name: str) -> None:
 
 def model_name(model: str) -> str:
     """What to call a model by later, from another folder too."""
-    return str(Path(model).resolve()) if find_alias(model) is None and Path(model).is_dir() else model
+    path = Path(model).expanduser()
+    if find_alias(model) is not None or not path.exists():
+        return model
+    return str(path.resolve() if path.is_dir() else path.absolute())
 
 
 def keep(client: ChatClient, model: str, name: str | None, resumed: Resumed | None) -> Recorder:

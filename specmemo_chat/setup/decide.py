@@ -13,6 +13,7 @@ from pathlib import Path
 
 from specmemo_chat.catalog.access import check_access
 from specmemo_chat.catalog.cache import cached_model
+from specmemo_chat.catalog.gguf import read_gguf
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
@@ -81,6 +82,9 @@ def decide(
 def model_temperature(folder: Path) -> float:
     """The temperature of the model's generation config: 0 where it does not sample or says nothing."""
     try:
+        if folder.is_file():
+            said = read_gguf(folder, words=False).metadata.get("general.sampling.temp", 0.0)
+            return GenerationSettings(temperature=round(float(said), 6)).temperature
         values = json.loads((folder / "generation_config.json").read_text(encoding="utf-8"))
         if not values.get("do_sample", False):
             return 0.0

@@ -133,6 +133,8 @@ def local_folder(source: ModelSource) -> Path | None:
     folder that lacks files."""
     if source.folder is None:
         return cached_model(source.hub_id or "")
+    if source.folder.is_file():
+        return source.folder
     check_kind(source.folder)
     missing = missing_files(source.folder) if (source.folder / "config.json").is_file() else []
     if missing and (not any(source.folder.glob("pytorch_model*.bin")) or "model.safetensors" not in missing):
@@ -150,7 +152,7 @@ def planning_folder(source: ModelSource) -> Path | None:
     folder = source.folder
     if folder is None:
         return cached_model(source.hub_id or "")
-    for index in (folder / name for name in WEIGHT_INDEXES):
+    for index in (folder / name for name in WEIGHT_INDEXES if folder.is_dir()):
         shards = shards_of(index)
         missing = [name for name in shards if not (folder / name).is_file()]
         if missing and len(missing) < len(shards):

@@ -29,8 +29,10 @@ def path_of(folder: Path, key: Key) -> Path:
 
 def config_hash(folder: Path) -> str:
     """What a key calls the model in `folder`: a hash of its config, because step times depend on a model's shape and
-    not on its weights; empty where it has none."""
+    not on its weights; of a GGUF file its name and size. Empty where it has none."""
     try:
+        if folder.is_file():
+            return hashlib.sha256(f"{folder.name} {folder.stat().st_size}".encode()).hexdigest()
         return hashlib.sha256((folder / "config.json").read_bytes()).hexdigest()
     except OSError:
         return ""

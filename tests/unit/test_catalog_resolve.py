@@ -120,24 +120,22 @@ def test_a_name_like_no_other(tmp_path: Path) -> None:
         resolve("  ")
 
 
-def test_gguf_is_refused_whatever_its_name(tmp_path: Path) -> None:
-    (tmp_path / "model.gguf").write_bytes(b"GGUF....")
-    (tmp_path / "model.bin").write_bytes(b"GGUF....")
+def test_gguf_is_known_whatever_its_name(tmp_path: Path) -> None:
+    for name in ("model.gguf", "model.bin"):
+        (tmp_path / name).write_bytes(b"GGUF....")
+        assert resolve(str(tmp_path / name)).folder == tmp_path / name
+    found = resolve("TheBloke/Llama-2-7B-Chat-GGUF:Q4_K_M")
+    assert (found.folder, found.hub_id) == (None, "TheBloke/Llama-2-7B-Chat-GGUF:Q4_K_M")
     folder = tmp_path / "folder"
     folder.mkdir()
     (folder / "q4.gguf").write_bytes(b"GGUF")
-    for name in ("model.gguf", "model.bin"):
-        with pytest.raises(ModelError, match="GGUF"):
-            resolve(str(tmp_path / name))
-    with pytest.raises(ModelError, match="GGUF"):
-        resolve("TheBloke/Llama-2-7B-Chat-GGUF")
     with pytest.raises(ModelError, match="GGUF"):
         spec_from_folder("folder", folder)
 
 
 def test_a_file_is_no_model(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").write_bytes(b"12345678")
-    with pytest.raises(ModelError, match="a model is a folder") as caught:
+    with pytest.raises(ModelError, match="a model is a folder or a GGUF file") as caught:
         resolve(str(tmp_path / "model.safetensors"))
     assert str(tmp_path) in (caught.value.remedy or "")
 
