@@ -34,7 +34,7 @@ def licence_steps(source: ModelSource) -> str:
     """How to get past the gate."""
     entry = source.entry
     licence = f"the {entry.licence}" if entry is not None else "its licence"
-    page = entry.page if entry is not None else f"https://huggingface.co/{source.hub_id}"
+    page = entry.page if entry is not None else f"https://huggingface.co/{source.repository}"
     return f"1. accept {licence} at {page}  2. hf auth login (or set HF_TOKEN)  3. run this again"
 
 

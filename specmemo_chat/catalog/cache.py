@@ -6,6 +6,7 @@ from pathlib import Path
 
 from specmemo_chat.catalog.aliases import BUNDLED_FOLDER, CatalogEntry
 from specmemo_chat.catalog.damage import shards_of
+from specmemo_chat.catalog.gguf_files import all_parts, chosen, models_among, quantisation, split_id
 from specmemo_chat.errors import ModelError
 
 WEIGHT_INDEXES = ("model.safetensors.index.json", "pytorch_model.bin.index.json")
@@ -21,8 +22,8 @@ def cache_root() -> Path:
 
 
 def repository_folder(hub_id: str) -> Path:
-    """Where the cache keeps `hub_id`; the folder need not exist."""
-    return cache_root() / f"models--{hub_id.replace('/', '--')}"
+    """Where the cache keeps the repository of `hub_id`; the folder need not exist."""
+    return cache_root() / f"models--{split_id(hub_id)[0].replace('/', '--')}"
 
 
 def cached_repositories() -> list[str]:
@@ -43,9 +44,39 @@ def cached_snapshot(hub_id: str) -> Path | None:
 
 
 def cached_model(hub_id: str, *, tokenizer: bool = True) -> Path | None:
-    """The cached snapshot with config, tokenizer and every weight file, else None. Draft heads have no tokenizer."""
+    """The cached snapshot with config, tokenizer and every weight file, else None. Draft heads have no tokenizer. Of
+    "owner/name:Q4_K_M", and of a repository with one GGUF model in place of all that, the first file of the model."""
     folder = cached_snapshot(hub_id)
-    return folder if folder is not None and not missing_files(folder, tokenizer=tokenizer) else None
+    if folder is None:
+        return None
+    tag = split_id(hub_id)[1]
+    return folder if not tag and not missing_files(folder, tokenizer=tokenizer) else _cached_gguf(folder, tag)
+
+
+def cached_gguf(hub_id: str) -> dict[str, Path]:
+    """The complete GGUF models that the cache holds of a repository: the hub ids by which each is asked for, and its
+    first file."""
+    folder, repository = cached_snapshot(hub_id), split_id(hub_id)[0]
+    names = models_among(_gguf_names(folder)) if folder is not None else []
+    tags = {name: quantisation(name) for name in names}
+    found = {f"{repository}:{tag if list(tags.values()).count(tag) == 1 else name}": name for name, tag in tags.items()}
+    return {key: folder / name for key, name in found.items() if folder is not None and _is_whole(folder, name)}
+
+
+def _cached_gguf(folder: Path, tag: str) -> Path | None:
+    try:
+        name = chosen((name for name in _gguf_names(folder) if _is_whole(folder, name)), tag, str(folder))
+    except ModelError:
+        return None
+    return folder / name
+
+
+def _gguf_names(folder: Path) -> list[str]:
+    return [str(path.relative_to(folder)) for path in folder.rglob("*.gguf")]
+
+
+def _is_whole(folder: Path, name: str) -> bool:
+    return all((folder / part).is_file() for part in all_parts(name))
 
 
 def draft_at_hand(entry: CatalogEntry) -> str | None:

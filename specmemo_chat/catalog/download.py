@@ -8,13 +8,15 @@ import os
 import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.access import licence_steps
 from specmemo_chat.catalog.cache import cache_root, missing_files, repository_folder
+from specmemo_chat.catalog.gguf_files import all_parts, chosen, models_among, quantisation, split_id
+from specmemo_chat.catalog.remote_gguf import remote_header
 from specmemo_chat.catalog.resolve import ModelSource
 from specmemo_chat.catalog.resume import WORTH_RESUMING, fetch_large
 from specmemo_chat.errors import ModelError
@@ -36,10 +38,11 @@ POLL_S = 0.25
 
 @dataclass(frozen=True)
 class RemoteModel:
-    """The files that a model needs: name -> bytes (0 where the hub does not say)."""
+    """The files that a model needs: name -> bytes (0 where the hub does not say). `gguf`: they are a GGUF model's."""
 
     commit: str
     files: dict[str, int]
+    gguf: bool = False
 
     @property
     def total_bytes(self) -> int:
@@ -47,38 +50,62 @@ class RemoteModel:
 
 
 def list_remote(source: ModelSource, *, code: bool = False) -> RemoteModel:
-    """Ask the hub which files `source` needs. Raises ModelError where it is unknown, gated, or out of reach."""
+    """Ask the hub which files `source` needs. Raises ModelError where it is unknown, gated, or out of reach, and where
+    it holds several GGUF models and none is named."""
+    commit, sizes = _listing(source)
+    tag = split_id(source.hub_id or "")[1]
+    weights = _matching(sizes, SAFETENSORS) or _matching(sizes, PICKLES)
+    if tag or (not weights and models_among(sizes)):
+        parts = all_parts(chosen(sizes, tag, source.repository))
+        absent = next((name for name in parts if name not in sizes), None)
+        if absent is not None:
+            raise ModelError(f"{source.repository} lacks {absent}, a part of the model", "give another of its models")
+        return RemoteModel(commit, {name: sizes[name] for name in parts}, gguf=True)
+    if not weights:
+        raise ModelError(f"{source.hub_id} holds no weights of a language model", "give another hub id")
+    wanted = [*weights, *_matching(sizes, (*SUPPORT_PATTERNS, *(("*.py",) if code else ())))]
+    return RemoteModel(commit, {name: sizes[name] for name in wanted})
+
+
+def remote_gguf_models(source: ModelSource) -> dict[str, int]:
+    """The GGUF models of a repository that holds no other weights: quantisation -> bytes. Raises as `list_remote`."""
+    _, sizes = _listing(source)
+    if _matching(sizes, (*SAFETENSORS, *PICKLES)):
+        return {}
+    return {quantisation(name): sum(sizes.get(part, 0) for part in all_parts(name)) for name in models_among(sizes)}
+
+
+def _listing(source: ModelSource) -> tuple[str, dict[str, int]]:
+    """The commit of the repository, and its files with their bytes."""
     from huggingface_hub import HfApi
 
     with _hub_errors(source):
-        info: Any = HfApi().model_info(source.hub_id, files_metadata=True, timeout=REACH_TIMEOUT_S)
-    sizes = {sibling.rfilename: int(sibling.size or 0) for sibling in info.siblings or []}
-    weights = _matching(sizes, SAFETENSORS) or _matching(sizes, PICKLES)
-    if not weights:
-        if any(name.endswith(".gguf") for name in sizes):
-            raise ModelError(
-                f"{source.hub_id} holds GGUF weights only, and specmemo reads Hugging Face models (safetensors)",
-                "give the hub id of the model that the GGUF files were made from",
-            )
-        raise ModelError(f"{source.hub_id} holds no weights of a language model", "give another hub id")
-    wanted = [*weights, *_matching(sizes, (*SUPPORT_PATTERNS, *(("*.py",) if code else ())))]
-    return RemoteModel(str(info.sha), {name: sizes[name] for name in wanted})
+        info: Any = HfApi().model_info(source.repository, files_metadata=True, timeout=REACH_TIMEOUT_S)
+    return str(info.sha), {sibling.rfilename: int(sibling.size or 0) for sibling in info.siblings or []}
 
 
-def fetch_config(source: ModelSource) -> Path:
-    """Download the config alone; the folder that holds it. Raises ModelError like `list_remote`."""
+@contextmanager
+def remote_config(source: ModelSource) -> Iterator[Path]:
+    """Download the config alone: within the block, the folder that holds it, or a GGUF file without its weights. Raises
+    ModelError like `list_remote`."""
     from huggingface_hub import hf_hub_download
 
     # The listing fails at once without a network, where a download retries for half a minute.
     remote = list_remote(source)
-    with _hub_errors(source), _quiet_hub():
-        return Path(hf_hub_download(source.hub_id, "config.json", revision=remote.commit)).parent
+    with ExitStack() as stack:
+        with _hub_errors(source), _quiet_hub():
+            if remote.gguf:
+                folder = stack.enter_context(remote_header(source.repository, remote.commit, remote.files))
+            else:
+                folder = Path(hf_hub_download(source.repository, "config.json", revision=remote.commit)).parent
+        yield folder
 
 
 def download(
     source: ModelSource, report: Callable[[Progress], None], *, code: bool = False, tokenizer: bool = True
 ) -> Path:
-    """Fetch what is missing of a model; the folder that holds it. An interrupted download goes on where it stopped.
+    """Fetch what is missing of a model; the folder that holds it, or its first GGUF file. An interrupted download goes
+    on where it stopped.
 
     `report` gets the bytes on disk a few times a second. `tokenizer`: one must come with it (a draft head has none).
     Raises ModelError where the disk is too small, where access is refused, and where the network fails.
@@ -91,10 +118,14 @@ def download(
     with _hub_errors(source), _quiet_hub(), _watch(blobs, remote.total_bytes, report):
         for name, size in remote.files.items():
             if size >= WORTH_RESUMING:
-                fetch_large(source.hub_id or "", name, remote.commit, blobs)
+                fetch_large(source.repository, name, remote.commit, blobs)
         # By name, not by commit: so `refs/main` is written, and the model is found again without a network.
-        folder = Path(snapshot_download(source.hub_id, allow_patterns=sorted(remote.files)))
-    missing = missing_files(folder, tokenizer=tokenizer)
+        folder = Path(snapshot_download(source.repository, allow_patterns=sorted(remote.files)))
+    if remote.gguf:
+        missing = [name for name in remote.files if not (folder / name).is_file()]
+        folder /= next(iter(remote.files))
+    else:
+        missing = missing_files(folder, tokenizer=tokenizer)
     if missing:
         raise ModelError(
             f"the download of {source.hub_id} is incomplete: {', '.join(missing[:3])} missing", "run this again"

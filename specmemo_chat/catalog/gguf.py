@@ -88,7 +88,7 @@ def read_gguf(path: Path, *, words: bool = True) -> GgufFile:
     Raises ModelError, naming file and key, tensor or type, for what is damaged, truncated, too new or big endian, and
     for a missing part.
     """
-    first = _read_one(path, words)
+    first = read_part(path, words=words)
     count = first.metadata.get("split.count", 1)
     if count in (0, 1):
         return first
@@ -104,7 +104,7 @@ def read_gguf(path: Path, *, words: bool = True) -> GgufFile:
         file = path.with_name(name)
         if not file.exists():
             raise ModelError(f"{file} is missing: part {number + 1} of {count} of the model", "download it too")
-        part = first if file == path else _read_one(file, words)
+        part = first if file == path else read_part(file, words=words)
         place = part.metadata.get("split.no"), part.metadata.get("split.count")
         if place != (number, count):
             raise _corrupt(file, f"it is not part {number + 1} of {count} (split.no and split.count are {place})")
@@ -129,7 +129,8 @@ def part_names(name: str) -> list[str]:
     return [f"{match[1]}-{number:05}-of-{match[3]}{match[4]}" for number in range(1, count + 1)]
 
 
-def _read_one(path: Path, words: bool) -> GgufFile:
+def read_part(path: Path, *, words: bool = True) -> GgufFile:
+    """What stands in the one file `path`, be it a part only. Raises as `read_gguf` does."""
     try:
         status = path.stat()
         # A plan is made several times and keeps no words.

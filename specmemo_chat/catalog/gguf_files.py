@@ -16,6 +16,12 @@ _QUANTISATION = re.compile(r"(?:^|[-._])((?:UD-)?I?Q\d\w*|B?F16|F32|FP16|FP32)$"
 _OTHER = re.compile(r"mmproj|imatrix", re.IGNORECASE)
 
 
+def split_id(hub_id: str) -> tuple[str, str]:
+    """Repository and GGUF model of "owner/name:Q4_K_M"; no model where none is named."""
+    repository, _, tag = hub_id.partition(":")
+    return repository, tag
+
+
 def is_gguf(path: Path) -> bool:
     """`path` is a file of that suffix, or begins so whatever its name. Raises OSError where it cannot be read."""
     if not path.is_file():

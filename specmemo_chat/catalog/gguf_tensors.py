@@ -91,6 +91,16 @@ def check_tensors(model: GgufFile, config: Mapping[str, Any]) -> None:
         )
 
 
+def named_precision(quantisation: str) -> str | None:
+    """What `own_precision` will be of a file of this name; None where it holds types that are not read."""
+    name = quantisation.removeprefix("UD-")
+    if name.endswith(("F16", "F32")):
+        return ""
+    if name in READ or name.startswith(("Q4_K_", "Q5_K_")):
+        return "q4" if name.startswith("Q4_") else "q8"
+    return None
+
+
 def own_precision(model: GgufFile) -> str:
     """ "q8" or "q4", as which most values of the layers' matrices are packed; "" where they are floating."""
     counts: Counter[str] = Counter()

@@ -10,12 +10,16 @@ from typing import Any
 from specmemo_chat.catalog.aliases import CatalogEntry
 from specmemo_chat.catalog.cache import (
     cache_root,
+    cached_gguf,
+    cached_model,
     cached_repositories,
     cached_snapshot,
     missing_files,
     repository_folder,
 )
 from specmemo_chat.catalog.config import read_config
+from specmemo_chat.catalog.gguf import part_names
+from specmemo_chat.catalog.gguf_files import split_id
 from specmemo_chat.errors import ModelError
 
 BYTES_OF = {"float32": 4, "float16": 2, "bfloat16": 2}
@@ -23,8 +27,8 @@ BYTES_OF = {"float32": 4, "float16": 2, "bfloat16": 2}
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A repository in the cache: `size` is what it takes on disk (bytes), `complete` whether a chat could load it (for
-    a draft head: whether it could be used as one)."""
+    """A repository in the cache, or one GGUF model of it, whose `folder` is its first file: `size` is what it takes on
+    disk (bytes), `complete` whether a chat could load it (for a draft head: whether it could be used as one)."""
 
     hub_id: str
     folder: Path
@@ -37,8 +41,13 @@ def stored(hub_id: str) -> StoredModel | None:
     folder = repository_folder(hub_id)
     if not hub_id or not folder.is_dir():
         return None
+    if split_id(hub_id)[1]:
+        first = cached_model(hub_id)
+        size = sum(file.stat().st_size for file in _files_of(first)) if first is not None else 0
+        return StoredModel(hub_id, first, size, True) if first is not None else None
     snapshot = cached_snapshot(hub_id)
-    complete = snapshot is not None and not missing_files(snapshot, tokenizer=not is_head(snapshot))
+    whole = snapshot is not None and not missing_files(snapshot, tokenizer=not is_head(snapshot))
+    complete = whole or bool(cached_gguf(hub_id))
     return StoredModel(hub_id, folder, bytes_of(folder), complete)
 
 
@@ -78,9 +87,22 @@ def download_bytes(entry: CatalogEntry) -> int:
 
 
 def remove(model: StoredModel) -> None:
-    """Delete a repository from the cache. Raises ModelError where the system refuses."""
+    """Delete a repository from the cache, or of it one GGUF model. Raises ModelError where the system refuses."""
     try:
+        if model.folder.is_file():
+            for file in _files_of(model.folder):
+                content = file.resolve()
+                file.unlink()
+                content.unlink(missing_ok=True)
+            left = stored(split_id(model.hub_id)[0])
+            if left is None or any((left.folder / "blobs").glob("*")):
+                return
+            model = left
         shutil.rmtree(model.folder)
     except OSError as error:
         raise ModelError(f"{model.folder} cannot be removed: {error.strerror}", "look at its permissions") from error
     shutil.rmtree(cache_root() / ".locks" / model.folder.name, ignore_errors=True)
+
+
+def _files_of(first: Path) -> list[Path]:
+    return [first.with_name(name) for name in part_names(first.name)]

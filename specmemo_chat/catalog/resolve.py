@@ -8,7 +8,7 @@ from pathlib import Path
 
 from specmemo_chat.catalog.aliases import CatalogEntry, bundled_folder, close_names, find_alias
 from specmemo_chat.catalog.damage import check_content, unreadable, weight_files
-from specmemo_chat.catalog.gguf_files import chosen, is_gguf, models_among
+from specmemo_chat.catalog.gguf_files import chosen, is_gguf, models_among, split_id
 from specmemo_chat.errors import Flag, ModelError, UsageError
 
 # The hub's own rule for names: owner/name, each of letters, digits, '-', '_' and '.'; behind it one of its GGUF files.
@@ -24,6 +24,11 @@ class ModelSource:
     folder: Path | None = None
     hub_id: str | None = None
     entry: CatalogEntry | None = None
+
+    @property
+    def repository(self) -> str:
+        """Of the hub."""
+        return split_id(self.hub_id or "")[0]
 
     @property
     def gated(self) -> bool:

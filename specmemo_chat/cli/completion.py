@@ -23,15 +23,15 @@ def completing(pairs: Callable[[], Iterator[tuple[str, str]]]) -> Callable[[str]
 def models() -> Iterator[tuple[str, str]]:
     """Catalog names and what is cached. Folders are the shell's own business."""
     from specmemo_chat.catalog.aliases import load_catalog
-    from specmemo_chat.catalog.cache import cached_repositories
+    from specmemo_chat.catalog.cache import cached_gguf, cached_repositories
 
     catalog = load_catalog()
     for entry in catalog.values():
         yield entry.name, f"{entry.licence}{', gated' if entry.gated else ''}"
     known = {entry.hub_id for entry in catalog.values()}
     for hub_id in cached_repositories():
-        if hub_id not in known:
-            yield hub_id, "downloaded"
+        for each in cached_gguf(hub_id) or ([hub_id] if hub_id not in known else []):
+            yield each, "downloaded"
 
 
 @completing

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from specmemo_chat.cli import completion, options
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import ModelError, PlanError, UsageError
 from specmemo_chat.setup.flags import Color, ModelChoice
 
 if TYPE_CHECKING:
@@ -102,6 +103,7 @@ def _place(choice: ModelChoice) -> PlanContext:
 
 def _lines(place: PlanContext) -> list[Line]:
     from specmemo_chat.catalog.aliases import load_catalog
+    from specmemo_chat.catalog.cache import cached_gguf
     from specmemo_chat.catalog.inventory import download_bytes, stored, stored_models
 
     lines = []
@@ -120,7 +122,13 @@ def _lines(place: PlanContext) -> list[Line]:
             )
         )  # fmt: skip
     for found in stored_models():
-        if found.hub_id not in known:
+        files = cached_gguf(found.hub_id)
+        for hub_id, path in files.items():
+            spec_of, problem = _of_folder(hub_id, path)
+            parameters, size = (spec_of.parameters, spec_of.checkpoint_bytes) if spec_of is not None else (0, 0)
+            fits, fix = _fit(place, spec_of) if spec_of is not None else (None, "")
+            lines.append(Line(hub_id, hub_id, parameters, size, "here", "", False, "", "", fits, fix, problem))
+        if found.hub_id not in known and not files:
             spec_of, problem = _cached(found.hub_id)
             parameters = spec_of.parameters if spec_of is not None else 0
             fits, fix = _fit(place, spec_of) if spec_of is not None else (None, "")
@@ -154,14 +162,17 @@ def _fit(place: PlanContext, spec: ModelSpec) -> tuple[bool | None, str]:
 def _cached(hub_id: str) -> tuple[ModelSpec | None, str]:
     """The shape of a cached model that the catalog does not know, or what is the matter with it."""
     from specmemo_chat.catalog.cache import cached_snapshot
-    from specmemo_chat.catalog.config import spec_from_folder
     from specmemo_chat.catalog.inventory import is_head
 
     snapshot = cached_snapshot(hub_id)
-    if snapshot is None or is_head(snapshot):
-        return None, ""
+    return (None, "") if snapshot is None or is_head(snapshot) else _of_folder(hub_id, snapshot)
+
+
+def _of_folder(hub_id: str, folder: Path) -> tuple[ModelSpec | None, str]:
+    from specmemo_chat.catalog.config import spec_from_folder
+
     try:
-        return spec_from_folder(hub_id, snapshot), ""
+        return spec_from_folder(hub_id, folder), ""
     except (UsageError, ModelError) as error:
         return None, f"{error.message} ({error.remedy})" if error.remedy else error.message
 
@@ -217,6 +228,8 @@ def pull(
     if draft and (entry is None or not entry.draft):
         raise UsageError(f"no published draft head is known for {name}", "leave out --draft")
     place = _place(ModelChoice(model=name))
+    if entry is None:
+        source = _chosen(source, place, screen)
     # A draft head comes without a tokenizer: it speaks its target's.
     tokenizer = source.hub_id not in [known.draft for known in load_catalog().values()]
     pulled = [_pull(source, place, screen, code=trust_remote_code, tokenizer=tokenizer)]
@@ -225,6 +238,37 @@ def pull(
         pulled.append(_pull(head, place, screen, code=False, tokenizer=False))
     if json:
         screen.print_json({"schema": 1, "models": pulled})
+
+
+def _chosen(source: ModelSource, place: PlanContext, screen: Screen) -> ModelSource:
+    """Of a repository with several GGUF models and no other weights the largest that fits here; else as it is."""
+    from specmemo_chat.catalog.cache import cached_model
+    from specmemo_chat.catalog.config import spec_from_folder
+    from specmemo_chat.catalog.download import remote_config, remote_gguf_models
+    from specmemo_chat.catalog.gguf_tensors import named_precision
+    from specmemo_chat.sizes import format_size
+
+    name = source.repository
+    if source.hub_id != source.repository or place.offline or cached_model(source.repository) is not None:
+        return source
+    models = remote_gguf_models(source)
+    if len(models) < 2:
+        return source
+    listed = ", ".join(f"{tag} ({format_size(size)})" for tag, size in models.items())
+    read = sorted((tag for tag in models if named_precision(tag) is not None), key=lambda tag: -models[tag])
+    sources = {tag: replace(source, name=hub_id, hub_id=hub_id) for tag in read for hub_id in [f"{name}:{tag}"]}
+    if read:
+        # They differ in the types of their tensors only.
+        with remote_config(sources[read[-1]]) as header:
+            spec = spec_from_folder(name, header)
+    for tag in read:
+        if _fit(place, replace(spec, checkpoint_bytes=models[tag], own_precision=named_precision(tag) or ""))[0]:
+            screen.note(f"{name} holds {listed}: {tag} is the largest that fits here")
+            return sources[tag]
+    raise PlanError(
+        f"no GGUF model of {name} fits here, of those that can be read: {listed}",
+        *(f"specmemo plan {name}:{tag} tells more" for tag in read[-1:]),
+    )
 
 
 def _pull(source: ModelSource, place: PlanContext, screen: Screen, *, code: bool, tokenizer: bool) -> dict[str, Any]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.aliases import CatalogEntry, load_catalog
-from specmemo_chat.catalog.cache import cached_snapshot
+from specmemo_chat.catalog.cache import cached_model, cached_snapshot
 from specmemo_chat.catalog.config import read_config, spec_from_config, spec_from_folder
-from specmemo_chat.catalog.download import fetch_config
+from specmemo_chat.catalog.download import remote_config
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.drafters.eagle_config import draft_kind, parse
@@ -62,14 +62,18 @@ def _config(source: ModelSource, offline: bool) -> tuple[str, Mapping[str, Any]]
             Words("run once without --offline", f"in a shell: specmemo models pull {hub_id}"),
             "give the folder of a draft that is here",
         )
-    return hub_id, read_config(fetch_config(source))
+    with remote_config(source) as config:
+        return hub_id, read_config(config)
 
 
 def _folder(source: ModelSource) -> Path | None:
     """Where its config lies on this machine, None where it does not."""
     if source.folder is not None:
         return source.folder
-    snapshot = cached_snapshot(source.hub_id or source.name)
+    hub_id = source.hub_id or source.name
+    if source.repository != hub_id:
+        return cached_model(hub_id)
+    snapshot = cached_snapshot(hub_id)
     return snapshot if snapshot is not None and (snapshot / "config.json").is_file() else None
 
 

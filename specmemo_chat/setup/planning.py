@@ -167,20 +167,22 @@ def find_spec(source: ModelSource, folder: Path | None, place: PlanContext) -> M
         return spec_from_folder(source.name, folder, any_architecture=anything)
     if source.entry is not None:
         return source.entry.spec(source.name)
-    snapshot = cached_snapshot(source.hub_id or "")
-    if snapshot is None or not (snapshot / "config.json").is_file():
-        if place.offline:
-            raise ModelError(
-                f"{source.name} is not on this machine, and the network must not be used (offline)",
-                Words("run once without --offline", f"in a shell: specmemo models pull {source.hub_id}"),
-                "give the folder of a model that is here",
-            )
-        from specmemo_chat.catalog.download import fetch_config
+    hub_id = source.hub_id or ""
+    snapshot = cached_snapshot(hub_id) if hub_id == source.repository else None
+    if snapshot is not None and (snapshot / "config.json").is_file():
+        spec = spec_from_folder(source.name, snapshot, any_architecture=anything)
+    elif place.offline:
+        raise ModelError(
+            f"{source.name} is not on this machine, and the network must not be used (offline)",
+            Words("run once without --offline", f"in a shell: specmemo models pull {hub_id}"),
+            "give the folder of a model that is here",
+        )
+    else:
+        from specmemo_chat.catalog.download import remote_config
 
-        snapshot = fetch_config(source)
-    return replace(
-        spec_from_folder(source.name, snapshot, any_architecture=anything), location=source.hub_id or source.name
-    )
+        with remote_config(source) as config:
+            spec = spec_from_folder(source.name, config, any_architecture=anything)
+    return replace(spec, location=hub_id)
 
 
 def refuse(source: ModelSource, spec: ModelSpec, outcome: Outcome, place: PlanContext, *, local: bool) -> PlanError:

@@ -1,0 +1,128 @@
+"""GGUF models of the hub: planned by their header, chosen by quantisation, pulled, listed and removed one by one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from specmemo_chat.catalog.cache import cached_gguf, cached_model
+from specmemo_chat.catalog.gguf_files import all_parts, chosen, models_among, quantisation
+from specmemo_chat.catalog.gguf_tensors import named_precision
+from specmemo_chat.catalog.inventory import remove, stored
+from specmemo_chat.errors import ModelError
+from tests.fake_hub import FakeHub, fake_hub
+from tests.gguf_models import Kind, write_gguf
+from tests.models import random_model
+from tests.unit.test_gguf_weights import WIDE
+from tests.unit.test_inventory import environment
+
+REPOSITORY = "some/tiny-GGUF"
+
+
+@pytest.fixture
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path / "hf" / "hub"))
+    folder = tmp_path / "published"
+    folder.mkdir()
+    factors = {"rope_freqs.weight": np.linspace(1, 4, 32, dtype=np.float32)}
+    model = random_model("llama", **WIDE)
+    # Last in the file, behind what a plan fetches.
+    write_gguf(folder / "tiny-BF16.gguf", model, kind=Kind.BF16, tensors=factors)
+    write_gguf(folder / "tiny.q8_0.gguf", model, kind=Kind.Q8_0, tensors=factors)
+    write_gguf(folder / "tiny-Q4_0.gguf", model, kind=Kind.Q4_0, split_max_tensors=12)
+    (folder / "mmproj-tiny-F16.gguf").write_bytes(b"GGUF")
+    (folder / "README.md").write_text("tiny")
+    with fake_hub() as hub:
+        hub.models[REPOSITORY] = folder
+        yield hub
+
+
+def specmemo(hub: FakeHub, tmp_path: Path, *arguments: str, code: int = 0) -> dict[str, Any]:
+    """What the command answers; its error where it leaves with another `code`."""
+    done = subprocess.run(
+        [sys.executable, "-m", "specmemo_chat", *arguments, "--json"],
+        env=environment(hub, tmp_path),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert done.returncode == code, done.stderr
+    return json.loads(done.stdout) if code == 0 else {"error": done.stderr}
+
+
+def test_names_of_quantisations() -> None:
+    for name, wanted in {
+        "SmolLM2-135M-Instruct.Q4_1.gguf": "Q4_1", "qwen2.5-0.5b-instruct-q4_k_m.gguf": "Q4_K_M",
+        "model-UD-Q4_K_XL.gguf": "UD-Q4_K_XL", "BF16/big-BF16-00001-of-00003.gguf": "BF16", "m-f16.gguf": "F16",
+        "gemma-2b.gguf": "gemma-2b.gguf", "Q8_0.gguf": "Q8_0", "m.IQ4_XS.gguf": "IQ4_XS",
+    }.items():  # fmt: skip
+        assert quantisation(name) == wanted
+    precisions = {"Q4_K_M": "q4", "UD-Q4_K_XL": "q4", "Q6_K": "q8", "IQ4_XS": "q8", "BF16": "", "Q3_K_M": None}
+    for tag, precision in precisions.items():
+        assert named_precision(tag) == precision
+    assert all_parts("BF16/b-BF16-00001-of-00002.gguf") == [f"BF16/b-BF16-0000{n}-of-00002.gguf" for n in (1, 2)]
+
+
+def test_one_model_is_chosen_or_all_are_named() -> None:
+    names = ["m-Q4_K_M.gguf", "m-q8_0-00001-of-00002.gguf", "m-q8_0-00002-of-00002.gguf", "m.imatrix.gguf", "a.json"]
+    assert models_among(names) == names[:2]
+    assert chosen(names, "q4_k_m", "x/y") == names[0]
+    assert chosen(names, "Q8_0", "x/y") == names[1]
+    assert chosen(names, names[0], "x/y") == names[0]
+    assert chosen(names[:1], "", "x/y") == names[0]
+    with pytest.raises(ModelError, match="x/y holds no GGUF model Q5_K: there is Q4_K_M, Q8_0"):
+        chosen(names, "Q5_K", "x/y")
+    with pytest.raises(ModelError, match="x/y holds 2 GGUF models: there is Q4_K_M, Q8_0"):
+        chosen(names, "", "x/y")
+
+
+def test_a_plan_fetches_the_header_only(hub: FakeHub, tmp_path: Path) -> None:
+    plan = specmemo(hub, tmp_path, "plan", f"{REPOSITORY}:bf16", "--device", "rtx-3060-12gb")
+    assert plan["model"] == f"{REPOSITORY}:bf16"
+    assert plan["terms"]["target_weights"] > 2048 * 256
+    size = (hub.models[REPOSITORY] / "tiny-BF16.gguf").stat().st_size
+    assert hub.ranges[0] == "bytes=0-2097151"
+    assert len(hub.ranges) == 2
+    assert hub.ranges[1].startswith(f"bytes={size - 128}")
+    assert cached_model(f"{REPOSITORY}:bf16") is None
+    for name in (f"{REPOSITORY}:Q5_K_M", REPOSITORY):
+        said = specmemo(hub, tmp_path, "plan", name, code=4)["error"]
+        assert all(tag in said for tag in ("BF16", "Q8_0", "Q4_0"))
+
+
+def test_pull_list_and_remove_one_by_one(hub: FakeHub, tmp_path: Path) -> None:
+    """The largest that fits, a split one by its name, and each of them alone."""
+    pulled = specmemo(hub, tmp_path, "models", "pull", REPOSITORY)["models"][0]
+    assert (pulled["name"], Path(pulled["folder"]).name) == (f"{REPOSITORY}:BF16", "tiny-BF16.gguf")
+    assert cached_model(REPOSITORY) == Path(pulled["folder"])
+    pulled = specmemo(hub, tmp_path, "models", "pull", f"{REPOSITORY}:q4_0")["models"][0]
+    assert Path(pulled["folder"]).name == "tiny-Q4_0-00001-of-00002.gguf"
+    assert pulled["size_bytes"] == sum(file.stat().st_size for file in hub.models[REPOSITORY].glob("tiny-Q4_0*"))
+    assert set(cached_gguf(REPOSITORY)) == {f"{REPOSITORY}:BF16", f"{REPOSITORY}:Q4_0"}
+    assert cached_model(REPOSITORY) is None
+    listed = {model["name"]: model for model in specmemo(hub, tmp_path, "models", "ls", "--here")["models"]}
+    assert {f"{REPOSITORY}:BF16", f"{REPOSITORY}:Q4_0"} <= set(listed)
+    assert listed[f"{REPOSITORY}:Q4_0"]["state"] == "here"
+    assert listed[f"{REPOSITORY}:Q4_0"]["fits"] is True
+    plan = specmemo(hub, tmp_path, "plan", f"{REPOSITORY}:Q4_0", "--offline")
+    assert plan["fits"] is True
+    freed = specmemo(hub, tmp_path, "models", "rm", "--yes", f"{REPOSITORY}:Q4_0")
+    assert freed["freed_bytes"] == pulled["size_bytes"]
+    assert set(cached_gguf(REPOSITORY)) == {f"{REPOSITORY}:BF16"}
+    left = stored(f"{REPOSITORY}:BF16")
+    assert left is not None
+    remove(left)
+    assert stored(REPOSITORY) is None
+
+
+def test_offline_says_what_to_pull(hub: FakeHub, tmp_path: Path) -> None:
+    said = specmemo(hub, tmp_path, "plan", f"{REPOSITORY}:Q8_0", "--offline", code=4)["error"]
+    assert f"specmemo models pull {REPOSITORY}:Q8_0" in said or "without --offline" in said
