@@ -17,7 +17,7 @@ from typing import Any
 
 import torch
 
-from specmemo_chat.bench.measuring.shapes import random_head, random_model
+from specmemo_chat.bench.measuring.shapes import random_head
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.device.probe import probe_cpu
@@ -30,8 +30,7 @@ from specmemo_chat.engine.rehearsal import rehearse, warm_up
 from specmemo_chat.memory.contract import Plan, buckets_of
 from specmemo_chat.memory.drafts import DraftShape, head_shape
 from specmemo_chat.memory.footprint import Shape, footprint
-from specmemo_chat.models import attention
-from specmemo_chat.models.fused import fusable, fuse
+from specmemo_chat.models.llama.drawn import drawn_model
 from specmemo_chat.models.target import Target
 from specmemo_chat.sizes import format_size
 
@@ -202,11 +201,7 @@ def plan_of(shape: Shape) -> Plan:
 
 
 def _target(config: dict[str, Any], dtype: str, seed: int) -> Target:
-    model = random_model(config, dtype, "cpu", seed)
-    model.set_attn_implementation(attention.NAME)
-    if fusable(str(config["model_type"]), dtype, "cpu"):
-        fuse(model)
-    return Target(model, frozenset())
+    return Target(drawn_model(config, dtype=dtype, device="cpu", seed=seed), frozenset())
 
 
 def _draft(

@@ -20,21 +20,19 @@ from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
 
 from specmemo_chat.memory.scaling import Wire
-from specmemo_chat.models import attention
 from specmemo_chat.models.batch import Batch
-from specmemo_chat.models.fused import fuse
+from specmemo_chat.models.llama.drawn import drawn_model
 from specmemo_chat.models.masks import tree_mask
 from specmemo_chat.models.mirror import _packed_mask, decode, encode
-from specmemo_chat.models.parallel import Share, connect, resolved_plan, shrink
-from specmemo_chat.models.streaming import empty_model
+from specmemo_chat.models.parallel import Share
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree
 
 # A model of 0.11 billion parameters: large enough that a step is reading weights, small enough for any machine.
-SHAPE = {
+SHAPE: dict[str, Any] = {
+    "model_type": "llama",
     "hidden_size": 1024,
     "intermediate_size": 2816,
     "num_hidden_layers": 8,
@@ -50,22 +48,8 @@ CONTEXT = 256
 
 def random_target(share: Share) -> Target:
     """This worker's share of a model of SHAPE with random weights, without files."""
-    from transformers.models.llama.modeling_llama import LlamaConfig, LlamaForCausalLM
-
-    attention.register()
-    model = empty_model(LlamaForCausalLM, LlamaConfig(**SHAPE), torch.float32)
-    plan = resolved_plan(model) if share.world > 1 else {}
-    if share.world > 1:
-        shrink(model, share)
-    rotary = type(model.model.rotary_emb)(config=model.config)
-    for name, parameter in list(model.named_parameters()):
-        owner, _, leaf = name.rpartition(".")
-        filled = torch.ones(parameter.shape) if parameter.ndim == 1 else 0.02 * torch.randn(parameter.shape)
-        setattr(model.get_submodule(owner), leaf, nn.Parameter(filled, requires_grad=False))
-    model.model.rotary_emb = rotary
-    fuse(model)
-    connect(model, share, plan)
-    return Target(model.eval(), frozenset(), tp=share.world)
+    model = drawn_model(SHAPE, dtype="fp32", device="cpu", seed=share.rank, share=share)
+    return Target(model, frozenset(), tp=share.world)
 
 
 def step_of(target: Target, rows: int) -> Callable[[], object]:

@@ -13,11 +13,16 @@ from specmemo_chat.engine.engine import Engine
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.terms import Terms
 from specmemo_chat.models import attention
-from specmemo_chat.models.loading import SUPPORTED
+from specmemo_chat.models.checkpoint import HeldWeights
+from specmemo_chat.models.llama.config import FAMILIES, config_of_values
+from specmemo_chat.models.llama.load import load_llama
+from specmemo_chat.models.llama.model import LlamaModel
+from specmemo_chat.models.matrices.choice import COMPUTED
+from specmemo_chat.models.parallel import Share
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 
-ARCHITECTURES = SUPPORTED
+ARCHITECTURES = FAMILIES
 VOCABULARY = 60
 # Tests of models, arena, drafters and engine run anywhere: tests/gpu runs them on a GPU.
 DEVICE = os.environ.get("SPECMEMO_TEST_DEVICE", "cpu")
@@ -54,8 +59,26 @@ def random_model(model_type: str, **changes: Any) -> Any:
     return model
 
 
+def own(model: Any, fmt: str = "") -> LlamaModel:
+    """Our own module with the weights of `model`, transformers' causal LM, in the format `fmt` ("": as they are)."""
+    dtype = next(name for name, each in COMPUTED.items() if each == model.dtype)
+    # The values that transformers' model runs by, whatever it has defaults for.
+    values = {**model.config.to_dict(), "sliding_window": getattr(model.config, "sliding_window", None)}
+    loaded, unused = load_llama(
+        config_of_values(values),
+        HeldWeights({name: parameter.detach().clone() for name, parameter in model.named_parameters()}),
+        fmt=fmt or dtype,
+        compute=model.dtype,
+        device=model.device,
+        share=Share(0, 1),
+    )
+    assert not unused
+    return loaded
+
+
 def target_of(model: Any, eos: frozenset[int] = frozenset()) -> Target:
-    model.set_attn_implementation(attention.NAME)
+    if not isinstance(model, LlamaModel):
+        model.set_attn_implementation(attention.NAME)
     return Target(model, eos)
 
 

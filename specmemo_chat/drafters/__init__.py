@@ -64,7 +64,13 @@ def load_weights(name: str, plan: Plan, target: Target) -> Any:
         # Before the weights: it takes a moment, and they may take minutes.
         check_tokenizers(folder, Path(plan.target))
         planned = plan.terms.draft_weights
-        return load_target(str(folder), dtype=plan.draft_dtype, device=plan.device, planned_bytes=planned)
+        return load_target(
+            str(folder),
+            dtype=plan.draft_dtype,
+            compute=plan.kv_dtype,
+            device=plan.device,
+            planned_bytes=planned,
+        )
     from specmemo_chat.drafters.eagle_head import load_head
 
     head = load_head(folder, target, plan.draft_dtype)

@@ -22,7 +22,8 @@ from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena, Window
 from specmemo_chat.models.attention import folded, folded_attention
-from specmemo_chat.models.fused import PlainLinear, linear_of, paired, paired_outputs, prepares, turned_pairs
+from specmemo_chat.models.llama.rotary import paired, paired_outputs, turned_pairs
+from specmemo_chat.models.matrices.dense import PlainLinear, dense
 from specmemo_chat.models.norms import norm_of
 from specmemo_chat.models.target import Target
 
@@ -111,7 +112,7 @@ class EagleHead(nn.Module):
     @cached_property
     def shapes_repeat(self) -> bool:
         """Whether forwards should have few different numbers of tokens."""
-        return any(prepares(module) for module in self.modules())
+        return any(getattr(module, "prepares", False) for module in self.modules())
 
     @property
     def logit_bytes(self) -> int:
@@ -287,5 +288,5 @@ def _merged(tensors: dict[str, torch.Tensor], names: list[str], order: torch.Ten
     del weights
     if order is not None:
         weight, bias = weight[order], None if bias is None else bias[order]
-    make: Callable[..., Any] = linear_of if weight.device.type == "cpu" else PlainLinear
+    make: Callable[..., Any] = dense if weight.device.type == "cpu" else PlainLinear
     return make(weight, bias)

@@ -62,22 +62,25 @@ def follow(own: Request) -> NoReturn:
 
 def _serve(peer: Peer, place: Place, store: Any, own: Request) -> None:
     link = peer.link
-    from specmemo_chat.models.imports import light_imports
-
     load = requests.decode(link.receive() or {})
     if not isinstance(load, Load) or not isinstance(own, Load):
         raise TypeError("the first request of every worker is Load")
     device = own.devices[place.local_rank]
     plan = replace(load.plan, target=own.plan.target, device=device)
-    with light_imports(plan, trust_remote_code=False):
-        from specmemo_chat.models.allocator import DeviceMemory
-        from specmemo_chat.models.loading import load_target
-        from specmemo_chat.models.mirror import ORDER, Follower
+    from specmemo_chat.models.allocator import DeviceMemory
+    from specmemo_chat.models.loading import load_target
+    from specmemo_chat.models.mirror import ORDER, Follower
 
-        memory = DeviceMemory(device)
-        memory.enforce(plan.cap_bytes)
-        planned = plan.terms.target_weights
-        target = load_target(plan.target, dtype=plan.dtype, device=device, share=place.share, planned_bytes=planned)
+    memory = DeviceMemory(device)
+    memory.enforce(plan.cap_bytes)
+    target = load_target(
+        plan.target,
+        dtype=plan.dtype,
+        compute=plan.kv_dtype,
+        device=device,
+        share=place.share,
+        planned_bytes=plan.terms.target_weights,
+    )
     follower = Follower(target)
     link.send({"event": "Loaded"})
     speak_by(peer.here if place.node else store.get(ADDRESS_KEY).decode())

@@ -124,7 +124,6 @@ class Service:
 
         yield Progress("load", 0, 0)
         mark = self._started
-        from specmemo_chat.models.imports import light_imports
         from specmemo_chat.models.threads import import_torch
 
         # Both before torch is there: what is mapped and what is kept decides how much stays resident.
@@ -135,38 +134,37 @@ class Service:
         mark = lap("import_torch_s", mark)
         share = self._join(load)
         mark = lap("workers_s", mark)
-        with light_imports(plan, trust_remote_code=load.trust_remote_code):
-            from specmemo_chat.chat.conversation import Conversation
-            from specmemo_chat.chat.history import History
-            from specmemo_chat.drafters import make_drafter
-            from specmemo_chat.engine.calibration import CostRecord
-            from specmemo_chat.engine.engine import Engine
-            from specmemo_chat.engine.proof import check_cap, prove
-            from specmemo_chat.models.allocator import DeviceMemory
-            from specmemo_chat.models.loading import import_architecture, load_target
-            from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
+        from specmemo_chat.chat.conversation import Conversation
+        from specmemo_chat.chat.history import History
+        from specmemo_chat.drafters import make_drafter
+        from specmemo_chat.engine.calibration import CostRecord
+        from specmemo_chat.engine.engine import Engine
+        from specmemo_chat.engine.proof import check_cap, prove
+        from specmemo_chat.models.allocator import DeviceMemory
+        from specmemo_chat.models.loading import load_target
+        from specmemo_chat.models.tokenizer import ChatTokenizer, import_transformers, read_template
 
-            import_architecture(plan.target)
-            mark = lap("import_transformers_s", mark)
-            tokenizer = ChatTokenizer(plan.target, trust_remote_code=load.trust_remote_code)
-            template = read_template(load.chat_template, tokenizer)
-            mark = lap("tokenizer_s", mark)
-            self._memory = DeviceMemory(plan.device, plan.graph_bytes)
-            self._memory.enforce(plan.cap_bytes)
-            # What reading a tokenizer took is a part of the weights' memory again.
-            trim_heap()
-            with own_mappings():
-                target = load_target(
-                    plan.target,
-                    dtype=plan.dtype,
-                    device=plan.device,
-                    trust_remote_code=load.trust_remote_code,
-                    planned_bytes=plan.terms.target_weights,
-                    **({"share": share} if share is not None else {}),
-                )
-            mark = lap("weights_s", mark)
+        import_transformers()
+        mark = lap("import_transformers_s", mark)
+        tokenizer = ChatTokenizer(plan.target, trust_remote_code=load.trust_remote_code)
+        template = read_template(load.chat_template, tokenizer)
+        mark = lap("tokenizer_s", mark)
+        self._memory = DeviceMemory(plan.device, plan.graph_bytes)
+        self._memory.enforce(plan.cap_bytes)
+        # What reading a tokenizer took is a part of the weights' memory again.
+        trim_heap()
+        with own_mappings():
+            target = load_target(
+                plan.target,
+                dtype=plan.dtype,
+                compute=plan.kv_dtype,
+                device=plan.device,
+                trust_remote_code=load.trust_remote_code,
+                planned_bytes=plan.terms.target_weights,
+                **({"share": share} if share is not None else {}),
+            )
+        mark = lap("weights_s", mark)
         if self._leader is not None:
-            # Outside: torch's process group needs what was left out.
             target = self._leader.lead(target)
         with own_mappings():
             drafter = make_drafter(plan, target)

@@ -1,8 +1,8 @@
 """What a forward and a step hold for a moment: integer arithmetic on shapes, per worker. Needs no torch.
 
 Tensors of different moments are never there together, so a step takes its largest moment, not their sum. The formulas
-follow the code: models/target.py (masks), models/fused.py (the layers of a model on the CPU), transformers' own layers
-elsewhere, engine/sampler.py (draws). `python -m benchmarks.prediction` holds them against the allocator.
+follow the code: models/target.py (masks), models/llama (our own module), transformers' own layers elsewhere,
+engine/sampler.py (draws). `python -m benchmarks.prediction` holds them against the allocator.
 
 Short names: n new tokens of all rows, h hidden, q = heads · head_dim, kv = kv_heads · head_dim, I intermediate, V
 vocabulary, g = heads / kv_heads, b bytes of a value in the compute precision.
@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.memory.contract import Dtype
 
-# The model families whose modules are swapped for fused ones on a CPU (models/fused.py).
-FUSED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3")
+# The model families with an own module (models/llama).
+FUSED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma")
 # On a CPU a forward sees the arena in steps of so many slots, or of a smaller growth step (kv/arena.py).
 CPU_VIEW_STEP = 64
 # Nodes whose distributions are computed together (engine/sampler.py), on a GPU and on a CPU, where a call costs little;

@@ -85,7 +85,7 @@ class Shape:
         """The plan's `products`: of the target, and of a draft that has weights, a head's `fc` among them."""
         if not self.threads:
             return 0
-        fused = is_fused(self.spec, self.dtype, gpu=False, threads=self.threads)
+        fused = is_fused(self.spec)
         matrices = prepared_matrices(self.spec, self.dtype, self.tp, fused=fused)
         if self.draft is not None:
             own = prepared_matrices(self.draft.spec, self.draft.dtype, 1, fused=True)
@@ -313,16 +313,15 @@ def _forward(shape: Shape, tokens: int, rows: int, reach: int) -> Forward:
         rows=rows,
         view=min(shape.capacity, -(-reach // step) * step),
         tp=shape.tp,
-        fused=is_fused(shape.spec, shape.dtype, gpu=shape.gpu, threads=shape.threads),
+        fused=is_fused(shape.spec),
         threads=shape.threads,
         tiles=shape.tiles,
     )
 
 
-def is_fused(spec: ModelSpec, dtype: Dtype, *, gpu: bool, threads: int) -> bool:
-    """Whether the model runs by our fused modules (models/fused.py)."""
-    known = gpu or (threads > 0 and dtype != "fp16")
-    return known and dtype in BYTES_PER_VALUE and spec.model_type in FUSED_FAMILIES
+def is_fused(spec: ModelSpec) -> bool:
+    """Whether the model runs by our own module (models/llama)."""
+    return spec.model_type in FUSED_FAMILIES
 
 
 def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> Forward:
@@ -337,7 +336,7 @@ def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> F
         tokens=tokens,
         rows=rows,
         view=-(-shape.draft_capacity // step) * step,
-        fused=draft.kind != "model" or is_fused(draft.spec, draft.dtype, gpu=shape.gpu, threads=shape.threads),
+        fused=draft.kind != "model" or is_fused(draft.spec),
         threads=shape.threads,
         tiles=shape.tiles,
         features=reads,

@@ -14,7 +14,7 @@ from specmemo_chat.sizes import KIB, MIB
 
 # Bytes of one with its kernels: 560 to 760 kB were measured for up to 256 rows of matrices 576 to 4,096 wide.
 PRODUCT_BYTES = 704 * KIB
-# In fp32 matrices from this size on are oneDNN's (models/fused.py).
+# In fp32 matrices from this size on are oneDNN's (models/matrices/dense.py).
 LARGE_MATRIX = 4 * MIB
 # Numbers of rows beside the steps' node counts: the last chunks of prompts. The steps of a batch have more.
 _CHUNKS, _BATCHED = 4, 24

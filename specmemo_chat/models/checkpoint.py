@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import torch
 
 from specmemo_chat.errors import ModelError
-from specmemo_chat.models.weight_files import Source, copied, safetensors, unpickled
+from specmemo_chat.models.weight_files import Held, Source, copied, safetensors, unpickled
 
 EMBEDDING, OUTPUT = "model.embed_tokens.weight", "lm_head.weight"
 
@@ -24,6 +26,24 @@ class Part:
     start: int
     stop: int
     size: int
+
+
+class Weights(Protocol):
+    """Tensors by name, as Checkpoint has them."""
+
+    def name_of(self, parameter: str) -> str | None: ...
+    def names(self) -> set[str]: ...
+    def check_tied(self) -> None: ...
+    def shape(self, name: str) -> list[int]: ...
+    def source(self, name: str) -> Source: ...
+    def read(
+        self,
+        name: str,
+        part: Part | None = None,
+        *,
+        dtype: torch.dtype | None = None,
+        device: torch.device | None = None,
+    ) -> torch.Tensor: ...
 
 
 class Checkpoint:
@@ -95,7 +115,23 @@ class Checkpoint:
     ) -> torch.Tensor:
         """The tensor `name`, or a part of it, on `device` and in `dtype` (None: the file's), in memory of its own."""
         wanted = None if part is None else (part.dim, part.start, part.stop)
-        return copied(self._sources[name], part=wanted, dtype=dtype, device=device)
+        return copied(self.source(name), part=wanted, dtype=dtype, device=device)
+
+    def source(self, name: str) -> Source:
+        """The tensor `name`, to be read block by block."""
+        return self._sources[name]
+
+
+class HeldWeights(Checkpoint):
+    """Tensors in memory by name. Each is given once, and not kept here."""
+
+    def __init__(self, tensors: Mapping[str, torch.Tensor]) -> None:
+        self._stack = ExitStack()
+        self._pickled = False
+        self._sources = {name: Held(tensor) for name, tensor in tensors.items()}
+
+    def source(self, name: str) -> Source:
+        return self._sources.pop(name)
 
 
 def _files(folder: Path, single: str) -> list[Path]:

@@ -1,8 +1,9 @@
-"""The target: an unmodified transformers causal LM whose keys and values live in an arena."""
+"""The target: a causal LM, ours or an unmodified one of transformers, whose keys and values live in an arena."""
 
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import cached_property
 from typing import Any
@@ -12,10 +13,8 @@ import torch
 from specmemo_chat.kv.arena import KVArena, Window
 from specmemo_chat.models.attention import folded_mask, parted_mask
 from specmemo_chat.models.batch import Batch
-from specmemo_chat.models.cache import ArenaCache
-from specmemo_chat.models.direct import runs_directly
-from specmemo_chat.models.fused import prepares
 from specmemo_chat.models.hooks import FeatureTap
+from specmemo_chat.models.llama.model import LlamaModel
 from specmemo_chat.models.masks import within_window
 from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.rotary import STRETCHED, of_whole_texts, settle
@@ -37,17 +36,17 @@ class Target:
         self.kv_heads: int = (getattr(config, "num_key_value_heads", None) or heads) // tp
         self._group = heads // tp // self.kv_heads
         self.head_dim: int = getattr(config, "head_dim", None) or config.hidden_size // heads
-        embedding = model.get_input_embeddings().weight
-        self.dtype: torch.dtype = embedding.dtype if embedding.dtype.is_floating_point else torch.float32
-        self.device: torch.device = embedding.device
+        self.dtype: torch.dtype = model.dtype
+        self.device: torch.device = model.device
+        self._own = isinstance(model, LlamaModel)
         types: list[str] = getattr(config, "layer_types", None) or []
         self._window: int = getattr(config, "sliding_window", None) or 0
         self._by_type = "sliding_attention" in types and self._window > 0
         # Mistral has one mask for all layers and no layer types.
         self._all_slide = not types and self._window > 0 and getattr(config, "use_sliding_window", True)
-        self._cache: ArenaCache | None = None
+        self._cache: Any = None
         # Texts of more tokens are turned by another set of rotary factors; 0: there is one set.
-        self.rotary_boundary = settle(getattr(model, "model", None))
+        self.rotary_boundary = model.model.rotary.boundary if self._own else settle(getattr(model, "model", None))
 
     def stretch(self, tokens: int) -> int:
         """What is added to every position of a text of `tokens` tokens, so that all of it is turned by the rotary
@@ -62,7 +61,7 @@ class Target:
     @cached_property
     def shapes_repeat(self) -> bool:
         """Whether forwards should have few different numbers of tokens."""
-        return any(prepares(module) for module in self.model.modules())
+        return any(getattr(module, "prepares", False) for module in self.model.modules())
 
     def new_arena(
         self,
@@ -121,45 +120,62 @@ class Target:
         anything from the host, so that a graph can hold it (but where `logits` are indices, or for a packed batch)."""
         cache = self._cache
         if cache is None or cache.arena is not arena:
-            cache = self._cache = ArenaCache(arena)
+            cache = self._cache = self._window_on(arena)
         cache.aim(batch.rows, window)
         packing = batch.packing
         # Only where it is needed: the kwarg reaches the attention function through every module between.
         named: dict[str, Any] = {} if packing is None else {"packing": packing}
         hooked: AbstractContextManager[None] = nullcontext()
-        if tap is not None and runs_directly(self.model):
+        if not self._own:
+            named["use_cache"] = True
+            hooked = hooked if tap is None else tap.open()
+        elif tap is not None:
             tap.start()
             named["tap"] = tap
-        elif tap is not None:
-            hooked = tap.open()
         with torch.inference_mode(), hooked:
             out = self.model(
                 input_ids=batch.tokens,
                 attention_mask=self._masks(batch.mask, batch.positions, window.slots, window.view, packing),
                 position_ids=batch.positions,
                 past_key_values=cache,
-                use_cache=True,
                 logits_to_keep=torch.tensor(logits, device=self.device) if isinstance(logits, list) else logits or 0,
                 **named,
             )
         result: torch.Tensor = out.logits
         return result
 
-    def read(self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """The final hidden states [R, L, hidden] of whole texts `tokens` [R, L]; `mask` is bool [R, 1, L, L].
+    def read(
+        self, tokens: torch.Tensor, positions: torch.Tensor, mask: torch.Tensor, tap: FeatureTap | None = None
+    ) -> torch.Tensor:
+        """The final hidden states [R, L, hidden] of whole texts `tokens` [R, L]; `mask` is bool [R, 1, L, L]. What
+        `tap` wants of the others it keeps.
 
         For training beside the target: nothing is kept, and no gradients flow.
         """
         slots = torch.arange(tokens.shape[1], device=tokens.device).expand(tokens.shape)
+        masks = self._masks(mask, positions, slots, tokens.shape[1], None)
+        if self.rotary_boundary:
+            positions = of_whole_texts(positions, self.rotary_boundary)
         with torch.no_grad():
-            out = self.model.base_model(
-                input_ids=tokens,
-                attention_mask=self._masks(mask, positions, slots, tokens.shape[1], None),
-                position_ids=of_whole_texts(positions, self.rotary_boundary) if self.rotary_boundary else positions,
-                use_cache=False,
-            )
+            if self._own:
+                if tap is not None:
+                    tap.start()
+                own: torch.Tensor = self.model.model(tokens, positions, masks, tap=tap)
+                return own
+            with nullcontext() if tap is None else tap.open():
+                out = self.model.base_model(
+                    input_ids=tokens, attention_mask=masks, position_ids=positions, use_cache=False
+                )
         result: torch.Tensor = out.last_hidden_state
         return result
+
+    def _window_on(self, arena: KVArena) -> Any:
+        """What the model's layers store keys and values through."""
+        if self._own:
+            return _ArenaWindow(arena)
+        from specmemo_chat.models.cache import ArenaCache
+
+        return ArenaCache(arena)
 
     def _masks(
         self, mask: torch.Tensor, positions: torch.Tensor, slots: torch.Tensor, view: int, packing: Packing | None
@@ -184,3 +200,20 @@ class Target:
         slot_positions.scatter_(1, slots, positions)
         narrow = fold(within_window(mask, positions, slot_positions, self._window))
         return narrow if self._all_slide else {"full_attention": folded, "sliding_attention": narrow}
+
+
+class _ArenaWindow:
+    """One forward's window onto an arena, for our own layers."""
+
+    def __init__(self, arena: KVArena) -> None:
+        self.arena = arena
+        self._window: Window | None = None
+
+    def aim(self, _rows: Sequence[int], window: Window) -> None:
+        """Set what the next forward writes and sees."""
+        self._window = window
+
+    def update(self, key: torch.Tensor, value: torch.Tensor, layer: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Store the new keys and values [R, kv_heads, nodes, d]; returns all that the forward may see."""
+        assert self._window is not None
+        return self.arena.store(layer, self._window, key, value)

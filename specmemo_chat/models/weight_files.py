@@ -30,8 +30,8 @@ _DTYPES = {
 }  # fmt: skip
 
 
-class Source(Protocol):
-    """A tensor in a file."""
+class Readable(Protocol):
+    """A tensor that is read in blocks of its rows."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -43,8 +43,30 @@ class Source(Protocol):
         ...
 
 
+class Source(Readable, Protocol):
+    """A tensor in a file. `paired`: a matrix of queries or keys whose dimensions stand in pairs, as they are rotated;
+    `grouped`: it lies on a 4-bit grid, which `groups` gives."""
+
+    @property
+    def paired(self) -> bool: ...
+    @property
+    def grouped(self) -> bool: ...
+    def groups(self, start: int, stop: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        """`blocks` as codes uint8 [n, in] of 0 to 15, scales and minima fp32 [n, in / 32]."""
+        ...
+
+
+class _Plain:
+    """A Source of floating values in the usual order."""
+
+    paired = grouped = False
+
+    def groups(self, start: int, stop: int) -> Iterator[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]:
+        raise NotImplementedError
+
+
 @dataclass(frozen=True)
-class _Stored:
+class _Stored(_Plain):
     """A tensor of a safetensors file that begins at byte `offset`; `buffer` is the file's, of one block."""
 
     file: BufferedReader
@@ -68,11 +90,11 @@ class _Stored:
 
 
 @dataclass(frozen=True)
-class _Unpickled:
-    """A tensor of a pickled file, `mapped` or in memory."""
+class Held(_Plain):
+    """A tensor in memory, or of a pickled file that is `mapped`."""
 
     tensor: torch.Tensor
-    mapped: bool
+    mapped: bool = False
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -93,7 +115,7 @@ class _Unpickled:
 
 
 def copied(
-    source: Source,
+    source: Readable,
     *,
     part: tuple[int, int, int] | None = None,
     dtype: torch.dtype | None = None,
@@ -155,4 +177,4 @@ def unpickled(file: Path) -> dict[str, Source]:
         raise ModelError(f"{file} cannot be read: {str(error).splitlines()[0]}", _AGAIN) from error
     if not isinstance(values, dict):
         raise ModelError(f"{file} holds no tensors by name", _AGAIN)
-    return {name: _Unpickled(value, mapped) for name, value in values.items() if isinstance(value, torch.Tensor)}
+    return {name: Held(value, mapped) for name, value in values.items() if isinstance(value, torch.Tensor)}

@@ -15,12 +15,12 @@ from typing import Any
 import pytest
 import torch
 
-from specmemo_chat.bench.measuring.shapes import random_model
+from specmemo_chat.bench.measuring.shapes import random_twin
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.memory.graphs import driver_bytes
 from specmemo_chat.models import attention
-from specmemo_chat.models.fused import fuse
+from specmemo_chat.models.llama.drawn import drawn_model
 from specmemo_chat.models.target import Target
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import DraftTree
@@ -33,7 +33,7 @@ pytestmark = [
 ]
 ROOT = Path(__file__).parents[2]
 # Texts, trees, arenas and conversations: they make their models on the device that is named.
-SUITES = ("lossless", "batched_engine", "eagle_drafter", "fused", "arena", "draft_model", "any_controller", "chain",
+SUITES = ("lossless", "batched_engine", "eagle_drafter", "llama", "arena", "draft_model", "any_controller", "chain",
           "conversation", "conversation_batch")  # fmt: skip
 CONFIG = {**load_catalog()["tinyllama-1.1b-chat"].config, "max_position_embeddings": 4096}
 
@@ -56,11 +56,8 @@ def test_the_unit_tests_of_the_engine_pass_there() -> None:
 
 @pytest.fixture(scope="module")
 def target() -> Target:
-    model = random_model(CONFIG, "bf16", "cuda:0", 0)
-    model.set_attn_implementation(attention.NAME)
     attention.prefer("cuda:0")
-    fuse(model)
-    return Target(model, frozenset())
+    return Target(drawn_model(CONFIG, dtype="bf16", device="cuda:0", seed=0), frozenset())
 
 
 def runner_of(target: Target, rows: int, graphed: int) -> Runner:
@@ -111,7 +108,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model of 1.1 billion random weights with Pocket's tokenizer."""
     folder = tmp_path_factory.mktemp("model")
     config = {**CONFIG, "vocab_size": 2048, "eos_token_id": None}
-    random_model(config, "bf16", "cuda:0", 0).save_pretrained(folder)
+    random_twin(config, "bf16", "cuda:0", 0).save_pretrained(folder)
     for name in ("tokenizer.json", "tokenizer_config.json"):
         (folder / name).write_bytes((ROOT / "specmemo_chat" / "pocket" / name).read_bytes())
     torch.cuda.empty_cache()

@@ -10,14 +10,14 @@ import pytest
 import torch
 
 from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, best_tree, steer
-from specmemo_chat.bench.measuring.shapes import random_head, random_model
+from specmemo_chat.bench.measuring.shapes import random_head, random_twin
 from specmemo_chat.drafters.base import DraftBudget, DraftRow
 from specmemo_chat.drafters.eagle import EagleDrafter
 from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.acceptance import expected_tokens, first_choice
-from specmemo_chat.models import attention
+from specmemo_chat.models.llama.drawn import drawn_model
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.tree import DraftTree
@@ -38,8 +38,7 @@ HEAD3 = {**HEAD, "architectures": ["LlamaForCausalLMEagle3"], "draft_vocab_size"
 
 
 def scripted(seed: int = 0) -> tuple[Target, Script]:
-    model = random_model(CONFIG, "fp32", "cpu", seed)
-    model.set_attn_implementation(attention.NAME)
+    model = drawn_model(CONFIG, dtype="fp32", device="cpu", seed=seed)
     script = Script(300, 4096, seed)
     steer(model, script)
     return Target(model, frozenset()), script
@@ -169,13 +168,17 @@ def test_the_ends_of_the_scale(acceptance: tuple[float, ...]) -> None:
 
 
 def test_random_shapes_are_the_seeds_and_unknown_ones_are_refused() -> None:
-    one, same, other = (random_model(CONFIG, "fp32", "cpu", seed) for seed in (1, 1, 2))
+    one, same, other = (random_twin(CONFIG, "fp32", "cpu", seed) for seed in (1, 1, 2))
     ids = torch.tensor([[1, 2, 3]])
+    # Ours has the same weights.
+    ours = drawn_model(CONFIG, dtype="fp32", device="cpu", seed=1)
+    mask, places = torch.ones(3, 3, dtype=torch.bool).tril()[None, None], torch.arange(3)[None]
+    torch.testing.assert_close(ours(ids, mask, places).logits, one(ids).logits, atol=1e-4, rtol=1e-4)
     with torch.no_grad():
         assert torch.equal(one(ids).logits, same(ids).logits)
         assert not torch.equal(one(ids).logits, other(ids).logits)
         assert bool(torch.isfinite(one(ids).logits).all())
     with pytest.raises(UsageError, match="'mamba'"):
-        random_model({**CONFIG, "model_type": "mamba"}, "fp32", "cpu", 0)
-    with pytest.raises(UsageError, match="nf4"):
-        random_model(CONFIG, "nf4", "cpu", 0)
+        random_twin({**CONFIG, "model_type": "mamba"}, "fp32", "cpu", 0)
+    with pytest.raises(UsageError, match="q8"):
+        random_twin(CONFIG, "q8", "cpu", 0)

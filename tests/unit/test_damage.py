@@ -172,13 +172,6 @@ def test_the_worker_and_a_draft_say_the_same(folder: Path, place: planning.PlanC
     assert words in caught.value.message
 
 
-def test_a_generation_config_that_transformers_refuses_is_named(folder: Path) -> None:
-    (folder / "generation_config.json").write_text('{"cache_implementation": "mine"}')
-    with pytest.raises(ModelError, match=r"generation_config\.json cannot be used: Invalid .cache") as caught:
-        load_target(str(folder), dtype="fp32", device="cpu")
-    assert "delete it" in (caught.value.remedy or "")
-
-
 def test_the_list_names_what_is_damaged_in_the_cache(whole: Path, tmp_path: Path, place: planning.PlanContext,
                                                      monkeypatch: pytest.MonkeyPatch) -> None:  # fmt: skip
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))

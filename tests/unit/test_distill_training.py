@@ -57,7 +57,11 @@ def test_every_level_is_what_a_draft_says_there(tmp_path: Path, target: Target, 
     packed = torch.cat(features)[None]
     with torch.no_grad():
         everywhere = torch.arange(batch.tokens.shape[1])[None]
-        levels = list(network.levels(batch.tokens, packed, batch.positions, batch.mask, embedding, 4, everywhere))
+        levels = list(
+            network.levels(
+                batch.tokens, packed, batch.positions, batch.mask, target.model.get_input_embeddings(), 4, everywhere
+            )
+        )
     start = 0
     for text, own in zip(texts, features, strict=True):
         for entry in range(len(text) - 1):
@@ -73,7 +77,7 @@ def test_every_level_is_what_a_draft_says_there(tmp_path: Path, target: Target, 
 
 def test_some_entries_are_computed_as_among_all(tmp_path: Path, target: Target) -> None:
     network, _ = network_with(tmp_path)
-    embedding = target.model.model.embed_tokens.weight.detach()
+    embed = target.model.get_input_embeddings()
     texts = [[[3, 17, 5, 44, 8, 21, 9]], [[30, 2, 2, 51], [6, 7, 1]]]
     batch = pack_rows([[(text, [True] * len(text)) for text in row] for row in texts], 7)
     features = torch.randn(2, 7, 3 * HIDDEN, generator=torch.Generator().manual_seed(4))
@@ -81,7 +85,7 @@ def test_some_entries_are_computed_as_among_all(tmp_path: Path, target: Target) 
     everywhere = torch.arange(7).expand(2, 7)
     with torch.no_grad():
         some, every = (
-            list(network.levels(batch.tokens, features, batch.positions, batch.mask, embedding, 3, chosen))
+            list(network.levels(batch.tokens, features, batch.positions, batch.mask, embed, 3, chosen))
             for chosen in (entries, everywhere)
         )
     for level in range(3):
@@ -135,10 +139,10 @@ def plain_measure(objective: Objective, target: Target, network: HeadNetwork, ba
     """The score of one unpacked text, token by token."""
     score = Score(0, [0] * depth, [0] * depth)
     tokens = batch.tokens[0].tolist()
-    embedding = target.model.get_input_embeddings().weight.detach()
+    embed = target.model.get_input_embeddings()
     features, _, _ = objective._teach(batch.tokens, batch.positions, batch.mask, torch.tensor([0]))
     entries = torch.arange(len(tokens))[None]
-    levels = list(network.levels(batch.tokens, features, batch.positions, batch.mask, embedding, depth, entries))
+    levels = list(network.levels(batch.tokens, features, batch.positions, batch.mask, embed, depth, entries))
     for entry in range(len(tokens) - 2):
         if batch.targets[0, entry + 1] < 0:
             continue

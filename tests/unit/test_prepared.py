@@ -15,11 +15,11 @@ from benchmarks.prediction import SHAPES, allocated_peak
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.memory.footprint import Shape, footprint
 from specmemo_chat.memory.products import PRODUCT_BYTES
-from specmemo_chat.models import prepared
 from specmemo_chat.models.batch import Batch
-from specmemo_chat.models.fused import fuse
-from specmemo_chat.models.prepared import fill_products, flatten_output
-from tests.models import random_model, target_of
+from specmemo_chat.models.library import FlatLinear
+from specmemo_chat.models.matrices.dense import FusedLinear
+from specmemo_chat.models.prepared import fill_products
+from tests.models import own, random_model, target_of
 
 # Products of one matrix with 90 numbers of rows. A worker that keeps 24 of them has what those take, and not 50 MB.
 SCRIPT = """
@@ -31,9 +31,9 @@ from specmemo_chat.models.threads import import_torch
 bound_heap()
 import_torch(24)
 import torch
-from specmemo_chat.models.fused import PackedLinear, linear_of
+from specmemo_chat.models.matrices.dense import PackedLinear, dense
 
-layer, x = linear_of(torch.randn(2048, 512), None), torch.randn(90, 512)
+layer, x = dense(torch.randn(2048, 512), None), torch.randn(90, 512)
 assert isinstance(layer, PackedLinear)
 
 def taken():
@@ -59,14 +59,13 @@ def test_what_stays_prepared_is_bound() -> None:
     assert json.loads(result.stdout) < 16 * PRODUCT_BYTES
 
 
-@pytest.mark.parametrize("family", ["llama", "gemma"])
-def test_a_prefill_in_bf16_copies_no_output_matrix(family: str) -> None:
-    changes = {"vocab_size": 16000, "tie_word_embeddings": True}
-    model = random_model(family, **changes).to(torch.bfloat16)
-    if family == "llama":
-        fuse(model)
+@pytest.mark.parametrize("kind", ["own", "library"])
+def test_a_prefill_in_bf16_copies_no_output_matrix(kind: str) -> None:
+    model: Any = random_model("llama", vocab_size=16000, tie_word_embeddings=True).to(torch.bfloat16)
+    if kind == "own":
+        model = own(model)
     else:
-        flatten_output(model)
+        model.lm_head.__class__ = FlatLinear
     target = target_of(model)
     arena = target.new_arena(1, 64, 64, 0)
     tokens, slots = torch.arange(5, 25)[None], torch.arange(20)[None]
@@ -94,18 +93,17 @@ def test_the_plan_counts_what_stays_prepared_until_it_is_measured() -> None:
 
 
 def test_products_are_prepared_up_to_what_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = random_model("llama", tie_word_embeddings=False)
-    fuse(model)
+    model = own(random_model("llama", tie_word_embeddings=False))
     ran: list[tuple[int, int, int]] = []
 
     def run(module: Any, x: torch.Tensor) -> None:
         ran.append((module.in_features, module.out_features, len(x)))
 
     fill_products(model, 12)
-    monkeypatch.setattr(prepared, "prepares", lambda module: type(module).__name__ == "FusedLinear")
     for module in model.modules():
-        if type(module).__name__ == "FusedLinear":
-            monkeypatch.setattr(type(module), "forward", run)
+        if isinstance(module, FusedLinear):
+            module.prepares = True
+    monkeypatch.setattr(FusedLinear, "forward", run)
     fill_products(model, 12)
     assert 12 <= len(ran) < 12 + 5
     assert len(set(ran)) == len(ran)

@@ -12,7 +12,6 @@ import pytest
 import torch
 
 from benchmarks.prediction import SHAPES, Case, allocated_peak, measure, plan_of
-from specmemo_chat.bench.measuring.shapes import random_model
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.drafters.ngram import NgramDrafter
@@ -28,7 +27,9 @@ from specmemo_chat.memory.footprint import Shape, total
 from specmemo_chat.memory.measured import Measurements, plan_key, runtime_key
 from specmemo_chat.memory.plan import solve
 from specmemo_chat.memory.terms import Terms
-from specmemo_chat.models import fused
+from specmemo_chat.models.llama.config import FAMILIES
+from specmemo_chat.models.llama.drawn import drawn_model
+from specmemo_chat.models.matrices import dense
 from specmemo_chat.models.target import Target
 from specmemo_chat.profiles import get_profile, load_profiles
 from specmemo_chat.settings import GenerationSettings
@@ -39,8 +40,8 @@ CPU = DeviceInfo(0, "cpu", "a processor", "cpu", 1 << 34, 1 << 34, 1 << 34, thre
 
 
 def test_the_constants_are_those_of_the_code() -> None:
-    assert products.LARGE_MATRIX == fused._LARGE_BYTES
-    assert activations.FUSED_FAMILIES == fused.FUSABLE
+    assert products.LARGE_MATRIX == dense._LARGE_BYTES
+    assert activations.FUSED_FAMILIES == FAMILIES
     assert activations.CPU_VIEW_STEP == arena._CPU_VIEW_STEP
     assert (activations.DRAWN_AT_ONCE, activations.DRAWN_ON_CPU) == (sampler._AT_ONCE, sampler._ON_CPU)
 
@@ -175,8 +176,7 @@ def converse(count: int, seed: int) -> None:
     torch.set_grad_enabled(False)
     config = {**SHAPES["8M"], "num_hidden_layers": 2, "hidden_size": 64, "intermediate_size": 96, "vocab_size": 128}
     config |= {"num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 16}
-    model = random_model(config, "fp32", "cpu", 3)
-    fused.fuse(model)
+    model = drawn_model(config, dtype="fp32", device="cpu", seed=3)
     shape = Shape(
         spec=spec_from_config("m", "m", config), dtype="fp32", compute="fp32", context=224, nodes=16, chunk=32,
         runtime=0, growth=64, threads=torch.get_num_threads(),

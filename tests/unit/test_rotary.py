@@ -14,10 +14,9 @@ from specmemo_chat.drafters.ngram import NgramDrafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
 from specmemo_chat.engine.sequence import Sequence
-from specmemo_chat.models.fused import FUSABLE, fuse
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
-from tests.models import ARCHITECTURES, DEVICE, VOCABULARY, generate, prompts, random_model, target_of, tiny_plan
+from tests.models import ARCHITECTURES, DEVICE, VOCABULARY, generate, own, prompts, random_model, target_of, tiny_plan
 from tests.unit.test_lossless import OracleDrafter
 
 BOUNDARY, COUNT = 40, 14
@@ -44,12 +43,12 @@ def stretched(model_type: str = "llama", **changes: Any) -> Any:
 
 def reference(model: Any, prompt: list[int], count: int = COUNT) -> list[int]:
     """The likeliest tokens, each by a forward of transformers over the whole text."""
-    own = copy.deepcopy(model)
-    own.set_attn_implementation("sdpa")
+    theirs = copy.deepcopy(model)
+    theirs.set_attn_implementation("sdpa")
     tokens = list(prompt)
     for _ in range(count):
         with torch.inference_mode():
-            tokens.append(int(own(torch.tensor([tokens], device=DEVICE), use_cache=False).logits[0, -1].argmax()))
+            tokens.append(int(theirs(torch.tensor([tokens], device=DEVICE), use_cache=False).logits[0, -1].argmax()))
     return tokens[len(prompt) :]
 
 
@@ -60,17 +59,12 @@ def texts() -> list[list[int]]:
 
 
 def target_for(model: Any, kind: str) -> Target:
-    model = copy.deepcopy(model)
-    if kind == "fused":
-        fuse(model)
-    return target_of(model)
+    return target_of(own(model) if kind == "own" else copy.deepcopy(model))
 
 
-@pytest.mark.parametrize("kind", ["plain", "fused"])
+@pytest.mark.parametrize("kind", ["library", "own"])
 @pytest.mark.parametrize("model_type", ARCHITECTURES)
 def test_longrope_turns_a_text_by_one_set_of_factors(model_type: str, kind: str) -> None:
-    if kind == "fused" and model_type not in FUSABLE:
-        pytest.skip("runs unfused")
     model = stretched(model_type)
     target = target_for(model, kind)
     for prompt in texts():
@@ -79,7 +73,7 @@ def test_longrope_turns_a_text_by_one_set_of_factors(model_type: str, kind: str)
 
 def test_drafts_change_no_text_at_the_boundary() -> None:
     model = stretched()
-    target = target_for(model, "fused")
+    target = target_for(model, "own")
     small = target_of(stretched(num_hidden_layers=1))
     for index, prompt in enumerate(texts()):
         wanted = reference(model, prompt)
@@ -96,10 +90,10 @@ def test_drafts_change_no_text_at_the_boundary() -> None:
 
 def test_a_draft_of_the_same_rotation_is_always_right() -> None:
     model = stretched()
-    target = target_for(model, "fused")
+    target = target_for(model, "own")
     plan = tiny_plan(tree_depth=4, tree_width=1)
     for prompt in texts():
-        engine = Engine(target, ModelDrafter(target_for(model, "fused"), target, plan), plan, adaptive=False)
+        engine = Engine(target, ModelDrafter(target_for(model, "own"), target, plan), plan, adaptive=False)
         sequence = engine.open(prompt, GREEDY)
         finish(engine, sequence)
         # Five tokens a step, but where the text crosses the boundary.
@@ -115,7 +109,7 @@ def finish(engine: Engine, sequence: Sequence) -> list[int]:
 
 def test_a_row_that_is_kept_is_turned_anew_where_the_length_asks_for_it() -> None:
     model = stretched()
-    engine = Engine(target_for(model, "fused"), NgramDrafter(), tiny_plan())
+    engine = Engine(target_for(model, "own"), NgramDrafter(), tiny_plan())
     long = texts()[-1]
     kept: list[int] = []
     reused = []
@@ -132,7 +126,7 @@ def test_a_row_that_is_kept_is_turned_anew_where_the_length_asks_for_it() -> Non
 
 def test_rows_of_different_lengths_share_a_forward() -> None:
     model = stretched()
-    target = target_for(model, "fused")
+    target = target_for(model, "own")
     plan = tiny_plan(rows=4)
     for drafter in (None, NgramDrafter(), ModelDrafter(target_of(stretched(num_hidden_layers=1)), target, plan)):
         scheduler = Scheduler(engine := Engine(target, drafter, plan))
@@ -147,7 +141,7 @@ def test_rows_of_different_lengths_share_a_forward() -> None:
             assert sequence.tokens[len(prompt) :] == reference(model, prompt), len(prompt)
 
 
-@pytest.mark.parametrize("kind", ["plain", "fused"])
+@pytest.mark.parametrize("kind", ["library", "own"])
 @pytest.mark.parametrize("rope", OTHERS)
 def test_other_rotations_are_those_of_transformers_up_to_the_last_token(rope: str, kind: str) -> None:
     """Trees reach beyond the context's end, where dynamic NTK has other factors: they are no part of the text."""
@@ -167,7 +161,7 @@ def test_other_rotations_are_those_of_transformers_up_to_the_last_token(rope: st
 def test_texts_that_are_read_whole_behind_each_other() -> None:
     """As in training: a row holds a short and a long text."""
     model = stretched()
-    target = target_for(model, "fused")
+    target = target_for(model, "own")
     long = [token % VOCABULARY for token in texts()[-1]]
     short = long[:9]
     tokens = torch.tensor([short + long], device=DEVICE)
@@ -198,7 +192,7 @@ class EagerPool:
 
 def test_what_a_graph_is_given_says_how_its_texts_are_turned() -> None:
     model = stretched()
-    engine = Engine(target_for(model, "fused"), NgramDrafter(), tiny_plan(rows=2))
+    engine = Engine(target_for(model, "own"), NgramDrafter(), tiny_plan(rows=2))
     engine.runner.graphs = pool = EagerPool()  # type: ignore[assignment]
     one, other = texts()[-1], texts()[1]
     sequences = [engine.open(one, GREEDY, row=0), engine.open(other, GREEDY, row=1)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -12,18 +13,14 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_folder
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.memory.footprint import target_weights
-from specmemo_chat.models.checkpoint import Checkpoint, Part
-from specmemo_chat.models.loading import MODEL_CLASSES, load_target
-from specmemo_chat.models.parallel import Share, resolved_plan, shrink
-from specmemo_chat.models.streaming import empty_model, stream_model
+from specmemo_chat.models.checkpoint import Checkpoint, HeldWeights, Part
+from specmemo_chat.models.llama.config import config_of_values
+from specmemo_chat.models.llama.load import expected, load_llama
+from specmemo_chat.models.loading import load_target
+from specmemo_chat.models.parallel import Share
 from tests.models import random_model
 
 WORLD = 2
-
-
-def model_class(model_type: str) -> type:
-    module, name = MODEL_CLASSES[model_type]
-    return getattr(__import__(module, fromlist=[name]), name)
 
 
 def save(folder: Path, model_type: str, **changes: object) -> torch.nn.Module:
@@ -35,50 +32,53 @@ def save(folder: Path, model_type: str, **changes: object) -> torch.nn.Module:
     return model
 
 
+def product(matrix: Any, inputs: int) -> torch.Tensor:
+    """The weight [out, in] of a matrix without its bias, by what it makes of unit vectors."""
+    return (matrix.forward(torch.eye(inputs)) - matrix.forward(torch.zeros(1, inputs))).T
+
+
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_shares_are_the_whole(architecture: str, tied: bool, tmp_path: Path) -> None:
     # 61 tokens do not divide by two: the last share is padded.
     biases = {"attention_bias": True, "mlp_bias": True} if architecture == "llama" else {}
-    whole = dict(save(tmp_path, architecture, tie_word_embeddings=tied, vocab_size=61, **biases).named_parameters())
-    shares = []
+    save(tmp_path, architecture, tie_word_embeddings=tied, vocab_size=61, **biases)
+    whole: Any = load_target(str(tmp_path), dtype="fp32", device="cpu").model
+    shares: list[Any] = []
+    spec = spec_from_folder("tiny", tmp_path)
     for rank in range(WORLD):
-        model, plan, _ = stream_model(
-            model_class(architecture), tmp_path, torch.float32, torch.device("cpu"), Share(rank, WORLD)
-        )
-        assert not any(tensor.is_meta for tensor in (*model.parameters(), *model.buffers()))
-        assert (model.lm_head.weight is model.get_input_embeddings().weight) == tied
-        shares.append(dict(model.named_parameters()))
-        split = sum(parameter.nbytes for parameter in model.parameters())
-        spec = spec_from_folder("tiny", tmp_path)
-        assert split == target_weights(spec, "fp32", "fp32", WORLD)
-    for name, parameter in whole.items():
-        parts = [share[name] for share in shares]
-        style = plan.get(name.rpartition(".")[0])
-        if style == "rowwise" and name.endswith("bias"):
+        target = load_target(str(tmp_path), dtype="fp32", device="cpu", share=Share(rank, WORLD))
+        shares.append(target.model)
+        assert target.model.nbytes == target_weights(spec, "fp32", "fp32", WORLD)
+    tables = torch.cat([share.model.embed_tokens.embedding.weight for share in shares])
+    assert torch.equal(tables[:61], whole.model.embed_tokens.weight)
+    assert not tables[61:].any()
+    outputs = torch.cat([product(share.lm_head.linear, 64) for share in shares])
+    torch.testing.assert_close(outputs[:61], product(whole.lm_head, 64))
+    for at, layer in enumerate(whole.model.layers):
+        parts = [share.model.layers[at] for share in shares]
+        x = torch.randn(3, 64)
+        # Gate and up of each worker stand beside each other.
+        made = [part.mlp.gate_up.forward(x).chunk(2, -1) for part in parts]
+        joined = torch.cat([torch.cat([pair[side] for pair in made], -1) for side in (0, 1)], -1)
+        torch.testing.assert_close(joined, layer.mlp.gate_up.forward(x))
+        for name, inputs in (("mlp.down_proj", 96), ("self_attn.o_proj", 64)):
+            x = torch.randn(3, inputs)
+            split = x.chunk(WORLD, -1)
             # The products are summed: one worker alone adds the bias.
-            assert torch.equal(parts[0], parameter)
-            assert not parts[1].any()
-        elif style is None:
-            assert all(torch.equal(part, parameter) for part in parts)
-        else:
-            dim = 1 if style == "rowwise" else 0
-            joined = torch.cat(parts, dim)
-            size = parameter.shape[dim]
-            assert torch.equal(joined.narrow(dim, 0, size), parameter)
-            assert not joined.narrow(dim, size, joined.shape[dim] - size).any()
-
-
-def test_a_streamed_model_is_the_pretrained_one(architecture: str, tmp_path: Path) -> None:
-    save(tmp_path, architecture)
-    model, plan, unused = stream_model(
-        model_class(architecture), tmp_path, torch.float32, torch.device("cpu"), Share(0, 1)
-    )
-    assert (plan, unused) == ({}, [])
-    tokens = torch.arange(5, 25)[None]
-    model.set_attn_implementation("eager")
-    expected = model_class(architecture).from_pretrained(tmp_path, attn_implementation="eager")
-    torch.testing.assert_close(model(tokens).logits, expected(tokens).logits)
-    assert model.generation_config.eos_token_id == expected.generation_config.eos_token_id
+            summed = sum(part.get_submodule(name).linear.forward(own) for part, own in zip(parts, split, strict=True))
+            torch.testing.assert_close(summed, layer.get_submodule(name).forward(x), atol=1e-4, rtol=1e-5)
+        x = torch.randn(3, 64)
+        turned = [part.self_attn.qkv.forward(x).view(3, -1, 16) for part in parts]
+        heads, kv = 4 // WORLD, 2 // WORLD
+        joined = torch.cat(
+            [
+                part[:, first:last]
+                for first, last in ((0, heads), (heads, heads + kv), (heads + kv, None))
+                for part in turned
+            ],
+            1,
+        )
+        torch.testing.assert_close(joined.flatten(1), layer.self_attn.qkv.forward(x))
 
 
 def test_weights_in_several_files_and_in_pickles(tmp_path: Path) -> None:
@@ -109,22 +109,18 @@ def test_missing_and_misshapen_tensors_are_named(tmp_path: Path) -> None:
 
 def test_what_cannot_be_split_is_refused(tmp_path: Path) -> None:
     save(tmp_path, "llama")
-    with pytest.raises(UsageError, match="do not divide by 5 workers"):
+    with pytest.raises(UsageError, match="4 heads, which do not divide by 5 workers"):
         load_target(str(tmp_path), dtype="fp32", device="cpu", share=Share(0, 5))
-    with pytest.raises(UsageError, match="one worker only"):
-        load_target(str(tmp_path), dtype="nf4", device="cpu", share=Share(0, WORLD))
 
 
 @pytest.mark.parametrize("name", ["llama-2-70b-chat", "qwen3-8b", "mistral-7b-instruct"])
 @pytest.mark.parametrize("world", [8, 4, 2])
 def test_a_large_model_without_memory(name: str, world: int) -> None:
     entry = load_catalog()[name]
-    kind = model_class(entry.config["model_type"])
-    values = {key: value for key, value in entry.config.items() if key not in ("model_type", "torch_dtype")}
-    model = empty_model(kind, kind.config_class(**values), torch.bfloat16)
-    parts = shrink(model, Share(world - 1, world))
-    planned = target_weights(entry.spec(), "bf16", "bf16", world)
-    assert sum(parameter.nbytes for parameter in model.parameters()) == planned
-    # 7 matrices of every layer, the embedding, the output layer, and the biases beside split outputs.
-    assert len(resolved_plan(model)) == 7 * entry.spec().layers + 2
-    assert len(parts) == len(resolved_plan(model))
+    config = config_of_values(entry.config)
+    meta = torch.device("meta")
+    tensors = {at: torch.empty(shape, dtype=torch.bfloat16, device=meta) for at, shape in expected(config).items()}
+    model, _ = load_llama(
+        config, HeldWeights(tensors), fmt="bf16", compute=torch.bfloat16, device=meta, share=Share(world - 1, world)
+    )
+    assert model.nbytes == target_weights(entry.spec(), "bf16", "bf16", world)

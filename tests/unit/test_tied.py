@@ -20,7 +20,6 @@ from specmemo_chat.memory.terms import Terms
 from specmemo_chat.models.checkpoint import Checkpoint
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.parallel import Share
-from specmemo_chat.models.streaming import stream_model
 from specmemo_chat.setup.draft import find_draft
 from tests.models import random_model, target_of, tiny_plan
 from tests.tokenizers import save_tokenizer
@@ -56,8 +55,6 @@ def logits(folder: Path) -> tuple[torch.Tensor, torch.Tensor]:
 
 
 def test_another_output_matrix_is_used_and_planned_whatever_the_config_says(tmp_path: Path) -> None:
-    from transformers import LlamaForCausalLM
-
     rewrite(tmp_path, saved(tmp_path), tie_word_embeddings=True)
     ours, theirs = logits(tmp_path)
     torch.testing.assert_close(ours, theirs, atol=1e-4, rtol=1e-5)
@@ -69,9 +66,9 @@ def test_another_output_matrix_is_used_and_planned_whatever_the_config_says(tmp_
     assert not draft.spec.tied_embeddings
     # On two workers too: each half of both.
     for rank in range(2):
-        share, _, unused = stream_model(LlamaForCausalLM, tmp_path, torch.float32, torch.device("cpu"), Share(rank, 2))
-        assert sum(tensor.nbytes for tensor in share.parameters()) == target_weights(spec, "fp32", "fp32", 2)
-        assert unused == []
+        share = load_target(str(tmp_path), dtype="fp32", device="cpu", share=Share(rank, 2))
+        assert share.model.nbytes == target_weights(spec, "fp32", "fp32", 2)
+        assert share.notes == ()
 
 
 @pytest.mark.parametrize("kept", [(OUTPUT, EMBEDDING), (EMBEDDING,), (OUTPUT,)], ids=["both", "embedding", "output"])

@@ -12,8 +12,8 @@ from safetensors.torch import save_file
 from specmemo_chat.errors import ModelError
 from specmemo_chat.models import weight_files
 from specmemo_chat.models.checkpoint import Checkpoint, Part
-from specmemo_chat.models.fused import PackedLinear
 from specmemo_chat.models.loading import load_target
+from specmemo_chat.models.matrices.dense import PackedLinear
 from tests.models import random_model
 
 MAPS = Path("/proc/self/maps")

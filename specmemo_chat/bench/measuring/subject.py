@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
@@ -10,17 +9,19 @@ from typing import Any, Protocol
 
 from specmemo_chat.bench.measuring.job import RandomShape
 from specmemo_chat.bench.measuring.replay import ReplayDrafter, Script, steer
-from specmemo_chat.bench.measuring.shapes import DTYPES, random_head, random_model
+from specmemo_chat.bench.measuring.shapes import library_class, random_head, random_twin
 from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.catalog.aliases import bundled_folder
+from specmemo_chat.catalog.config import read_config
 from specmemo_chat.drafters import load_weights, make_drafter
 from specmemo_chat.drafters.base import Drafter, FeatureDrafter
 from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.contract import Plan
 from specmemo_chat.models import attention
-from specmemo_chat.models.fused import fusable, fuse
-from specmemo_chat.models.loading import MODEL_CLASSES, load_target, model_type_of
+from specmemo_chat.models.llama.drawn import drawn_model
+from specmemo_chat.models.loading import load_target
+from specmemo_chat.models.matrices.choice import COMPUTED
 from specmemo_chat.models.target import Target
 from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 
@@ -111,7 +112,11 @@ class Subject:
         self.tokenizer = ChatTokenizer(plan.target, trust_remote_code=trust_remote_code)
         self._template = read_template(chat_template, self.tokenizer)
         self.target = load_target(
-            plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=trust_remote_code
+            plan.target,
+            dtype=plan.dtype,
+            compute=plan.kv_dtype,
+            device=plan.device,
+            trust_remote_code=trust_remote_code,
         )
         self.tokenizer.check(self._template, self.target.eos_ids)
 
@@ -154,7 +159,7 @@ class Subject:
     def twin(self) -> Any:
         """The same weights in transformers' own, unmodified model: a second copy, loaded when it is first needed."""
         if self.shape is not None:
-            model = random_model(self.shape.config, self._plan.dtype, self._plan.device, self.shape.seed)
+            model = random_twin(self.shape.config, self._plan.dtype, self._plan.device, self.shape.seed)
             if self.script is not None:
                 steer(model, self.script)
         else:
@@ -169,24 +174,19 @@ class Subject:
 
     def _random(self, shape: RandomShape) -> Any:
         plan = self._plan
-        model = random_model(shape.config, plan.dtype, plan.device, shape.seed)
-        model.set_attn_implementation(attention.NAME)
         attention.prefer(plan.device)
-        if fusable(str(shape.config["model_type"]), plan.dtype, plan.device):
-            fuse(model)
-        return model
+        return drawn_model(shape.config, dtype=plan.dtype, compute=plan.kv_dtype, device=plan.device, seed=shape.seed)
 
 
 def load_unmodified(folder: str, dtype: str, device: str) -> Any:
     """The model in `folder` as transformers loads it. Raises UsageError for a precision or an architecture that the
     comparison does not load."""
-    model_type = model_type_of(Path(folder))
-    if dtype not in DTYPES:
-        raise UsageError(f"transformers' methods are compared in {', '.join(DTYPES)}, not {dtype}", "give --dtype bf16")
-    if model_type not in MODEL_CLASSES:
-        raise UsageError(f"transformers' methods are not compared for the architecture {model_type!r}")
-    module, name = MODEL_CLASSES[model_type]
-    model = getattr(importlib.import_module(module), name).from_pretrained(
-        folder, dtype=DTYPES[dtype], attn_implementation="sdpa", local_files_only=True
+    if dtype not in COMPUTED:
+        raise UsageError(
+            f"transformers' methods are compared in {', '.join(COMPUTED)}, not {dtype}", "give --dtype bf16"
+        )
+    model_class = library_class(str(read_config(Path(folder)).get("model_type", "")))
+    model = model_class.from_pretrained(
+        folder, dtype=COMPUTED[dtype], attn_implementation="sdpa", local_files_only=True
     )
     return model.to(device).eval()

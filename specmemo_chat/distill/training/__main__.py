@@ -89,7 +89,11 @@ def _run(asked: dict[str, Any], emit: Any, signals: _Signals) -> int:
     tokenizer = ChatTokenizer(plan.target, trust_remote_code=asked["trust_remote_code"])
     template = read_template(asked["chat_template"], tokenizer)
     target = load_target(
-        plan.target, dtype=plan.dtype, device=plan.device, trust_remote_code=asked["trust_remote_code"]
+        plan.target,
+        dtype=plan.dtype,
+        compute=plan.kv_dtype,
+        device=plan.device,
+        trust_remote_code=asked["trust_remote_code"],
     )
     tokenizer.check(template, target.eos_ids)
     with ReplyStore(folder / "replies.jsonl") as store:

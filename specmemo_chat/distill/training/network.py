@@ -8,7 +8,7 @@ level 0 and to its own chain.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import torch
 from torch import nn
@@ -22,8 +22,8 @@ _LAYER = "midlayer."
 
 
 class HeadNetwork(nn.Module):
-    """Weights under the names of `drafters.eagle_format`, fp32; the embedding [vocab, hidden] is the target's and stays
-    as it is."""
+    """Weights under the names of `drafters.eagle_format`, fp32; the embedding is the target's and stays as it
+    is."""
 
     def __init__(self, config: HeadConfig, seed: int) -> None:
         super().__init__()
@@ -60,15 +60,15 @@ class HeadNetwork(nn.Module):
         features: torch.Tensor,
         positions: torch.Tensor,
         mask: torch.Tensor,
-        embedding: torch.Tensor,
+        embed: Callable[[torch.Tensor], torch.Tensor],
         depth: int,
         entries: torch.Tensor,
     ) -> Iterator[torch.Tensor]:
         """The states of `depth` levels [R, E, hidden] at the `entries` [R, E], one after the other.
 
-        `tokens` and `positions` [R, L], `features` [R, L, count · hidden] of the target, `mask` bool [R, 1, L, L]. Of
-        the other entries only what is attended to is computed: keys and values of level 0. What level k says at an
-        entry whose token i + 1 + k belongs to another text means nothing.
+        `embed` is the target's embedding. `tokens` and `positions` [R, L], `features` [R, L, count · hidden] of the
+        target, `mask` bool [R, 1, L, L]. Of the other entries only what is attended to is computed: keys and values
+        of level 0. What level k says at an entry whose token i + 1 + k belongs to another text means nothing.
         """
         config = self.config
         states = functional.linear(features, self._weight("fc.weight"))
@@ -79,7 +79,7 @@ class HeadNetwork(nn.Module):
             following = torch.roll(tokens, -1 - level, 1)
             if level:
                 following = _taken(following, entries)
-            embedded = functional.embedding(following, embedding).to(states.dtype)
+            embedded = embed(following).to(states.dtype)
             normed = self._norm("hidden_norm", states)
             residual = normed if config.norm_before_residual else states
             inputs = torch.cat((self._norm("input_layernorm", embedded), normed), -1)

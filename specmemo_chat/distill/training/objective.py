@@ -54,6 +54,7 @@ class Objective:
         self._network = network
         self._ids = target_ids
         self._depth = depth
+        self._embed = target.model.get_input_embeddings()
         self._tap = FeatureTap(target.model, network.config.feature_layers(target.layers))
         self._known = torch.zeros(target.vocab_size, dtype=torch.bool, device=target_ids.device)
         self._known[target_ids] = True
@@ -70,7 +71,6 @@ class Objective:
         wanted = (targets >= 0).nonzero()[:, 0]
         with torch.no_grad():
             features, teacher, inside = self._teach(tokens, positions, mask, wanted)
-            embedding = self._target.model.get_input_embeddings().weight
         right = targets[wanted]
         at = positions.flatten()[wanted]
         score = Score()
@@ -80,7 +80,7 @@ class Objective:
             loss = torch.zeros((), device=device)
             needed, place = self._needed(wanted, at, tokens.shape)
             for level, states in enumerate(
-                self._network.levels(tokens, features, positions, mask, embedding, self._depth, needed)
+                self._network.levels(tokens, features, positions, mask, self._embed, self._depth, needed)
             ):
                 # Entry j - 1 - level says what comes after token j; it must lie in the same text.
                 valid = at >= level + 1
@@ -126,8 +126,7 @@ class Objective:
         """Features [R, L, count · hidden]; at the wanted tokens the target's probabilities over the head's vocabulary
         [W, draft_vocab], and whether its first choice is among them."""
         target = self._target
-        with self._tap.open():
-            hidden = target.read(tokens, positions, mask)
+        hidden = target.read(tokens, positions, mask, self._tap)
         features = self._tap.take().to(torch.float32)
         lm_head = target.model.get_output_embeddings()
         logits = lm_head(hidden.flatten(0, 1)[wanted]).float()

@@ -7,7 +7,10 @@ from typing import Protocol
 
 import torch
 
-# The order of a matrix's outputs that one block of its rows goes to: a range, or an index [n].
+# Inputs of a group of q4's.
+GROUP = 32
+
+# Where a block of rows goes: a range, or an index [n].
 Rows = slice | torch.Tensor
 
 

@@ -1,4 +1,4 @@
-"""Fused and packed modules give the logits of the modules they replace."""
+"""Our own module of Llama-like models gives the logits of transformers' classes, by fused and packed products."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from specmemo_chat.engine.runner import Runner
-from specmemo_chat.models import fused as fused_layers
-from specmemo_chat.models.fused import FUSABLE, FusedLinear, PackedLinear, fusable, fuse, linear_of
+from specmemo_chat.models.llama.config import FAMILIES
+from specmemo_chat.models.matrices.dense import FusedLinear, PackedLinear, dense
 from specmemo_chat.models.norms import FusedNorm
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.speculation.tree import DraftTree
-from tests.models import DEVICE, generate, prompts, random_model, target_of
+from tests.models import DEVICE, generate, own, prompts, random_model, target_of
 
 TREE = DraftTree.from_paths(5, [[6, 7], [8, 9, 10], [11]], 8)
 
@@ -28,33 +28,19 @@ def scores(target: Target, prompt: list[int]) -> torch.Tensor:
         return runner.score([0], [TREE], 8).logits[: len(TREE)].float()
 
 
-@pytest.mark.parametrize("model_type", FUSABLE)
+@pytest.mark.parametrize("model_type", FAMILIES)
 def test_logits_are_those_of_the_plain_modules(model_type: str) -> None:
     model = random_model(model_type, **({"attention_bias": True} if model_type == "llama" else {}))
-    fused = copy.deepcopy(model)
-    fuse(fused)
+    fused = own(model)
     prompt = prompts(1, seed=3)[0]
     torch.testing.assert_close(scores(target_of(fused), prompt), scores(target_of(model), prompt), atol=2e-4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("model_type", ["llama", "qwen3"])
-def test_chunks_on_a_gpu_are_rotated_in_two_parts(model_type: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    model = random_model(model_type)
-    fuse(model)
-    prompt = prompts(1, seed=3)[0]
-    wanted = scores(target_of(model), prompt)
-    monkeypatch.setattr(fused_layers, "_TOGETHER", 2)
-    for layer in model.model.layers:
-        layer.self_attn.apart = True
-    torch.testing.assert_close(scores(target_of(model), prompt), wanted, atol=2e-5, rtol=1e-5)
-
-
-@pytest.mark.parametrize("model_type", FUSABLE)
+@pytest.mark.parametrize("model_type", FAMILIES)
 def test_bf16_logits_are_as_near_to_fp32_as_plain_bf16_ones(model_type: str) -> None:
     exact = random_model(model_type, initializer_range=0.05)
     plain = copy.deepcopy(exact).to(torch.bfloat16)
-    fused = copy.deepcopy(plain)
-    fuse(fused)
+    fused = own(plain)
     # Packed only on a CPU, where bf16 products are native.
     packed = isinstance(fused.model.layers[0].mlp.down_proj, PackedLinear)
     assert packed == (DEVICE == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported())
@@ -93,14 +79,14 @@ def test_a_packed_layer_multiplies_like_a_linear_one(dtype: torch.dtype, toleran
 
 @ONEDNN
 def test_large_fp32_weights_are_packed_and_small_ones_are_not() -> None:
-    assert isinstance(linear_of(torch.zeros(1024, 1024), None), PackedLinear)
-    assert isinstance(linear_of(torch.zeros(1024, 1000), None), FusedLinear)
+    assert isinstance(dense(torch.zeros(1024, 1024), None), PackedLinear)
+    assert isinstance(dense(torch.zeros(1024, 1000), None), FusedLinear)
 
 
 @pytest.mark.parametrize("outputs", [1024, 1000])
 def test_small_wide_weights_are_laid_out_anew_and_say_the_same(outputs: int) -> None:
     weight, x = torch.randn(outputs, 64), torch.randn(3, 64)
-    layer = linear_of(weight, None)
+    layer = dense(weight, None)
     assert torch.equal(layer.weight, weight)
     # Rows of a page are moved apart.
     assert layer.weight.stride() == (1, 1040 if outputs == 1024 else 1000)
@@ -108,10 +94,9 @@ def test_small_wide_weights_are_laid_out_anew_and_say_the_same(outputs: int) -> 
 
 
 def test_greedy_text_is_that_of_generate() -> None:
-    for model_type in FUSABLE:
+    for model_type in FAMILIES:
         model: Any = random_model(model_type)
-        fused = copy.deepcopy(model)
-        fuse(fused)
+        fused = own(model)
         for prompt in prompts(3, seed=5):
             model.set_attn_implementation("sdpa")
             expected = model.generate(
@@ -125,9 +110,9 @@ def test_greedy_text_is_that_of_generate() -> None:
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_tied_output_weights_are_not_copied(dtype: torch.dtype) -> None:
-    tied = random_model("llama", tie_word_embeddings=True, vocab_size=100).to(dtype)
-    before = tied.lm_head.weight.clone()
-    fuse(tied)
+    model = random_model("llama", tie_word_embeddings=True, vocab_size=100).to(dtype)
+    before = model.lm_head.weight.clone()
+    tied: Any = own(model)
     assert tied.lm_head.weight is tied.get_input_embeddings().weight
     assert torch.equal(tied.lm_head.weight, before)
     assert tied.lm_head(torch.zeros(1, 2, 64, dtype=dtype, device=DEVICE)).shape == (1, 2, 100)
@@ -159,22 +144,6 @@ def test_the_norm_is_that_of_the_definition() -> None:
 
 
 @pytest.mark.parametrize(
-    ("model_type", "dtype", "device", "wanted"),
-    [
-        ("llama", "bf16", "cpu", True),
-        ("llama", "fp32", "cpu", True),
-        ("gemma", "fp32", "cpu", False),
-        ("llama", "int8", "cpu", False),
-        ("llama", "bf16", "cuda:0", True),
-        ("llama", "fp16", "cuda:0", True),
-        ("llama", "nf4", "cuda:0", False),
-    ],
-)
-def test_what_is_fused(model_type: str, dtype: str, device: str, wanted: bool) -> None:
-    assert fusable(model_type, dtype, device) is wanted
-
-
-@pytest.mark.parametrize(
     "rope",
     [
         {"rope_type": "linear", "factor": 2.0},
@@ -192,17 +161,15 @@ def test_what_is_fused(model_type: str, dtype: str, device: str, wanted: bool) -
 )
 def test_every_kind_of_rotary_embedding_is_kept(rope: dict[str, Any]) -> None:
     model = random_model("llama", rope_parameters={"rope_theta": 10000.0, **rope})
-    fused = copy.deepcopy(model)
-    fuse(fused)
+    fused = own(model)
     prompt = prompts(1, seed=6)[0]
     torch.testing.assert_close(scores(target_of(fused), prompt), scores(target_of(model), prompt), atol=2e-4, rtol=1e-5)
 
 
-@pytest.mark.parametrize("model_type", FUSABLE)
+@pytest.mark.parametrize("model_type", FAMILIES)
 def test_hooks_on_layers_and_norm_see_the_same_states(model_type: str) -> None:
     model = random_model(model_type)
-    fused = copy.deepcopy(model)
-    fuse(fused)
+    fused = own(model)
     found = []
     for each in (model, fused):
         target = target_of(each)
