@@ -11,11 +11,13 @@ from specmemo_chat.catalog.damage import AGAIN
 from specmemo_chat.catalog.gguf import GgufFile
 from specmemo_chat.errors import ModelError, UsageError
 
+# Of less than 4 bits: rounded to q4.
+LOW = ("Q2_K", "Q3_K")
 # On the grid of q4: a code of 4 bits, a scale and a minimum for 32 values.
 FOUR_BIT = ("Q4_0", "Q4_1", "Q4_K")
 EIGHT_BIT = ("Q5_0", "Q5_1", "Q5_K", "Q6_K", "Q8_0", "IQ4_NL", "IQ4_XS")
 FLOATS = ("F32", "F16", "BF16")
-READ = (*FLOATS, *FOUR_BIT, *EIGHT_BIT)
+READ = (*FLOATS, *LOW, *FOUR_BIT, *EIGHT_BIT)
 _WHOLE = {
     "token_embd": "model.embed_tokens", "output_norm": "model.norm", "output": "lm_head",
 }  # fmt: skip
@@ -96,8 +98,8 @@ def named_precision(quantisation: str) -> str | None:
     name = quantisation.removeprefix("UD-")
     if name.endswith(("F16", "F32")):
         return ""
-    if name in READ or name.startswith(("Q4_K_", "Q5_K_")):
-        return "q4" if name.startswith("Q4_") else "q8"
+    if name in READ or name.startswith(("Q2_K_", "Q3_K_", "Q4_K_", "Q5_K_")):
+        return "q4" if name.startswith(("Q2_", "Q3_", "Q4_")) else "q8"
     return None
 
 
@@ -106,7 +108,7 @@ def own_precision(model: GgufFile) -> str:
     counts: Counter[str] = Counter()
     for name, info in model.tensors.items():
         if name.startswith("blk.") and len(info.shape) == 2:
-            kind = "q4" if info.type in FOUR_BIT else "" if info.type in FLOATS else "q8"
+            kind = "q4" if info.type in (*LOW, *FOUR_BIT) else "" if info.type in FLOATS else "q8"
             counts[kind] += info.shape[0] * info.shape[1]
     if counts[""] >= counts["q4"] + counts["q8"]:
         return ""

@@ -35,6 +35,7 @@ def all_checks(*, offline: bool) -> dict[str, Check]:
         "disk": machine.disk,
         "sessions": machine.sessions,
         "model": machine.bundled_model,
+        "GGUF": machine.gguf_models,
         "memory": devices.memory,
         "gpu": devices.gpus,
         "torch": devices.torch,

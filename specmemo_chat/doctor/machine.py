@@ -162,6 +162,21 @@ def bundled_model() -> Iterator[Finding]:
         yield Finding("bundled model", "ok", f"pocket, {format_size(weights.stat().st_size)}")
 
 
+def gguf_models() -> Iterator[Finding]:
+    """Whether the GGUF files in the hub's cache can be used: their headers are read."""
+    from specmemo_chat.catalog.cache import cached_gguf, cached_repositories
+    from specmemo_chat.catalog.config import spec_from_folder
+
+    for repository in cached_repositories():
+        for hub_id, file in cached_gguf(repository).items():
+            try:
+                spec = spec_from_folder(hub_id, file)
+            except SpecmemoError as error:
+                yield Finding(hub_id, "note", error.message, f"{error.remedy}, and specmemo models rm {hub_id}")
+            else:
+                yield Finding(hub_id, "ok", f"{format_size(spec.checkpoint_bytes)}, {spec.model_type}")
+
+
 def _whole(weights: Path) -> bool:
     """The file is as long as its safetensors header says."""
     import json

@@ -65,6 +65,18 @@ def _q4_k_groups(raw: Bytes) -> Groups:
     return _nibbles(raw[:, 16:], 32), _half(raw[:, :2]) * scales, -(_half(raw[:, 2:4]) * minima)
 
 
+def _q2_k(raw: Bytes) -> Floats:
+    scales, minima = (raw[:, :16] & 15).astype(np.float32), (raw[:, :16] >> 4).astype(np.float32)
+    return _scaled(_bits(raw[:, 16:80], 2), _half(raw[:, 80:82]) * scales, -(_half(raw[:, 82:]) * minima))
+
+
+def _q3_k(raw: Bytes) -> Floats:
+    scales = _nibbles(raw[:, 96:104], 8) | (_bits(raw[:, 104:108], 2, 4) << np.uint8(4))
+    # A highest bit that is not set counts -4.
+    codes = _bits(raw[:, 32:96], 2).astype(np.int8) - ((_bits(raw[:, :32], 1) ^ 1) << np.uint8(2)).astype(np.int8)
+    return _scaled(codes, _half(raw[:, 108:]) * (scales.astype(np.float32) - 32))
+
+
 def _q5(raw: Bytes, high: int) -> Bytes:
     """Codes of 0 to 31 whose highest bits are the four bytes from `high` on."""
     top = np.unpackbits(np.ascontiguousarray(raw[:, high : high + 4]), axis=1, bitorder="little")
@@ -113,7 +125,8 @@ GROUPED: dict[str, Callable[[Bytes], Groups]] = {
     "Q4_0": _q4_0_groups, "Q4_1": _q4_1_groups, "Q4_K": _q4_k_groups,
 }  # fmt: skip
 _VALUES: dict[str, Callable[[Bytes], Floats]] = {
-    "Q5_0": _q5_0, "Q5_1": _q5_1, "Q5_K": _q5_k, "Q6_K": _q6_k, "Q8_0": _q8_0, "IQ4_NL": _iq4_nl, "IQ4_XS": _iq4_xs,
+    "Q2_K": _q2_k, "Q3_K": _q3_k, "Q5_0": _q5_0, "Q5_1": _q5_1, "Q5_K": _q5_k, "Q6_K": _q6_k, "Q8_0": _q8_0,
+    "IQ4_NL": _iq4_nl, "IQ4_XS": _iq4_xs,
 }  # fmt: skip
 
 

@@ -16,6 +16,7 @@ from specmemo_chat.catalog.cache import cached_gguf, cached_model
 from specmemo_chat.catalog.gguf_files import all_parts, chosen, models_among, quantisation
 from specmemo_chat.catalog.gguf_tensors import named_precision
 from specmemo_chat.catalog.inventory import remove, stored
+from specmemo_chat.doctor.machine import gguf_models
 from specmemo_chat.errors import ModelError
 from tests.fake_hub import FakeHub, fake_hub
 from tests.gguf_models import Kind, write_gguf
@@ -65,7 +66,15 @@ def test_names_of_quantisations() -> None:
         "gemma-2b.gguf": "gemma-2b.gguf", "Q8_0.gguf": "Q8_0", "m.IQ4_XS.gguf": "IQ4_XS",
     }.items():  # fmt: skip
         assert quantisation(name) == wanted
-    precisions = {"Q4_K_M": "q4", "UD-Q4_K_XL": "q4", "Q6_K": "q8", "IQ4_XS": "q8", "BF16": "", "Q3_K_M": None}
+    precisions = {
+        "Q4_K_M": "q4",
+        "UD-Q4_K_XL": "q4",
+        "Q6_K": "q8",
+        "IQ4_XS": "q8",
+        "BF16": "",
+        "Q3_K_M": "q4",
+        "IQ2_M": None,
+    }
     for tag, precision in precisions.items():
         assert named_precision(tag) == precision
     assert all_parts("BF16/b-BF16-00001-of-00002.gguf") == [f"BF16/b-BF16-0000{n}-of-00002.gguf" for n in (1, 2)]
@@ -114,6 +123,11 @@ def test_pull_list_and_remove_one_by_one(hub: FakeHub, tmp_path: Path) -> None:
     assert listed[f"{REPOSITORY}:Q4_0"]["fits"] is True
     plan = specmemo(hub, tmp_path, "plan", f"{REPOSITORY}:Q4_0", "--offline")
     assert plan["fits"] is True
+    cut = cached_gguf(REPOSITORY)[f"{REPOSITORY}:BF16"].resolve()
+    cut.write_bytes(cut.read_bytes()[:-1])
+    found = {finding.name: finding for finding in gguf_models()}
+    assert found[f"{REPOSITORY}:Q4_0"].status == "ok"
+    assert (found[f"{REPOSITORY}:BF16"].status, "is truncated" in found[f"{REPOSITORY}:BF16"].detail) == ("note", True)
     freed = specmemo(hub, tmp_path, "models", "rm", "--yes", f"{REPOSITORY}:Q4_0")
     assert freed["freed_bytes"] == pulled["size_bytes"]
     assert set(cached_gguf(REPOSITORY)) == {f"{REPOSITORY}:BF16"}

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from specmemo_chat.catalog.gguf_tensors import EIGHT_BIT, FOUR_BIT, READ
+from specmemo_chat.catalog.gguf_tensors import EIGHT_BIT, FOUR_BIT, LOW, READ
 from specmemo_chat.errors import ModelError
 from specmemo_chat.models.checkpoint import Part
 from specmemo_chat.models.gguf_blocks import GROUPED, values_of
@@ -26,14 +26,22 @@ def random_blocks(kind: str, count: int) -> np.ndarray:
     """Any bytes are a block; only its fp16 numbers must be finite."""
     values, nbytes = gguf.GGML_QUANT_SIZES[Kind[kind]]
     raw = np.random.default_rng(3).integers(0, 256, (count, nbytes), dtype=np.uint8)
-    halves = {"Q4_1": (0, 2), "Q5_1": (0, 2), "Q4_K": (0, 2), "Q5_K": (0, 2), "Q6_K": (208,)}
+    halves = {
+        "Q4_1": (0, 2),
+        "Q5_1": (0, 2),
+        "Q4_K": (0, 2),
+        "Q5_K": (0, 2),
+        "Q6_K": (208,),
+        "Q2_K": (80, 82),
+        "Q3_K": (108,),
+    }
     for at in halves.get(kind, (0,)):
         raw[:, at : at + 2] = np.random.default_rng(at).standard_normal((count, 1)).astype(np.float16).view(np.uint8)
     assert values in (32, 256)
     return raw
 
 
-@pytest.mark.parametrize("kind", FOUR_BIT + EIGHT_BIT)
+@pytest.mark.parametrize("kind", LOW + FOUR_BIT + EIGHT_BIT)
 def test_every_type_is_decoded_as_the_package_does(kind: str) -> None:
     raw = random_blocks(kind, 500)
     wanted = gguf.dequantize(raw, Kind[kind])
