@@ -1,4 +1,4 @@
-"""Load a target from a local folder: one copy of the weights, checked files, our attention."""
+"""Load a target from a local folder or a GGUF file: one copy of the weights, checked files, our attention."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.memory.footprint import target_weights
 from specmemo_chat.models import attention
 from specmemo_chat.models.checkpoint import Checkpoint
+from specmemo_chat.models.gguf_weights import GgufCheckpoint
 from specmemo_chat.models.library import eos_of, load_library_model
 from specmemo_chat.models.llama.config import FAMILIES, LlamaConfig, llama_config
 from specmemo_chat.models.llama.load import load_llama
@@ -35,7 +36,7 @@ def load_target(
     share: Share = ALONE,
     planned_bytes: int = 0,
 ) -> Target:
-    """The causal LM in the folder `location` on `device`, its weights in `dtype`.
+    """The causal LM in the folder or GGUF file `location` on `device`, its weights in `dtype`.
 
     `compute`: the precision of activations, keys and values, where that is another (Plan.kv_dtype). `share`: this
     worker's share of a model that several hold together; its forwards are collective then, and need torch's process
@@ -46,8 +47,10 @@ def load_target(
     folder = Path(location)
     values = read_config(folder)
     model_type = str(values.get("model_type", ""))
-    check_folder(folder)
-    if not any(weight_files(folder)):
+    file = folder.is_file()
+    if not file:
+        check_folder(folder)
+    if not file and not any(weight_files(folder)):
         raise ModelError(f"{folder} holds no weights", "it needs model.safetensors or pytorch_model.bin")
     own = model_type in FAMILIES
     if not own and not trust_remote_code:
@@ -69,7 +72,7 @@ def load_target(
         compute = dtype if dtype in COMPUTED else compute or "fp32"
         _check_planned(spec, dtype, compute, share, planned_bytes)
         config = llama_config(spec, values)
-        with Checkpoint(folder) as weights:
+        with GgufCheckpoint(folder) if file else Checkpoint(folder) as weights:
             loaded, unused = load_llama(
                 config,
                 weights,

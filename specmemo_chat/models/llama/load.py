@@ -210,10 +210,9 @@ class _Loader:
         first = 0
         for name, part, size in zip(names, parts, outs, strict=True):
             source = self._source(f"{name}.weight")
-            rows: Rows = slice(first, first + (size if by_input else part.stop - part.start))
-            if place is not None and not source.paired:
-                rows = place[rows]
-            self._fill(made, source, part, rows)
+            stored: Rows = slice(first, first + (size if by_input else part.stop - part.start))
+            rows = stored if place is None else place[stored]
+            self._fill(made, source, part, stored if source.paired else rows)
             first += size if by_input else part.stop - part.start
             if not whole and self._weights.name_of(f"{name}.bias") is not None:
                 bias = torch.zeros(out, dtype=self._compute, device=self._device) if bias is None else bias
