@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch.nn import functional
+
+from specmemo_chat.models.paths import paths_of
+from specmemo_chat.speculation.tree import DraftTree
+
+Heads = tuple[int, int, int]
 
 # Neither is a multiple of a kernel's tile; inputs are one of 32.
 OUT, INPUTS = 100, 160
@@ -66,3 +71,90 @@ def assert_rows_independent(
     for rows in (1, 15, 17, 40):
         order = torch.randperm(most, generator=torch.Generator().manual_seed(rows))[:rows].to(device)
         assert torch.equal(products.product(x[order], packed, residual[order]), whole[order]), rows
+
+
+# A tree with branches.
+TREE = DraftTree(tuple(range(7)), (-1, 0, 0, 1, 2, 4, 3))
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Two rows' trees behind texts of some length, in places 1 and 0 of an arena's layer."""
+
+    query: torch.Tensor
+    keys: torch.Tensor
+    values: torch.Tensor
+    paths: torch.Tensor
+
+    @classmethod
+    def random(cls, dtype: torch.dtype, heads: Heads, lengths: tuple[int, int], device: str) -> Scene:
+        """`heads`: key heads, queries of each, width."""
+        kv_heads, group, width = heads
+        drawn, nodes = torch.Generator().manual_seed(width), len(TREE)
+        paths = paths_of((TREE, TREE), (1, 0), lengths, nodes, device)
+        shape = (2, kv_heads, max(lengths) + nodes + 1, width)
+        keys, values = (torch.randn(shape, generator=drawn).to(device, dtype) for _ in range(2))
+        query = torch.randn((2 * nodes, kv_heads * group, width), generator=drawn).to(device, dtype)
+        return cls(query, keys, values, paths)
+
+    def attended(self, attention: Any, window: int = 0) -> torch.Tensor:
+        """What the kernels give: [T, heads, d]."""
+        scale, view = self.query.shape[-1] ** -0.5, self.keys.shape[2]
+        result: torch.Tensor = attention.tree_attention(
+            self.query, self.keys, self.values, self.paths, view, scale, window
+        )
+        return result
+
+    def expected(self, window: int = 0) -> torch.Tensor:
+        """The same by a softmax over each node's text in fp64."""
+        results = []
+        for at, query in enumerate(self.query.double().cpu()):
+            place, text = int(self.paths[0, at]), self.text(at)
+            keys, values = (kept[place].double().cpu()[:, text][:, -window:] for kept in (self.keys, self.values))
+            grouped = query.view(len(keys), -1, query.shape[-1])
+            weights = torch.softmax(grouped @ keys.transpose(1, 2) * query.shape[-1] ** -0.5, -1)
+            results.append((weights @ values).flatten(0, 1))
+        return torch.stack(results)
+
+    def text(self, at: int) -> list[int]:
+        """The slots of a node's text."""
+        _, length, depth, *slots = self.paths[:, at].tolist()
+        return [*range(length), *slots[: depth + 1]]
+
+    def part(self, chosen: torch.Tensor) -> Scene:
+        """Some of the nodes."""
+        chosen = chosen.to(self.paths.device)
+        return replace(self, query=self.query[chosen], paths=self.paths[:, chosen].contiguous())
+
+    def later(self, at: int) -> Scene:
+        """One node as the root of a step before which its path was committed."""
+        keys, values, text = self.keys.clone(), self.values.clone(), self.text(at)
+        place = int(self.paths[0, at])
+        for kept, moved in ((self.keys, keys), (self.values, values)):
+            moved[place, :, : len(text)] = kept[place][:, text]
+        paths = paths_of((DraftTree.root_only(0),), (place,), (len(text) - 1,), 1, keys.device)
+        return Scene(self.query[at : at + 1], keys, values, paths)
+
+
+def assert_attention(
+    attention: Any, dtype: torch.dtype, heads: Heads, lengths: tuple[int, int], device: str = "cpu"
+) -> None:
+    """Attention of two trees is the softmax over each node's text, of all of it and of a window."""
+    scene = Scene.random(dtype, heads, lengths, device)
+    for window in (0, 20):
+        expected = scene.expected(window)
+        difference = scene.attended(attention, window).double().cpu() - expected
+        assert difference.norm() <= TOLERANCE[dtype] * expected.norm()
+
+
+def assert_nodes_independent(
+    attention: Any, dtype: torch.dtype, heads: Heads, lengths: tuple[int, int], device: str = "cpu"
+) -> None:
+    """A node alone, among nodes in any order and as the root of a later step has the same bits."""
+    scene = Scene.random(dtype, heads, lengths, device)
+    whole = scene.attended(attention)
+    order = torch.randperm(len(whole), generator=torch.Generator().manual_seed(1))
+    assert torch.equal(scene.part(order).attended(attention), whole[order.to(device)])
+    for at in (0, 5, 6, 10):
+        assert torch.equal(scene.part(torch.tensor([at])).attended(attention)[0], whole[at]), at
+        assert torch.equal(scene.later(at).attended(attention)[0], whole[at]), at

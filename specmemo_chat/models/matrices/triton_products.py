@@ -13,7 +13,7 @@ import torch
 import triton
 import triton.language as tl
 
-from specmemo_chat.models.matrices.triton_types import STAGES, dot_type
+from specmemo_chat.models.triton_types import STAGES, dot_type
 
 # Rows up to here are a step's; more are a chunk of a prompt, in tiles of its own.
 STEP_ROWS = 64
