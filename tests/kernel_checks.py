@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch.nn import functional
 
-from specmemo_chat.models.paths import paths_of
+from specmemo_chat.models.paths import PLACE, SEEN, narrowed, paths_of
 from specmemo_chat.speculation.tree import DraftTree
 
 Heads = tuple[int, int, int]
@@ -79,7 +79,7 @@ TREE = DraftTree(tuple(range(7)), (-1, 0, 0, 1, 2, 4, 3))
 
 @dataclass(frozen=True)
 class Scene:
-    """Two rows' trees behind texts of some length, in places 1 and 0 of an arena's layer."""
+    """Two rows' trees behind texts of some length."""
 
     query: torch.Tensor
     keys: torch.Tensor
@@ -91,26 +91,24 @@ class Scene:
         """`heads`: key heads, queries of each, width."""
         kv_heads, group, width = heads
         drawn, nodes = torch.Generator().manual_seed(width), len(TREE)
-        paths = paths_of((TREE, TREE), (1, 0), lengths, nodes, device)
+        paths = paths_of((TREE, TREE), lengths, (nodes, nodes), nodes).to(device)
         shape = (2, kv_heads, max(lengths) + nodes + 1, width)
         keys, values = (torch.randn(shape, generator=drawn).to(device, dtype) for _ in range(2))
         query = torch.randn((2 * nodes, kv_heads * group, width), generator=drawn).to(device, dtype)
         return cls(query, keys, values, paths)
 
-    def attended(self, attention: Any, window: int = 0) -> torch.Tensor:
+    def attended(self, attention: Any) -> torch.Tensor:
         """What the kernels give: [T, heads, d]."""
         scale, view = self.query.shape[-1] ** -0.5, self.keys.shape[2]
-        result: torch.Tensor = attention.tree_attention(
-            self.query, self.keys, self.values, self.paths, view, scale, window
-        )
+        result: torch.Tensor = attention.tree_attention(self.query, self.keys, self.values, self.paths, view, scale)
         return result
 
-    def expected(self, window: int = 0) -> torch.Tensor:
+    def expected(self) -> torch.Tensor:
         """The same by a softmax over each node's text in fp64."""
         results = []
         for at, query in enumerate(self.query.double().cpu()):
-            place, text = int(self.paths[0, at]), self.text(at)
-            keys, values = (kept[place].double().cpu()[:, text][:, -window:] for kept in (self.keys, self.values))
+            place, text = int(self.paths[PLACE, at]), self.text(at)[int(self.paths[SEEN, at]) :]
+            keys, values = (kept[place].double().cpu()[:, text] for kept in (self.keys, self.values))
             grouped = query.view(len(keys), -1, query.shape[-1])
             weights = torch.softmax(grouped @ keys.transpose(1, 2) * query.shape[-1] ** -0.5, -1)
             results.append((weights @ values).flatten(0, 1))
@@ -118,7 +116,7 @@ class Scene:
 
     def text(self, at: int) -> list[int]:
         """The slots of a node's text."""
-        _, length, depth, *slots = self.paths[:, at].tolist()
+        _, length, depth, _, *slots = self.paths[:, at].tolist()
         return [*range(length), *slots[: depth + 1]]
 
     def part(self, chosen: torch.Tensor) -> Scene:
@@ -129,10 +127,11 @@ class Scene:
     def later(self, at: int) -> Scene:
         """One node as the root of a step before which its path was committed."""
         keys, values, text = self.keys.clone(), self.values.clone(), self.text(at)
-        place = int(self.paths[0, at])
+        place = int(self.paths[PLACE, at])
         for kept, moved in ((self.keys, keys), (self.values, values)):
             moved[place, :, : len(text)] = kept[place][:, text]
-        paths = paths_of((DraftTree.root_only(0),), (place,), (len(text) - 1,), 1, keys.device)
+        paths = paths_of((DraftTree.root_only(0),), (len(text) - 1,), (1,), 1).to(keys.device)
+        paths[PLACE] = place
         return Scene(self.query[at : at + 1], keys, values, paths)
 
 
@@ -141,9 +140,9 @@ def assert_attention(
 ) -> None:
     """Attention of two trees is the softmax over each node's text, of all of it and of a window."""
     scene = Scene.random(dtype, heads, lengths, device)
-    for window in (0, 20):
-        expected = scene.expected(window)
-        difference = scene.attended(attention, window).double().cpu() - expected
+    for seen in (scene, replace(scene, paths=narrowed(scene.paths, 20))):
+        expected = seen.expected()
+        difference = seen.attended(attention).double().cpu() - expected
         assert difference.norm() <= TOLERANCE[dtype] * expected.norm()
 
 

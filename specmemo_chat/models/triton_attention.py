@@ -26,12 +26,11 @@ def tree_attention(
     paths: torch.Tensor,
     view: int,
     scale: float,
-    window: int = 0,
 ) -> torch.Tensor:
     """`query` [T, heads, d] over `keys` and `values` [places, kv_heads, capacity, d] of an arena's layer, to the like.
 
-    `paths` int32 [3 + D, T] is what each node sees (`paths_of`); neighbours of one place share the reading of what is
-    committed there. No node's text is longer than `view`. `window`: how many of the last positions are seen (0: all).
+    `paths` int32 [4 + D, T] is what each node sees (models/paths.py); neighbours of one place share the reading of what
+    is committed there. No node's text is longer than `view`.
     """
     tokens, heads, width = query.shape
     kv_heads = keys.shape[1]
@@ -52,7 +51,7 @@ def tree_attention(
             *(query, keys, values, paths, sums, weights),
             *(tokens, keys.stride(0), keys.stride(1), keys.stride(2)),
             *(values.stride(0), values.stride(1), values.stride(2)),
-            *(window or 1 << 30, scale * _LOG2E),
+            scale * _LOG2E,
             GROUP=group,
             NODES=nodes,
             ROWS=max(16, triton.next_power_of_2(nodes * group)),
@@ -102,10 +101,10 @@ def _read(acc, top, total, q, keys, values, slots, seen, mine, key_stride, value
     return acc, tl.where(mine, higher, top), total
 
 
-@triton.jit(do_not_specialize=["tokens", "window"])
+@triton.jit(do_not_specialize=["tokens"])
 def _attend(
     query, keys, values, paths, sums, weights, tokens,
-    key_place, key_head, key_slot, value_place, value_head, value_slot, window, scale,
+    key_place, key_head, key_slot, value_place, value_head, value_slot, scale,
     GROUP: tl.constexpr, NODES: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr, WIDE: tl.constexpr,
     BLOCK: tl.constexpr, PART: tl.constexpr, DIRECT: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
@@ -121,14 +120,15 @@ def _attend(
     d = tl.arange(0, WIDE)
     q = tl.load(query + at[:, None] * WIDTH + d[None, :], mask=exists[:, None] & (d < WIDTH)[None, :], other=0.0)
     place = tl.load(paths + node, mask=exists, other=-1)
-    length = tl.load(paths + tokens + node, mask=exists, other=0)
-    position = length + tl.load(paths + 2 * tokens + node, mask=exists, other=0)
+    # Of all that is read together, those before it are hidden.
+    least = tl.load(paths + 3 * tokens + node, mask=exists, other=0)
 
     acc = tl.zeros((ROWS, WIDE), dtype=tl.float32)
     top = tl.full((ROWS,), float("-inf"), dtype=tl.float32)
     total = tl.zeros((ROWS,), dtype=tl.float32)
     key = tl.arange(0, BLOCK)
-    begin, end = part * PART, part * PART + PART
+    begin = tl.maximum(part * PART, tl.min(tl.where(exists, least, 1 << 30)) // BLOCK)
+    end = part * PART + PART
 
     # Blocks of what is committed at the first node's place, for all nodes that are there.
     common = tl.load(paths + first)
@@ -137,7 +137,7 @@ def _attend(
     v_at = values + common.to(tl.int64) * value_place + head * value_head
     for block in range(begin, min(end, shared)):
         p = block * BLOCK + key
-        seen = position[:, None] - p[None, :] < window
+        seen = p[None, :] >= least[:, None]
         acc, top, total = _read(
             acc, top, total, q, k_at, v_at, p, seen, place == common, key_slot, value_slot, scale, WIDTH, WIDE, DOT
         )
@@ -154,8 +154,8 @@ def _attend(
                 p = block * BLOCK + key
                 own = (p >= committed) & (p <= last)
                 slots = tl.where(p < committed, p, -1)
-                slots = tl.load(paths + (3 + p - committed) * tokens + one, mask=own, other=slots)
-                seen = (last - p < window) & (p <= last)
+                slots = tl.load(paths + (4 + p - committed) * tokens + one, mask=own, other=slots)
+                seen = (p >= tl.load(paths + 3 * tokens + one)) & (p <= last)
                 acc, top, total = _read(
                     acc, top, total, q, k_at, v_at, slots, seen[None, :] & (row >= 0)[:, None], row // GROUP == index,
                     key_slot, value_slot, scale, WIDTH, WIDE, DOT,
