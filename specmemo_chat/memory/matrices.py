@@ -1,15 +1,15 @@
 """Bytes of a weight in memory, by its format; models/matrices/ holds to them.
 
 Formats: fp32, bf16 and fp16 as they are; q8, int8 with one fp32 scale an output row; q4, 4 bits with a bf16 scale and
-minimum for each group of 32 inputs. oneDNN packs q8 into tiles of 64 by 64 with one int32 an output; torch's operator
-for q4 takes outputs by 16.
+minimum for each group of 32 inputs. On a CPU oneDNN packs q8 into tiles of 64 by 64 with one int32 an output, and q4
+has its outputs by 64.
 """
 
 from __future__ import annotations
 
 GROUP = 32
 _ELEMENT = {"fp32": 4, "bf16": 2, "fp16": 2}
-_TILE, _OUTPUTS = 64, 16
+TILE = 64
 # Values of a q4 matrix that are packed, or unpacked for a chunk of a prompt, at once.
 BLOCK_VALUES = 1 << 20
 # Bytes for each of them: int32 codes while packing; bf16 values and what they are made from while unpacking.
@@ -21,9 +21,9 @@ def matrix_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
     if fmt == "q8":
         if device != "cpu":
             return out * (inputs + 4)
-        return _up(out, _TILE) * (_up(inputs, _TILE) + 4) + 4 * out
+        return _up(out, TILE) * (_up(inputs, TILE) + 4) + 4 * out
     if fmt == "q4":
-        return _up(out, _OUTPUTS) * (inputs // 2 + 4 * (inputs // GROUP))
+        return (_up(out, TILE) if device == "cpu" else out) * (inputs // 2 + 4 * (inputs // GROUP))
     return out * inputs * _ELEMENT[fmt]
 
 
@@ -37,16 +37,18 @@ def tied_bytes(words: int, width: int, fmt: str, device: str = "cpu") -> int:
     q4 model."""
     table = table_bytes(words, width, fmt)
     if fmt in ("q8", "q4") and device == "cpu":
-        return table + matrix_bytes(words, width, "q8", device) - 4 * words
+        return table + matrix_bytes(words, width, "q8", device)
     return table
 
 
 def packing_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
     """Bytes that a matrix takes for a moment while it is packed, beside those that it keeps: for q8 on a CPU its codes
-    as they came, for q4 one block of them."""
+    as they came, for q4 a block of them and the scales in another order."""
     if fmt == "q8":
         return out * inputs if device == "cpu" else 0
-    return _BLOCK_BYTES * min(out * inputs, BLOCK_VALUES) if fmt == "q4" else 0
+    if fmt == "q4":
+        return _BLOCK_BYTES * min(_up(out, TILE) * inputs, max(BLOCK_VALUES, TILE * inputs)) + out * inputs // 8
+    return 0
 
 
 def product_bytes(rows: int, out: int, inputs: int, fmt: str) -> int:
@@ -55,7 +57,8 @@ def product_bytes(rows: int, out: int, inputs: int, fmt: str) -> int:
     if fmt == "q8":
         return rows * (6 * inputs + 8 * out)
     if fmt == "q4":
-        return rows * (2 * inputs + 2 * out) + packing_bytes(out, inputs, fmt)
+        block = min(_up(out, TILE) * inputs, max(BLOCK_VALUES, TILE * inputs))
+        return rows * (2 * inputs + 2 * out) + _BLOCK_BYTES * block
     return 0
 
 

@@ -1,0 +1,139 @@
+"""Weights in 8 and 4 bits as this device multiplies by them best."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+
+from specmemo_chat.models.matrices import q4, q8
+from specmemo_chat.models.matrices.base import MatrixBuilder
+
+_EXACT, _SEVEN, _MIXED, _UNPACKED = "w8a8", "w8a7", "int8pack", "unpacked"
+_SAID = {
+    _EXACT: "8-bit inputs, oneDNN",
+    _SEVEN: "7-bit inputs in two rows, oneDNN: this processor's sums of 8-bit inputs saturate",
+    _MIXED: "bf16 inputs, torch's operator: without integer instructions that is faster here",
+    _UNPACKED: "unpacked at every product: neither oneDNN nor torch has one for this processor",
+}
+# The matrix that ways are tried on, and the rows: a plain step and a tree.
+_OUT, _INPUTS, _ROWS = 1024, 2048, (1, 8)
+# What a product must win to be taken: close ones would be decided by what else the machine does, and so differ from
+# one process to the next, and with them replies.
+_MARGIN = 0.6
+
+
+class Product(NamedTuple):
+    """The product of q8 matrices on this processor. `micros`: of a 1,024 x 2,048 matrix with 1 and with 8 rows."""
+
+    name: str
+    micros: tuple[float, float] | None
+
+    @property
+    def said(self) -> str:
+        """For people."""
+        return _SAID[self.name]
+
+
+def packed_builder(
+    fmt: str, out: int, inputs: int, *, device: torch.device, compute: torch.dtype, fine: bool = False
+) -> MatrixBuilder:
+    """A builder of a weight [out, in] in q8 or q4. `fine`: its inputs need more than 8 bits."""
+    if fmt == "q8":
+        return rows_builder(out, inputs, device=device, compute=compute, fine=fine)
+    if device.type == "cpu" and _has_q4():
+        make = functools.partial(q4.OperatorProduct, compute=compute)
+        return q4.Q4Builder(out, inputs, device=device, make=make, origin=8)
+    return q4.Q4Builder(out, inputs, device=device, make=q4.UnpackedProduct, origin=0)
+
+
+def rows_builder(
+    out: int, inputs: int, *, device: torch.device, compute: torch.dtype, fine: bool = False
+) -> q8.Q8Builder:
+    """The same in q8, which can be an embedding too."""
+    return q8.Q8Builder(out, inputs, device=device, compute=compute, make=_maker(device, fine))
+
+
+def _maker(device: torch.device, fine: bool) -> Callable[..., q8.Q8Matrix]:
+    name = q8_product().name if device.type == "cpu" else _UNPACKED
+    return _makers(fine)[name]
+
+
+def _makers(fine: bool) -> dict[str, Callable[..., q8.Q8Matrix]]:
+    return {
+        _EXACT: functools.partial(q8.IntegerProduct, fine=fine),
+        _SEVEN: functools.partial(q8.IntegerProduct, zero=64, fine=True),
+        _MIXED: q8.MixedProduct,
+        _UNPACKED: q8.UnpackedProduct,
+    }
+
+
+@functools.cache
+def q8_product() -> Product:
+    """The product for all q8 matrices of this process, for any number of rows: the first that is exact, unless a later
+    one takes at most 0.6 of its time. Tried once, within some 30 ms."""
+    with torch.inference_mode(False), torch.no_grad():
+        codes, scales = torch.full((_OUT, _INPUTS), -127, dtype=torch.int8), torch.ones(_OUT)
+        inputs = {rows: torch.full((rows, _INPUTS), 1.0) for rows in _ROWS}
+        makers, tried = _makers(fine=False), dict[str, q8.Q8Matrix]()
+        for name in (_EXACT, _SEVEN, _MIXED):
+            try:
+                matrix = makers[name](codes, scales, None)
+                exact = all(_exact(matrix, x) for x in inputs.values())
+            except RuntimeError:
+                # Without oneDNN, or an operator that this processor's torch lacks.
+                continue
+            if exact:
+                tried[name] = matrix
+            if exact and name == _EXACT:
+                # Nothing is faster with integer instructions, for several rows by far.
+                break
+        if not tried:
+            return Product(_UNPACKED, None)
+        times = {name: _micros(matrix, inputs) for name, matrix in tried.items()}
+        chosen = next(iter(times))
+        for name, micros in times.items():
+            if sum(micros) < _MARGIN * sum(times[chosen]):
+                chosen = name
+        return Product(chosen, times[chosen])
+
+
+def _exact(matrix: q8.Q8Matrix, x: torch.Tensor) -> bool:
+    """Whether the largest sums are right, of both signs: else they saturate without a word."""
+    wanted = -127.0 * _INPUTS
+    signs = torch.tensor((1.0, -1.0)).view(2, 1, 1)
+    results = torch.stack([matrix.forward(x * sign) for sign in signs])
+    return bool(torch.isclose(results, wanted * signs, rtol=0.01).all())
+
+
+def _micros(matrix: q8.Q8Matrix, inputs: dict[int, torch.Tensor]) -> tuple[float, float]:
+    """The least times of a few runs of one thread, with 1 row and with 8; what else the processor does is not in them."""
+    least = {rows: float("inf") for rows in inputs}
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(5):
+            for rows, x in inputs.items():
+                begin = time.thread_time()
+                matrix.forward(x)
+                least[rows] = min(least[rows], time.thread_time() - begin)
+    finally:
+        torch.set_num_threads(threads)
+    one, several = (1e6 * seconds for seconds in least.values())
+    return one, several
+
+
+@functools.cache
+def _has_q4() -> bool:
+    """Whether torch has the operator for 4 bits on this processor."""
+    codes = torch.full((64, 32), 9, dtype=torch.int32)
+    grid = torch.ones((1, 64, 2), dtype=torch.bfloat16)
+    try:
+        packed = torch.ops.aten._convert_weight_to_int4pack_for_cpu(codes, 1)
+        out = torch.ops.aten._weight_int4pack_mm_for_cpu(torch.ones((1, 32), dtype=torch.bfloat16), packed, 32, grid)
+    except RuntimeError:
+        return False
+    return bool((out == 64).all())
