@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import nn
-from torch.nn import functional
 
 from specmemo_chat.memory.matrices import BLOCK_VALUES, TILE
 from specmemo_chat.models.matrices.base import GROUP, Matrix, Rows
@@ -45,18 +44,26 @@ class Groups(NamedTuple):
 
 
 class Q4Matrix(nn.Module):
-    """What the matrices of this file have in common; a Matrix."""
+    """A Matrix: on a CPU by torch's operator and, for chunks of prompts, by unpacked blocks in the precision
+    `compute`. Offsets are the values of code 8."""
 
     prepares = False
 
-    def __init__(self, out: int, inputs: int, bias: torch.Tensor | None) -> None:
+    def __init__(self, groups: Groups, bias: torch.Tensor | None, compute: torch.dtype) -> None:
         super().__init__()
-        self.out_features, self.in_features = out, inputs
+        self.out_features, half = groups.codes.shape
+        self.in_features = 2 * half
         self._bias = bias
+        self._packed, self._grid = _packed(groups)
+        # A product in other precisions is slow on a CPU.
+        self._chunk = compute if compute == torch.bfloat16 else torch.float32
+        self._layout = _layout()
 
-    def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
-        """`x` [T, in] to [T, out], without the bias."""
-        raise NotImplementedError
+    @property
+    def nbytes(self) -> int:
+        """Of codes, grid and bias."""
+        bias = 0 if self._bias is None else self._bias.nbytes
+        return self._packed.nbytes + self._grid.nbytes + bias
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """`x` [.., in] to [.., out]."""
@@ -73,29 +80,10 @@ class Q4Matrix(nn.Module):
         """The product of norm(x)."""
         return self.forward(norm(x))
 
-
-class OperatorProduct(Q4Matrix):
-    """On a CPU: torch's operator and, for chunks of prompts, unpacked blocks in the precision `compute`. Offsets are
-    the values of code 8."""
-
-    def __init__(self, groups: Groups, bias: torch.Tensor | None, compute: torch.dtype) -> None:
-        out, half = groups.codes.shape
-        super().__init__(out, 2 * half, bias)
-        self._packed, self._grid = _packed(groups)
-        # A product in other precisions is slow on a CPU.
-        self._chunk = compute if compute == torch.bfloat16 else torch.float32
-        self._layout = _layout()
-
-    @property
-    def nbytes(self) -> int:
-        """Of codes, grid and bias."""
-        bias = 0 if self._bias is None else self._bias.nbytes
-        return self._packed.nbytes + self._grid.nbytes + bias
-
     def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
         if len(x) > STEP_ROWS and self._layout is not None:
             return self._chunk_multiplied(x, self._layout)
-        out = torch.ops.aten._weight_int4pack_mm_for_cpu(
+        out: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
             x.to(torch.bfloat16).contiguous(), self._packed, GROUP, self._grid
         )
         return out if out.shape[1] == self.out_features else out[:, : self.out_features].contiguous()
@@ -118,35 +106,16 @@ class OperatorProduct(Q4Matrix):
         return out.view(-1, self.out_features)[: len(x)]
 
 
-class UnpackedProduct(Q4Matrix):
-    """On a device without a kernel for it: unpacked to the precision of the inputs at every product. Offsets are
-    minima."""
-
-    def __init__(self, groups: Groups, bias: torch.Tensor | None) -> None:
-        out, half = groups.codes.shape
-        super().__init__(out, 2 * half, bias)
-        self._groups = groups
-
-    @property
-    def nbytes(self) -> int:
-        """Of codes, scales, offsets and bias."""
-        return sum(part.nbytes for part in self._groups) + (0 if self._bias is None else self._bias.nbytes)
-
-    def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
-        codes, scales, offsets = self._groups
-        values = self._groups.values().view(*scales.shape, GROUP).to(x.dtype)
-        weight = torch.addcmul(offsets.to(x.dtype)[..., None], values, scales.to(x.dtype)[..., None])
-        return functional.linear(x, weight.view(len(codes), -1))
-
-
 class Q4Builder:
     """Takes the rows of a weight [out, in]; see MatrixBuilder. `make(groups, bias)` is the device's matrix; `origin`
-    the code whose value a group's offset is there.
+    the code whose value an offset is there.
 
     Raises UsageError for inputs that do not come in groups of 32.
     """
 
-    def __init__(self, out: int, inputs: int, *, device: torch.device, make: Callable[..., Any], origin: int) -> None:
+    def __init__(
+        self, out: int, inputs: int, *, device: torch.device, make: Callable[..., Matrix], origin: int
+    ) -> None:
         check_groups(out, inputs)
         self._make, self._origin = make, origin
         scales = torch.zeros((out, inputs // GROUP), dtype=torch.bfloat16, device=device)
@@ -171,8 +140,7 @@ class Q4Builder:
         """The matrix."""
         assert self._groups is not None
         groups, self._groups = self._groups, None
-        matrix: Matrix = self._make(groups, bias)
-        return matrix
+        return self._make(groups, bias)
 
 
 def _packed(groups: Groups) -> tuple[torch.Tensor, torch.Tensor]:

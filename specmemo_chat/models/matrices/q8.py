@@ -8,7 +8,6 @@ not fast (models/matrices/choice.py) inputs of 7 bits are used, or bf16 inputs.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import nn
@@ -89,7 +88,8 @@ class IntegerProduct(Q8Matrix):
     def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
         exact = x.float()
         largest = exact.abs().amax(-1, True)
-        return self._summed(exact * (self._steps / largest)).mul_(largest)
+        out: torch.Tensor = self._summed(exact * (self._steps / largest)).mul_(largest)
+        return out
 
     def normed(self, x: torch.Tensor, norm: Norm) -> torch.Tensor:
         """The product of norm(x); what the norm divides a row by goes into the row's scale."""
@@ -134,22 +134,10 @@ class MixedProduct(Q8Matrix):
         return self._codes.nbytes + self._ones.nbytes
 
     def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
-        out = torch.ops.aten._weight_int8pack_mm(x.to(torch.bfloat16).contiguous(), self._codes, self._ones)
+        out: torch.Tensor = torch.ops.aten._weight_int8pack_mm(
+            x.to(torch.bfloat16).contiguous(), self._codes, self._ones
+        )
         return out.float().mul_(self._scales)
-
-
-class UnpackedProduct(Q8Matrix):
-    """On a device without a kernel for it: unpacked to the precision of the inputs at every product."""
-
-    def __init__(self, codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None) -> None:
-        super().__init__(codes, scales, bias)
-        self._codes = codes
-
-    def _held(self) -> int:
-        return self._codes.nbytes
-
-    def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
-        return functional.linear(x, self._codes.to(x.dtype)).float().mul_(self._scales)
 
 
 class Q8Table(nn.Module):
@@ -174,7 +162,7 @@ class Q8Builder:
     """Takes the rows of a weight [out, in]; see MatrixBuilder. `make(codes, scales, bias)` is the device's matrix."""
 
     def __init__(
-        self, out: int, inputs: int, *, device: torch.device, compute: torch.dtype, make: Callable[..., Any]
+        self, out: int, inputs: int, *, device: torch.device, compute: torch.dtype, make: Callable[..., Matrix]
     ) -> None:
         # Rows behind a vocabulary's end belong to no word.
         self._codes: torch.Tensor | None = torch.zeros((out, inputs), dtype=torch.int8, device=device)
@@ -192,8 +180,7 @@ class Q8Builder:
 
     def finish(self, bias: torch.Tensor | None = None) -> Matrix:
         """The matrix."""
-        matrix: Matrix = self._make(self._take(), self._scales, bias)
-        return matrix
+        return self._make(self._take(), self._scales, bias)
 
     def table(self) -> Table:
         """An embedding."""

@@ -10,7 +10,7 @@ from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.models.matrices.base import GROUP
 
 # Values that are worked on at once: they stay in a processor's cache.
-_CPU_BLOCK, _BLOCK = 1 << 17, 1 << 24
+_CPU_BLOCK, _BLOCK = 1 << 17, 1 << 20
 # Shares of a row's or group's range that its codes are first spread over; what lies outside is cut off.
 _ROW_RANGES = (1.0, 0.95, 0.9)
 _GROUP_RANGES = (1.0, 0.93, 0.86)
@@ -106,7 +106,7 @@ def check_groups(out: int, inputs: int) -> None:
     """Raise UsageError for a matrix whose inputs do not come in groups of 32."""
     if inputs % GROUP:
         raise UsageError(
-            f"4 bits are for groups of {GROUP} inputs, and a matrix of this model has {inputs:,} ({out:,} x {inputs:,})",
+            f"4 bits are for groups of {GROUP} inputs, and the model has a matrix of {out:,} x {inputs:,}",
             "--dtype q8",
         )
 

@@ -1,4 +1,4 @@
-"""Weights in 8 and 4 bits as this device multiplies by them best."""
+"""How this processor multiplies by weights in 8 and 4 bits: tried once in a process."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import NamedTuple
 
 import torch
 
-from specmemo_chat.models.matrices import q4, q8
-from specmemo_chat.models.matrices.base import MatrixBuilder
+from specmemo_chat.models.matrices import gpu, q8
+from specmemo_chat.models.matrices.base import Matrix
 
 _EXACT, _SEVEN, _MIXED, _UNPACKED = "w8a8", "w8a7", "int8pack", "unpacked"
 _SAID = {
@@ -38,28 +38,10 @@ class Product(NamedTuple):
         return _SAID[self.name]
 
 
-def packed_builder(
-    fmt: str, out: int, inputs: int, *, device: torch.device, compute: torch.dtype, fine: bool = False
-) -> MatrixBuilder:
-    """A builder of a weight [out, in] in q8 or q4. `fine`: its inputs need more than 8 bits."""
-    if fmt == "q8":
-        return rows_builder(out, inputs, device=device, compute=compute, fine=fine)
-    if device.type == "cpu" and _has_q4():
-        make = functools.partial(q4.OperatorProduct, compute=compute)
-        return q4.Q4Builder(out, inputs, device=device, make=make, origin=8)
-    return q4.Q4Builder(out, inputs, device=device, make=q4.UnpackedProduct, origin=0)
-
-
-def rows_builder(
-    out: int, inputs: int, *, device: torch.device, compute: torch.dtype, fine: bool = False
-) -> q8.Q8Builder:
-    """The same in q8, which can be an embedding too."""
-    return q8.Q8Builder(out, inputs, device=device, compute=compute, make=_maker(device, fine))
-
-
-def _maker(device: torch.device, fine: bool) -> Callable[..., q8.Q8Matrix]:
-    name = q8_product().name if device.type == "cpu" else _UNPACKED
-    return _makers(fine)[name]
+def q8_matrix(codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, fine: bool = False) -> Matrix:
+    """The matrix of int8 `codes` [out, in] and fp32 `scales` [out]. `fine`: its inputs need more than 8 bits."""
+    name = q8_product().name
+    return gpu.q8(codes, scales, bias) if name == _UNPACKED else _makers(fine)[name](codes, scales, bias)
 
 
 def _makers(fine: bool) -> dict[str, Callable[..., q8.Q8Matrix]]:
@@ -67,7 +49,6 @@ def _makers(fine: bool) -> dict[str, Callable[..., q8.Q8Matrix]]:
         _EXACT: functools.partial(q8.IntegerProduct, fine=fine),
         _SEVEN: functools.partial(q8.IntegerProduct, zero=64, fine=True),
         _MIXED: q8.MixedProduct,
-        _UNPACKED: q8.UnpackedProduct,
     }
 
 
@@ -110,7 +91,7 @@ def _exact(matrix: q8.Q8Matrix, x: torch.Tensor) -> bool:
 
 
 def _micros(matrix: q8.Q8Matrix, inputs: dict[int, torch.Tensor]) -> tuple[float, float]:
-    """The least times of a few runs of one thread, with 1 row and with 8; what else the processor does is not in them."""
+    """The least times of a few runs of one thread, with 1 row and with 8, without what else the processor does."""
     least = {rows: float("inf") for rows in inputs}
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -127,7 +108,7 @@ def _micros(matrix: q8.Q8Matrix, inputs: dict[int, torch.Tensor]) -> tuple[float
 
 
 @functools.cache
-def _has_q4() -> bool:
+def has_q4() -> bool:
     """Whether torch has the operator for 4 bits on this processor."""
     codes = torch.full((64, 32), 9, dtype=torch.int32)
     grid = torch.ones((1, 64, 2), dtype=torch.bfloat16)
