@@ -144,7 +144,7 @@ class Service:
         from specmemo_chat.models.loading import load_target
         from specmemo_chat.models.tokenizer import ChatTokenizer, import_transformers, read_template
 
-        import_transformers()
+        import_transformers(plan.target)
         mark = lap("import_transformers_s", mark)
         tokenizer = ChatTokenizer(plan.target, trust_remote_code=load.trust_remote_code)
         template = read_template(load.chat_template, tokenizer)

@@ -3,69 +3,59 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.config import read_config
 from specmemo_chat.catalog.damage import AGAIN
+from specmemo_chat.catalog.gguf import read_gguf
+from specmemo_chat.catalog.gguf_tokens import template_of
 from specmemo_chat.errors import Flag, ModelError, UsageError, Words
 from specmemo_chat.models import encoding
 from specmemo_chat.models.text_stream import TextStream, special_ids
 from specmemo_chat.texts import check_unicode, read_text
 
 
-def import_transformers() -> None:
-    """What of transformers a worker uses, ahead of what it reads: runtime and weights can be told apart then."""
+def import_transformers(model: str) -> None:
+    """What of transformers a worker uses with `model`, ahead of what it reads: runtime and weights can be told apart
+    then. The tokenizer of a GGUF file needs none of transformers'."""
     import transformers.configuration_utils
     import transformers.generation.logits_process
-    import transformers.models.auto.tokenization_auto  # noqa: F401
+
+    if not Path(model).is_file():
+        import transformers.models.auto.tokenization_auto  # noqa: F401
 
 
 class ChatTokenizer:
-    """A transformers tokenizer with its fast backend. Raises ModelError where the folder has no readable tokenizer."""
+    """The tokenizer of a model in a folder or a GGUF file, with its chat template. Raises ModelError where none can be
+    read."""
 
-    def __init__(self, folder: str, *, trust_remote_code: bool = False) -> None:
-        from transformers.models.auto.tokenization_auto import AutoTokenizer
-
-        try:
-            self._tokenizer: Any = AutoTokenizer.from_pretrained(
-                folder,
-                config=None if trust_remote_code else _light_config(Path(folder)),
-                trust_remote_code=trust_remote_code,
-                local_files_only=True,
-            )
-        except Exception as error:  # the library raises nothing narrower for a damaged file
-            reason = (str(error).strip() or repr(error)).splitlines()[0]
-            raise ModelError(f"the tokenizer in {folder} cannot be read: {reason}", AGAIN) from error
-        self._backend: Any = getattr(self._tokenizer, "backend_tokenizer", None)
-        if self._backend is None:
-            raise ModelError(
-                f"the tokenizer in {folder} has no fast version",
-                "convert it with transformers to a tokenizer.json",
-            )
+    def __init__(self, model: str, *, trust_remote_code: bool = False) -> None:
+        """`model`: the folder, or the GGUF file."""
+        self._model = model
+        read = _of_file(Path(model)) if Path(model).is_file() else _of_folder(model, trust_remote_code)
+        self._backend, self._apply, self._template = read.backend, read.apply, read.template
         # A file may say that texts are cut or filled up to a length: that is for training.
         self._backend.no_truncation()
         self._backend.no_padding()
         self._special = special_ids(self._backend)
         self.frame = self._frame()
-        self._folder = folder
         # Rows of the model's embedding: a tokenizer may know more tokens (Gemma 3 has one for images), or fewer.
-        rows = read_config(Path(folder)).get("vocab_size") if (Path(folder) / "config.json").exists() else None
-        self._rows = rows if isinstance(rows, int) else sys.maxsize
+        self._rows = read.rows
         self._unknown = self._unknown_id()
-        eos: int | None = self._tokenizer.eos_token_id
-        self.eos_id = eos if eos is not None and eos < self._rows else None
-        self.vocab_size = len(self._tokenizer)
+        self.eos_id = read.eos if read.eos is not None and read.eos < self._rows else None
+        self.vocab_size: int = self._backend.get_vocab_size(with_added_tokens=True)
 
     @property
     def template(self) -> str | None:
         """The chat template that ships with the model, if there is one."""
-        template = self._tokenizer.chat_template
+        template = self._template
         if isinstance(template, dict):
             template = template.get("default")
         if template is not None and not isinstance(template, str):
-            raise ModelError(f"the chat template in {self._folder} is no text: {template!r}", AGAIN)
+            raise ModelError(f"the chat template in {self._model} is no text: {template!r}", AGAIN)
         return template or None
 
     def encode(self, text: str, *, framed: bool = False) -> list[int]:
@@ -103,7 +93,7 @@ class ChatTokenizer:
 
     def _alien(self, what: str) -> ModelError:
         return ModelError(
-            f"tokenizer and weights in {self._folder} do not belong together: {what}, and the model's embedding has "
+            f"tokenizer and weights in {self._model} do not belong together: {what}, and the model's embedding has "
             f"{self._rows} rows",
             "put the tokenizer there that the model was trained with",
         )
@@ -173,12 +163,10 @@ class ChatTokenizer:
         from jinja2.exceptions import TemplateSyntaxError
 
         try:
-            text: str = self._tokenizer.apply_chat_template(
-                list(messages), chat_template=template, tokenize=False, add_generation_prompt=reply
-            )
+            text = self._apply(list(messages), template, reply)
         except TemplateSyntaxError as error:
             own = template == self.template
-            where = f" in {self._folder}" if own else ""
+            where = f" in {self._model}" if own else ""
             raise (ModelError if own else UsageError)(
                 f"the chat template{where} is broken, line {error.lineno}: {error.message}",
                 Flag("--chat-template", "FILE"),
@@ -205,6 +193,68 @@ def _light_config(folder: Path) -> Any:
         if name in ("_name_or_path", "model_type", "model_name", "tokenizer_class"):
             setattr(config, name, value)
     return config
+
+
+@dataclass(frozen=True)
+class _Read:
+    """What a model's files say: a tokenizers.Tokenizer, the chat template, what renders one (messages, template, with
+    the opening of a reply), the end token, and the rows of the embedding."""
+
+    backend: Any
+    template: Any
+    apply: Callable[[list[dict[str, str]], str, bool], str]
+    eos: int | None
+    rows: int
+
+
+def _of_folder(folder: str, trust_remote_code: bool) -> _Read:
+    from transformers.models.auto.tokenization_auto import AutoTokenizer
+
+    try:
+        tokenizer: Any = AutoTokenizer.from_pretrained(
+            folder,
+            config=None if trust_remote_code else _light_config(Path(folder)),
+            trust_remote_code=trust_remote_code,
+            local_files_only=True,
+        )
+    except Exception as error:  # the library raises nothing narrower for a damaged file
+        reason = (str(error).strip() or repr(error)).splitlines()[0]
+        raise ModelError(f"the tokenizer in {folder} cannot be read: {reason}", AGAIN) from error
+    backend: Any = getattr(tokenizer, "backend_tokenizer", None)
+    if backend is None:
+        raise ModelError(
+            f"the tokenizer in {folder} has no fast version", "convert it with transformers to a tokenizer.json"
+        )
+
+    def apply(messages: list[dict[str, str]], template: str, reply: bool) -> str:
+        text: str = tokenizer.apply_chat_template(
+            messages, chat_template=template, tokenize=False, add_generation_prompt=reply
+        )
+        return text
+
+    rows = read_config(Path(folder)).get("vocab_size") if (Path(folder) / "config.json").exists() else None
+    rows = rows if isinstance(rows, int) else sys.maxsize
+    return _Read(backend, tokenizer.chat_template, apply, tokenizer.eos_token_id, rows)
+
+
+def _of_file(file: Path) -> _Read:
+    from specmemo_chat.models.gguf_tokenizer import tokenizer_of
+
+    read = read_gguf(file)
+    backend, vocabulary = tokenizer_of(read.metadata, file)
+    names = vocabulary.names()
+
+    def apply(messages: list[dict[str, str]], template: str, reply: bool) -> str:
+        # What apply_chat_template of every transformers tokenizer calls.
+        from transformers.utils.chat_template_utils import render_jinja_template
+
+        rendered, _ = render_jinja_template([messages], chat_template=template, add_generation_prompt=reply, **names)
+        text: str = rendered[0]
+        return text
+
+    embedding = read.tensors.get("token_embd.weight")
+    rows = embedding.shape[0] if embedding is not None else len(vocabulary.words)
+    return _Read(backend, template_of(read.metadata, file), apply, vocabulary.eos, rows)
 
 
 def read_template(choice: str, tokenizer: ChatTokenizer) -> str | None:

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer
+from transformers import AutoTokenizer
 
 from specmemo_chat.chat.history import History, Turn
 from specmemo_chat.chat.reply_writer import ReplyWriter
@@ -195,7 +196,7 @@ def test_a_template_whose_history_differs_from_what_was_asked_is_encoded_anew(fo
 def test_a_raw_text_keeps_the_tokens_that_its_tokenizer_adds(tmp_path: Path, kind: str, bos: bool, eos: bool) -> None:
     folder = save_tokenizer(tmp_path, kind, bos=bos, eos=eos)
     tokenizer, backend = ChatTokenizer(str(folder)), Tokenizer.from_file(str(folder / "tokenizer.json"))
-    transformers: Any = tokenizer._tokenizer
+    transformers: Any = AutoTokenizer.from_pretrained(folder)
     history = History(tokenizer, None, frozenset({EOS}))
     assert history.prompt("Tell me the").tokens == transformers("Tell me the").input_ids
     # Never twice, whoever wrote it.

@@ -1,0 +1,112 @@
+"""What a GGUF file says of its tokens: words by id, their types, the special ones and the chat template, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from specmemo_chat.catalog.damage import AGAIN
+from specmemo_chat.catalog.gguf_config import END_TEXTS
+from specmemo_chat.errors import ModelError
+
+KEY = "tokenizer.ggml."
+TEMPLATE = "tokenizer.chat_template"
+# Types of tokens (llama.cpp, llama_token_type).
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
+BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"
+# Ids of special tokens where a file of this kind does not name them (llama.cpp).
+_DEFAULTS = {SENTENCEPIECE: {"unknown": 0, "bos": 1, "eos": 2}}
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """The tokens of a file: `words` and `types` by id, and the ids of special ones; `ends` are all that end a reply."""
+
+    file: Path
+    kind: str
+    words: Sequence[str]
+    types: Sequence[int]
+    bos: int | None
+    eos: int | None
+    unknown: int | None
+    padding: int | None
+    ends: frozenset[int]
+
+    def names(self) -> dict[str, str]:
+        """The special tokens by the names that chat templates know them by."""
+        ids = {"bos_token": self.bos, "eos_token": self.eos, "unk_token": self.unknown, "pad_token": self.padding}
+        return {name: self.words[token] for name, token in ids.items() if token is not None}
+
+
+def read_vocabulary(metadata: Mapping[str, Any], file: Path) -> Vocabulary:
+    """The vocabulary in the metadata of `file`. Raises ModelError, naming the key, for a kind of tokenizer that is not
+    supported and for what cannot be."""
+    kind = metadata.get(KEY + "model")
+    if kind not in (BYTE_LEVEL, SENTENCEPIECE):
+        what = "no tokenizer" if kind in (None, "no_vocab", "none") else f"a tokenizer of the kind {kind!r}"
+        raise ModelError(
+            f"{file} has {what} ({KEY}model); supported are {BYTE_LEVEL} and {SENTENCEPIECE}",
+            "give a folder or repository with the model as transformers reads it",
+        )
+    words = metadata.get(KEY + "tokens")
+    if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
+        raise corrupt(file, "tokens", "it is no list of tokens")
+    words = [word or f"[EMPTY_{token}]" for token, word in enumerate(words)]
+    if len(set(words)) < len(words):
+        first: dict[str, int] = {}
+        token = next(token for token, word in enumerate(words) if first.setdefault(word, token) != token)
+        raise corrupt(file, "tokens", f"{words[token]!r} is token {first[words[token]]} and token {token}")
+    types = numbers(metadata, file, "token_type", len(words)) or [NORMAL] * len(words)
+    defaults = _DEFAULTS.get(kind, {})
+
+    def special(name: str) -> int | None:
+        token = metadata.get(f"{KEY}{name}_token_id")
+        if token is None:
+            token = defaults.get(name)
+            return token if token is not None and token < len(words) else None
+        if not isinstance(token, int) or not 0 <= token < len(words):
+            raise corrupt(file, f"{name}_token_id", f"it is {token!r}, and there are {len(words)} tokens")
+        return token
+
+    eos = special("eos")
+    stated = [token for token in (eos, special("eot"), special("eom")) if token is not None]
+    named = (token for token, word in enumerate(words) if word in END_TEXTS)
+    return Vocabulary(
+        file, kind, words, types, special("bos"), eos, special("unknown"), special("padding"),
+        frozenset([*stated, *named]),
+    )  # fmt: skip
+
+
+def numbers(metadata: Mapping[str, Any], file: Path, name: str, count: int) -> Sequence[Any] | None:
+    """The array `name`, one number a token; None where the file has none. Raises ModelError for any other."""
+    values = metadata.get(KEY + name)
+    if values is None:
+        return None
+    if isinstance(values, str) or not isinstance(values, Sequence) or len(values) != count:
+        entries = f"{len(values):,} entries" if isinstance(values, Sequence) else f"no list but {values!r}"
+        raise corrupt(file, name, f"it has {entries}, and there are {count:,} tokens")
+    if not all(isinstance(value, int | float) and value == value for value in values):
+        raise corrupt(file, name, "it holds what is no number")
+    return values
+
+
+def flag(metadata: Mapping[str, Any], file: Path, name: str, *, default: bool) -> bool:
+    """The truth value `name`. Raises ModelError where it is none."""
+    value = metadata.get(KEY + name, default)
+    if value not in (True, False):
+        raise corrupt(file, name, f"it is {value!r}, no truth value")
+    return bool(value)
+
+
+def template_of(metadata: Mapping[str, Any], file: Path) -> str | None:
+    """The chat template of the file: the one without a name, else the one named "default"."""
+    template = metadata.get(TEMPLATE) or metadata.get(f"{TEMPLATE}.default")
+    if template is not None and not isinstance(template, str):
+        raise ModelError(f"the chat template in {file} is no text: {template!r} ({TEMPLATE})", AGAIN)
+    return template or None
+
+
+def corrupt(file: Path, name: str, why: str) -> ModelError:
+    return ModelError(f"the tokenizer in {file} is corrupt: {why} ({KEY}{name})", AGAIN)
