@@ -15,7 +15,7 @@ from types import ModuleType, SimpleNamespace
 import pytest
 import torch
 
-from specmemo_chat.models.matrices import gpu
+from specmemo_chat.models.matrices import gpu, q8
 from tests import kernel_checks as checks
 
 needs_triton = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="needs the extra kernels-test")
@@ -130,5 +130,21 @@ def test_a_matrix_counts_what_it_holds() -> None:
     assert gpu.q8(codes, torch.ones(4), torch.zeros(4)).nbytes == 4 * 32 + 4 * 4 + 4 * 4
 
 
-def test_why_there_are_no_kernels() -> None:
-    assert gpu.kernel_problem(torch.device("mps")) == "there are no kernels for mps"
+def test_what_is_said_where_there_are_no_kernels() -> None:
+    metal = torch.device("mps")
+    assert gpu.kernel_problem(metal) == "there are no kernels for mps"
+    (note,) = gpu.notes(metal, "q4")
+    assert note == (
+        "there are no kernels for mps: q4 weights are unpacked at every step, which takes up to twelve times fp16's "
+        "time; --dtype q8 is faster"
+    )
+    assert gpu.notes(metal, "bf16") == gpu.notes(torch.device("cpu"), "q4") == ()
+
+
+def test_an_embedding_and_its_output_matrix_are_held_once() -> None:
+    made = q8.Q8Builder(6, 32, device=torch.device("cpu"), compute=torch.float32, make=gpu.q8)
+    made.put(slice(0, 6), torch.randn(6, 32))
+    table, matrix = made.tied()
+    assert isinstance(matrix, gpu._GpuMatrix)
+    assert isinstance(table, q8.Q8Table)
+    assert table.weight is matrix.weight

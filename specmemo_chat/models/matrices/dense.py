@@ -8,6 +8,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from specmemo_chat.models.matrices import gpu
 from specmemo_chat.models.matrices.base import Matrix, Rows
 
 # Products in fp32, measured on two AVX2 cores (docs/notes/kernels.md). torch's own, which are MKL's, cost the least to
@@ -174,6 +175,8 @@ class DenseBuilder:
         exact = weight.dtype == torch.float32 and weight.device.type == "cpu"
         # In the order of the product; an embedding is a few rows of it.
         shared = nn.Parameter(_ordered(weight) if exact else weight, requires_grad=False)
+        if weight.device.type == "cuda":
+            return DenseTable(shared), gpu.dense(shared, None)
         return DenseTable(shared), FusedLinear(shared, None) if exact else PlainLinear(shared, None)
 
     def _take(self) -> torch.Tensor:
@@ -182,9 +185,11 @@ class DenseBuilder:
         return weight
 
 
-def dense(weight: torch.Tensor, bias: torch.Tensor | None) -> DenseMatrix:
+def dense(weight: torch.Tensor, bias: torch.Tensor | None) -> Matrix:
     """The fastest matrix known for `weight` [out, in] and `bias` [out]. It takes the weight's place: the caller keeps
     none."""
+    if weight.device.type == "cuda":
+        return gpu.dense(weight, bias)
     if weight.device.type == "cpu" and weight.dtype == torch.float32:
         if _is_large(weight):
             return PackedLinear(weight, bias)

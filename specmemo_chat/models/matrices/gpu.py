@@ -80,6 +80,18 @@ def has_int_products(device: torch.device) -> bool:
     return torch.equal(sums, wide @ wide.t())
 
 
+def notes(device: torch.device, fmt: str) -> tuple[str, ...]:
+    """What is to be said about weights in the format `fmt` on a GPU without kernels for them."""
+    if device.type == "cpu" or fmt not in ("q8", "q4") or not (problem := kernel_problem(device)):
+        return ()
+    if fmt == "q8" and has_int_products(device):
+        return ()
+    times, remedy = ("five", "") if fmt == "q8" else ("twelve", "; --dtype q8 is faster")
+    return (
+        f"{problem}: {fmt} weights are unpacked at every step, which takes up to {times} times fp16's time{remedy}",
+    )
+
+
 def _matrix(codes: torch.Tensor, scales: torch.Tensor | None, bias: torch.Tensor | None) -> Matrix:
     device, (outs, inputs) = codes.device, codes.shape
     if not kernel_problem(device):
@@ -98,7 +110,9 @@ class _GpuMatrix(nn.Module):
         super().__init__()
         outs, width = codes.shape
         self.out_features, self.in_features = outs, 2 * width if codes.dtype == torch.uint8 else width
-        self._codes, self._scales, self._bias = codes, scales, bias
+        # An embedding may hold the same codes.
+        self.weight = self._codes = codes
+        self._scales, self._bias = scales, bias
 
     @property
     def nbytes(self) -> int:

@@ -145,7 +145,9 @@ class Q8Table(nn.Module):
 
     def __init__(self, codes: torch.Tensor, scales: torch.Tensor, compute: torch.dtype) -> None:
         super().__init__()
-        self._codes, self._scales, self._compute = codes, scales[:, None], compute
+        # An output matrix may hold the same codes.
+        self.weight = self._codes = codes
+        self._scales, self._compute = scales[:, None], compute
         self.num_embeddings = len(codes)
 
     @property
