@@ -20,6 +20,9 @@ from tests.models import ARCHITECTURES, random_model
 from tests.tiny import save_tiny
 
 torch.set_num_threads(1)
+if not torch.cuda.is_available():
+    # Triton reads it when it is imported, by whatever comes first.
+    os.environ["TRITON_INTERPRET"] = "1"
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     # A shell starts background jobs so; what the tests start would then be deaf to Ctrl-C.
     signal.signal(signal.SIGINT, signal.default_int_handler)

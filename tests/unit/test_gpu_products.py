@@ -35,8 +35,6 @@ TYPES = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 @pytest.fixture(scope="module")
 def products() -> ModuleType:
-    # Triton reads it as it is imported.
-    os.environ["TRITON_INTERPRET"] = "1"
     from specmemo_chat.models.matrices import triton_products
 
     return triton_products

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import os
 from types import ModuleType
 
 import pytest
@@ -23,7 +22,6 @@ SHORT, LONG = (15, 9), (37, 60)
 
 @pytest.fixture
 def attention(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    os.environ["TRITON_INTERPRET"] = "1"
     from specmemo_chat.models import triton_attention
 
     monkeypatch.setattr(triton_attention, "_BLOCK", 16)
