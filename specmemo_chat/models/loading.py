@@ -93,8 +93,10 @@ def load_target(
 
 
 def _check_planned(spec: ModelSpec, dtype: Dtype, compute: str, share: Share, planned: int) -> None:
+    if not planned:
+        return
     size = target_weights(spec, dtype, compute, share.world)  # type: ignore[arg-type]
-    if 0 < planned < size:
+    if planned < size:
         raise PlanError(
             f"the weights in {spec.location} take {format_size(size)}, and {format_size(planned)} were planned by "
             "another config: nothing was loaded",

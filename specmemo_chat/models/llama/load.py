@@ -168,7 +168,8 @@ class _Loader:
             )
         attention = LlamaAttention(config, index, qkv, out, norms, world)
         gate_up = self._matrix([prefix + _GATE, prefix + _UP], [spec.intermediate] * 2, spec.hidden)
-        down = self._matrix([prefix + _DOWN], [spec.hidden], spec.intermediate, by_input=True)
+        # A few of its inputs are much larger than the others.
+        down = self._matrix([prefix + _DOWN], [spec.hidden], spec.intermediate, by_input=True, fine=True)
         if self._device.type == "cuda":
             # Else the next layer's larger matrices find no room between what this one's left.
             torch.cuda.empty_cache()
@@ -197,14 +198,18 @@ class _Loader:
         order: torch.Tensor | None = None,
         by_input: bool = False,
         whole: bool = False,
+        fine: bool = False,
     ) -> Any:
         """The layers `names`, of `outs` outputs each, as one matrix, its outputs in `order` of this worker's. Split
-        `by_input`, or by outputs; `whole`: by the vocabulary, of which the last part is filled up."""
+        `by_input`, or by outputs; `whole`: by the vocabulary, of which the last part is filled up. `fine`: its inputs
+        need more than 8 bits."""
         share = self._share
         parts = [share.part(1, inputs) if by_input else share.part(0, out) for out in outs]
         wide = inputs // share.world if by_input else inputs
         out = sum(outs) if by_input else sum(part.stop - part.start for part in parts)
-        made = builder(self._fmt, out, wide, device=self._device, compute=self._compute)
+        # An output matrix in 4 bits costs too much of the quality.
+        fmt = "q8" if whole and self._fmt == "q4" else self._fmt
+        made = builder(fmt, out, wide, device=self._device, compute=self._compute, fine=fine)
         place = None if order is None else order.argsort()
         bias: torch.Tensor | None = None
         first = 0
