@@ -38,9 +38,9 @@ PASSAGES = 15
 
 def peer(link: Connection, file: str, threads: int) -> None:
     """llama.cpp: answers (prompt ids or text, new tokens) with seconds of reading and of each further token."""
-    from llama_cpp import Llama
+    from llama_cpp import Llama  # type: ignore[import-not-found,unused-ignore]
 
-    model = Llama(file, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
+    model: Any = Llama(file, n_ctx=2048, n_threads=threads, n_threads_batch=threads, verbose=False)
     link.send("ready")
     while True:
         text, count = link.recv()
