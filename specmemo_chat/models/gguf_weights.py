@@ -21,7 +21,7 @@ from specmemo_chat.models.gguf_blocks import GROUPED, Bytes, values_of
 from specmemo_chat.models.weight_files import copied
 
 # As many are decoded at once: what is made of them stays in the processor's cache.
-_VALUES = 1 << 18
+_VALUES = 1 << 19
 _FLOATS = {"F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16}
 _BLOCKS = {name: (values, nbytes) for name, values, nbytes in TYPES.values()}
 

@@ -121,10 +121,10 @@ def test_sources_give_the_files_order(tmp_path: Path, kind: Kind) -> None:
 
 
 def test_large_tensors_come_in_small_blocks(tmp_path: Path) -> None:
-    path = write_gguf(tmp_path / "m.gguf", random_model("llama", **WIDE), kind=Kind.Q8_0)
+    path = write_gguf(tmp_path / "m.gguf", random_model("llama", **{**WIDE, "vocab_size": 5000}), kind=Kind.Q8_0)
     with GgufCheckpoint(path) as checkpoint:
-        blocks = [block.shape for block in checkpoint.source("model.embed_tokens.weight").blocks(0, 2048)]
-    assert blocks == [(1024, 256), (1024, 256)]
+        blocks = [block.shape for block in checkpoint.source("model.embed_tokens.weight").blocks(0, 5000)]
+    assert blocks == [(2048, 256), (2048, 256), (904, 256)]
 
 
 def test_parts_of_a_split_model(tmp_path: Path) -> None:
