@@ -8,10 +8,14 @@ from typing import Any
 import pytest
 import torch
 
+from specmemo_chat.bench.asking.make_job import BenchChoice, make_job
+from specmemo_chat.bench.measuring.job import LIBRARY_METHODS
 from specmemo_chat.errors import PlanError, UsageError
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.parallel import Share
 from specmemo_chat.settings import GenerationSettings
+from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
+from specmemo_chat.terminal.console import Screen
 from tests.gguf_models import Kind, write_gguf
 from tests.models import DEVICE, generate, random_model
 from tests.unit.test_gguf_config import SMALL
@@ -77,3 +81,12 @@ def test_weights_beyond_the_plan_and_publishers_code(tmp_path: Path) -> None:
     path = write_gguf(tmp_path / "m.gguf", random_model("llama", **SMALL), keys={"llama.expert_count": 4})
     with pytest.raises(UsageError, match="expert_count"):
         load_target(str(path), dtype="fp32", device=DEVICE)
+
+
+def test_bench_leaves_out_what_reads_no_file(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "m.gguf", random_model("llama", **SMALL))
+    choice = ModelChoice(model=str(path), device="cpu", dtype="fp32", ctx_size=512)
+    wanted = BenchChoice("pocket", None, False, False, 3, 0, None, None, None)
+    job = make_job(wanted, choice, SamplingChoice(), Screen(quiet=True), lambda job: {})
+    assert {job.not_run[name] for name in LIBRARY_METHODS} == {"not compared with GGUF files"}
+    assert "plain" in job.plans

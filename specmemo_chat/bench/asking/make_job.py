@@ -144,13 +144,16 @@ def _real_model(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingChoi
             plans["chain"] = plan
         else:
             reasons["chain"] = "a chain needs a draft with weights (--draft ID_OR_PATH)"
-    if plan.dtype not in BYTES_PER_VALUE or choice.trust_remote_code:
-        what = "remote code" if choice.trust_remote_code else f"{plan.dtype} weights"
+    file = Path(plan.target).is_file()
+    if plan.dtype not in BYTES_PER_VALUE or choice.trust_remote_code or file:
+        what = "remote code" if choice.trust_remote_code else "GGUF files" if file else f"{plan.dtype} weights"
         reasons |= dict.fromkeys(LIBRARY_METHODS, f"not compared with {what}")
         return _Case(plans, reasons, settings, place)
     assistant = _assistant(wanted, plan, place, screen)
     if assistant is None:
         reasons["transformers-assisted"] = "no assistant model was given (--assistant ID_OR_PATH)"
+    elif Path(assistant).is_file():
+        reasons["transformers-assisted"] = "transformers reads no GGUF file as an assistant"
     return _Case(plans, reasons, settings, place, assistant=assistant)
 
 
