@@ -42,7 +42,7 @@ Plot = Annotated[
 def plan(
     context: typer.Context,
     name: Annotated[
-        str | None, typer.Argument(metavar="[MODEL]", help="Alias, hub id, local folder or config.json.")
+        str | None, typer.Argument(metavar="[MODEL]", help="Alias, hub id, folder, GGUF file or config.json.")
     ] = None,
     model: options.Model = "pocket",
     device: PlanDevice = "auto",

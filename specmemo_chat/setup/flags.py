@@ -72,7 +72,7 @@ _DECLARED = (
         "session", str, "Go on with the conversation of this name or number; a new name begins one.", SESSION_PANEL,
         key=False,
     ),
-    Flag("model", str, "Alias, hub id or local folder.", MODEL_PANEL, ("-m",)),
+    Flag("model", str, "Alias, hub id, folder or GGUF file.", MODEL_PANEL, ("-m",)),
     Flag("draft", str, "auto, none, ngram, or a draft's id or folder.", MODEL_PANEL),
     Flag("max_memory", str, "The hard cap: 6GiB, 6G, 800MB.", MODEL_PANEL),
     Flag("ctx_size", int, "Context in tokens.", MODEL_PANEL, ("--ctx",), minimum=16),
