@@ -20,7 +20,9 @@ from specmemo_chat.texts import read_text
 _PACKAGE = Path(__file__).resolve().parent
 DeviceKind = Literal["cuda", "rocm", "mps", "cpu"]
 KINDS = ("cuda", "rocm", "mps", "cpu")
-PRECISIONS = ("bf16", "fp16", "fp32", "int8", "nf4")
+PRECISIONS = ("bf16", "fp16", "fp32", "q8", "q4")
+# What bitsandbytes called them, whose weights earlier versions had.
+OLD_PRECISIONS = {"int8": "q8", "nf4": "q4"}
 # Two devices of one model differ by what firmware keeps for itself.
 MEMORY_TOLERANCE = 0.06
 
@@ -55,7 +57,8 @@ class Device(Protocol):
 @dataclass(frozen=True)
 class Profile:
     """A policy. `precisions` are those the planner may fall back to by itself; `context` and `tree_nodes` are what it
-    aims at, their minimums how far it may go down before it refuses. `cap` is 0 where `cap_fraction` decides."""
+    aims at, their minimums how far it may go down before it refuses. `cap` is 0 where `cap_fraction` decides. `notes`
+    are sentences for the user about the file."""
 
     name: str
     summary: str
@@ -75,11 +78,17 @@ class Profile:
     growth_tokens: int
     precisions: tuple[str, ...]
     facts: DeviceFacts | None = None
+    notes: tuple[str, ...] = ()
 
     def cap_for(self, device: Device) -> int:
         """Bytes that a plan for `device` may take where the user names no cap."""
         cap = self.cap or int(device.total_bytes * self.cap_fraction)
         return max(0, min(cap, device.usable_bytes - self.reserve))
+
+
+def renamed(precision: str) -> str:
+    """What to say to somebody who wrote an old name."""
+    return f"{precision} is called {OLD_PRECISIONS[precision]} now"
 
 
 def profile_folder() -> Path:
@@ -238,7 +247,8 @@ def read_profile(path: Path) -> Profile:
     fraction = reader.take("policy", policy, "cap_fraction", float, 1.0 if "cap" in policy else None)
     if not 0 < fraction <= 1:
         raise reader.error("policy", "cap_fraction", f"{fraction} is not between 0 and 1")
-    precisions = reader.texts("policy", policy, "precisions")
+    written = reader.texts("policy", policy, "precisions")
+    precisions = tuple(OLD_PRECISIONS.get(precision, precision) for precision in written)
     for precision in precisions:
         if precision not in PRECISIONS:
             raise reader.error("policy", "precisions", f"{precision!r} is none of {', '.join(PRECISIONS)}")
@@ -259,6 +269,7 @@ def read_profile(path: Path) -> Profile:
         reserve=reader.size("policy", policy, "reserve", "0"),
         precisions=precisions,
         facts=_facts(reader) if "device" in reader.values else None,
+        notes=tuple(f"the profile {path}: {renamed(name)}" for name in written if name in OLD_PRECISIONS),
         **counts,
     )
 

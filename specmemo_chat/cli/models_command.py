@@ -26,7 +26,7 @@ Name = Annotated[str, typer.Argument(help="Alias or hub id.", autocompletion=com
 @dataclass(frozen=True)
 class Line:
     """One model of the list. `size` is bytes on disk where it is here, else about the download; `fits` is None where
-    its shape is not known; `problem` says why a model that is here cannot be used."""
+    its shape is not known; `problem` says why a model that is here cannot be used; `dtype` is the plan's precision."""
 
     name: str
     hub_id: str
@@ -40,6 +40,7 @@ class Line:
     fits: bool | None
     smallest_fix: str
     problem: str = ""
+    dtype: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -53,6 +54,7 @@ class Line:
             "draft": self.draft or None,
             "draft_state": self.draft_state or None,
             "fits": self.fits,
+            "dtype": self.dtype or None,
             **({"smallest_fix": self.smallest_fix} if self.smallest_fix else {}),
             **({"problem": self.problem} if self.problem else {}),
         }
@@ -114,11 +116,11 @@ def _lines(place: PlanContext) -> list[Line]:
         found = stored(entry.hub_id)
         size = found.size if found is not None and found.complete else download_bytes(entry)
         state = "bundled" if entry.bundled else _state(entry.hub_id)
-        fits, fix = _fit(place, spec)
+        fits, fix, dtype = _fit(place, spec)
         lines.append(
             Line(
                 entry.name, entry.hub_id, spec.parameters, size, state, entry.licence, entry.gated,
-                entry.draft, _state(entry.draft) if entry.draft else "", fits, fix,
+                entry.draft, _state(entry.draft) if entry.draft else "", fits, fix, dtype=dtype,
             )
         )  # fmt: skip
     for found in stored_models():
@@ -126,16 +128,16 @@ def _lines(place: PlanContext) -> list[Line]:
         for hub_id, path in files.items():
             spec_of, problem = _of_folder(hub_id, path)
             parameters, size = (spec_of.parameters, spec_of.checkpoint_bytes) if spec_of is not None else (0, 0)
-            fits, fix = _fit(place, spec_of) if spec_of is not None else (None, "")
-            lines.append(Line(hub_id, hub_id, parameters, size, "here", "", False, "", "", fits, fix, problem))
+            fits, fix, dtype = _fit(place, spec_of) if spec_of is not None else (None, "", "")
+            lines.append(Line(hub_id, hub_id, parameters, size, "here", "", False, "", "", fits, fix, problem, dtype))
         if found.hub_id not in known and not files:
             spec_of, problem = _cached(found.hub_id)
             parameters = spec_of.parameters if spec_of is not None else 0
-            fits, fix = _fit(place, spec_of) if spec_of is not None else (None, "")
+            fits, fix, dtype = _fit(place, spec_of) if spec_of is not None else (None, "", "")
             lines.append(
                 Line(
                     found.hub_id, found.hub_id, parameters, found.size, _state(found.hub_id), "", False, "", "", fits,
-                    fix, problem,
+                    fix, problem, dtype,
                 )
             )  # fmt: skip
     return lines
@@ -149,14 +151,14 @@ def _state(hub_id: str) -> str:
     return "absent" if found is None else "here" if found.complete else "partly"
 
 
-def _fit(place: PlanContext, spec: ModelSpec) -> tuple[bool | None, str]:
-    """Whether the planner finds a plan for it here, and the smallest change that would make it fit."""
+def _fit(place: PlanContext, spec: ModelSpec) -> tuple[bool | None, str, str]:
+    """Whether the planner finds a plan for it here, the smallest change that would make it fit, and the precision."""
     request = replace(place.request, context=min(place.request.context, spec.max_context))
     try:
         outcome = replace(place, request=request).solve(spec)
     except UsageError:
-        return None, ""
-    return outcome.fits, "" if outcome.fits else outcome.smallest_fix or ""
+        return None, "", ""
+    return outcome.fits, "" if outcome.fits else outcome.smallest_fix or "", outcome.plan.dtype
 
 
 def _cached(hub_id: str) -> tuple[ModelSpec | None, str]:
@@ -188,7 +190,7 @@ def _print(screen: Screen, lines: list[Line], place: PlanContext) -> None:
             line.name,
             format_size(line.size) if line.size else "?",
             {"here": "yes", "absent": "-"}.get(line.state, line.state),
-            {True: "yes", False: "no", None: "?"}[line.fits],
+            f"in {line.dtype}" if line.fits else "?" if line.fits is None else "no",
             "-" if not line.draft else "head, here" if line.draft_state == "here" else "head",
             line.licence + (" (gated)" if line.gated else ""),
         )
@@ -286,8 +288,8 @@ def _pull(source: ModelSource, place: PlanContext, screen: Screen, *, code: bool
         entry = source.entry
         fit, nearest = "", "pocket"
         if entry is not None:
-            fits, fix = _fit(place, entry.spec())
-            fit = "It fits here." if fits else f"It does not fit here as it is ({fix})."
+            fits, fix, dtype = _fit(place, entry.spec())
+            fit = f"It fits here, in {dtype}." if fits else f"It does not fit here as it is ({fix})."
             nearest = place.nearest(entry.spec())
             if not fits:
                 screen.note(f"{source.name} does not fit here as it is: {fix}")

@@ -12,6 +12,7 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.errors import UsageError
+from specmemo_chat.memory.contract import QUANTISED
 from specmemo_chat.setup.flags import Color, ModelChoice, SamplingChoice
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.ending import INTERRUPTED
@@ -99,7 +100,7 @@ def train_draft(
     choice = ModelChoice.of(context.params, draft="ngram")
     prepared = prepare(choice, SamplingChoice(temperature=temperature, seed=seed), screen)
     plan = prepared.plan
-    if plan.dtype in ("int8", "nf4"):
+    if plan.dtype in QUANTISED:
         raise UsageError(f"a head is not trained beside {plan.dtype} weights", "give --dtype bf16, fp16 or fp32")
     spec = spec_from_folder(plan.model, Path(plan.target), any_architecture=trust_remote_code)
     shaped = training.check(spec, replace(asked, temperature=prepared.settings.temperature))

@@ -31,6 +31,16 @@ class DeviceInfo:
     tiles: bool = False
 
     @property
+    def multiplies_packed(self) -> bool:
+        """There are kernels for weights of 8 and 4 bits: on a processor, on NVIDIA from sm80 on, on ROCm."""
+        return self.kind in ("cpu", "rocm") or (self.compute_capability or (0, 0)) >= (8, 0)
+
+    def unpacks(self, precision: str) -> bool:
+        """Weights in `precision`, "q8" or "q4", are unpacked for every product; q8 on CUDA is not: torch multiplies
+        int8 there."""
+        return not self.multiplies_packed and (precision == "q4" or (precision == "q8" and self.kind != "cuda"))
+
+    @property
     def torch_name(self) -> str:
         """The name torch knows the device by: "cpu", "mps", "cuda:1" (ROCm builds say cuda too)."""
         return f"cuda:{self.index}" if self.kind in ("cuda", "rocm") else self.kind

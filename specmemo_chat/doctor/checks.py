@@ -39,6 +39,7 @@ def all_checks(*, offline: bool) -> dict[str, Check]:
         "memory": devices.memory,
         "gpu": devices.gpus,
         "torch": devices.torch,
+        "products": devices.products,
         "gloo": devices.gloo,
         "nccl": devices.nccl,
         "hub": lambda: hub.hub(offline=offline),

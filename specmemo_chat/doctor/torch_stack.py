@@ -11,8 +11,11 @@ from specmemo_chat.device.probe import Probe, probe
 from specmemo_chat.device.torch_build import torch_build
 from specmemo_chat.device.torch_devices import ask_torch
 from specmemo_chat.doctor.findings import Finding
+from specmemo_chat.memory.contract import QUANTISED
+from specmemo_chat.memory.request import auto_dtype
 from specmemo_chat.profiles import match_profile
 from specmemo_chat.setup import planning
+from specmemo_chat.setup.speeds import measure_rates
 from specmemo_chat.sizes import GIB, format_size
 
 HELPER = (sys.executable, "-m", "specmemo_chat.device.torch_helper", "check")
@@ -87,6 +90,30 @@ class Machine:
                     f"cuda:{index} ({device['name']}, {device['capability']}) does not compute: {device['problem']}",
                     f"close programs that use it (`nvidia-smi`); if this torch is not for its capability, {INSTALL}",
                 )
+
+    def products(self) -> Iterator[Finding]:
+        """How weights of 8 and 4 bits are multiplied: a processor's products are measured anew."""
+        for device in self._probe.gpus:
+            if not device.multiplies_packed:
+                yield Finding(
+                    "products",
+                    "note",
+                    f"{device.torch_name}: no kernel for weights of 8 and 4 bits: they are unpacked at every product",
+                )
+        if self._asked[1]:
+            return
+        rates = measure_rates(self._probe.cpu)
+        if rates is None:
+            yield Finding("products", "note", "the processor's products cannot be measured", INSTALL)
+            return
+        own = auto_dtype(self._probe.cpu)
+        gains = ", ".join(f"{dtype} {rates.of(own, 1) / rates.of(dtype, 1):.1f}" for dtype in QUANTISED)
+        eight = rates.of(own, 8) / rates.of("q8", 8)
+        yield Finding(
+            "products",
+            "ok",
+            f"q8 with {rates.product}; times as fast as {own}: {gains}, q8 with 8 rows {eight:.1f}",
+        )
 
     def gloo(self) -> Iterator[Finding]:
         """Needed by several workers only."""

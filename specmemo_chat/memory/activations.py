@@ -13,7 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.memory.contract import Dtype
+from specmemo_chat.memory.contract import QUANTISED, Dtype
+from specmemo_chat.memory.matrices import product_bytes
+from specmemo_chat.memory.weights import ends_dtype, words_of
+from specmemo_chat.sizes import MIB
 
 # The model families with an own module (models/llama).
 FUSED_FAMILIES = ("llama", "mistral", "qwen2", "qwen3", "gemma")
@@ -29,6 +32,12 @@ _KEY_BLOCK = 512
 _QUERY_BLOCKS = ((768, 256), (192, 64), (0, 32))
 # In bf16 a processor with tiles packs keys and values for so many queries and keys or more, in blocks of so many.
 _TILES = 64
+# On a GPU the inputs of a narrow packed matrix are summed in up to so many parts, for so many rows; of wide ones there
+# are enough outputs for all processors (models/matrices/triton_products.py).
+_PARTS, _STEP_ROWS, _SPLIT_OUTPUTS = 8, 64, 1 << 16
+# Where there is no kernel a block of outputs is unpacked at a time: so many bytes with what it is made from, for so
+# many rows at the least (models/matrices/gpu.py).
+_UNPACKED_BLOCK, _TILE_ROWS = 40 * MIB, 16
 # A node's token, its index and its uniform number, and the sums over its distribution.
 _NODE_BYTES = 64
 # The nodes of a tree, the indices of a packing: integers of 8 bytes for each token.
@@ -41,7 +50,8 @@ class Forward:
 
     `value_bytes` b; `fused`: by the fused modules; `threads`: processors that torch's attention uses, 0 on a GPU, whose
     kernels keep their scratch in registers. `features`: hidden states of the model kept for a head, values per token.
-    `apart`: the rows are no neighbours in the arena. `tiles`: the processor multiplies bf16 in tiles (AMX).
+    `apart`: the rows are no neighbours in the arena. `tiles`: the processor multiplies bf16 in tiles (AMX). `unpacks`:
+    packed weights are unpacked for every product.
     """
 
     spec: ModelSpec
@@ -56,6 +66,7 @@ class Forward:
     features: int = 0
     apart: bool = False
     tiles: bool = False
+    unpacks: bool = False
 
     @property
     def count(self) -> int:
@@ -100,7 +111,9 @@ def reading_peak(forward: Forward, feature_bytes: int, *, paired: bool) -> int:
 def logits_peak(forward: Forward, kept: int) -> int:
     """The moment at which the logits of `kept` tokens are computed: kept · V · b beside masks and last states."""
     spec, n, b = forward.spec, forward.count, forward.value_bytes
-    return _given(forward) + n * (spec.hidden + forward.features) * b + kept * spec.vocab * b
+    words = words_of(spec, forward.tp)
+    made = kept * spec.vocab * b + _packed(forward, kept, words, spec.hidden, ends_dtype(forward.dtype))
+    return _given(forward) + n * (spec.hidden + forward.features) * b + made
 
 
 def draw_peak(vocab: int, value_bytes: int, nodes: int, text: int, *, on_cpu: bool) -> int:
@@ -171,7 +184,9 @@ def _attention(forward: Forward) -> int:
     norm = 12 * n * q if spec.qk_norm else 0
     scratch = max(_scratch(forward), n * gathered * b)
     inside = max(n * b * turning, n * b * (q + 2 * kv) + norm, n * b * attending + scratch + _copied(forward))
-    return n * spec.hidden * b + inside + _dequantised(forward, q)
+    projected = n * (q + 2 * kv) * b + _packed(forward, n, q + 2 * kv, spec.hidden, forward.dtype)
+    summed = n * (q + spec.hidden) * b + _packed(forward, n, spec.hidden, q, forward.dtype)
+    return n * spec.hidden * b + max(inside, projected, summed)
 
 
 def _copied(forward: Forward) -> int:
@@ -211,7 +226,9 @@ def _mlp(forward: Forward) -> int:
     inner = spec.intermediate // forward.tp
     on_cpu = forward.fused and forward.threads
     values = max(4 * inner, 3 * inner + spec.hidden) if on_cpu else max(3 * inner, inner + spec.hidden)
-    return n * b * (2 * spec.hidden + values) + _dequantised(forward, inner)
+    widened = 2 * inner * b + _packed(forward, n, 2 * inner, spec.hidden, forward.dtype) // n
+    narrowed = (inner + spec.hidden) * b + _packed(forward, n, spec.hidden, inner, forward.dtype) // n
+    return n * (2 * spec.hidden * b + max(values * b, widened, narrowed))
 
 
 def _norm(forward: Forward) -> int:
@@ -220,11 +237,14 @@ def _norm(forward: Forward) -> int:
     return n * h * (12 if b == 4 else 12 + 2 * b)
 
 
-def _dequantised(forward: Forward, width: int) -> int:
-    """One matrix of `width` · h as the product needs it. NF4: in b for the moment of the product. int8: the inputs in
-    8 bits with their scales, and the product in 32 bits."""
-    if forward.dtype == "nf4":
-        return width * forward.spec.hidden * forward.value_bytes
-    if forward.dtype == "int8":
-        return forward.count * (max(width, forward.spec.hidden) * (1 + forward.value_bytes) + 4 * width + 4)
-    return 0
+def _packed(forward: Forward, rows: int, outputs: int, inputs: int, dtype: Dtype) -> int:
+    """What a product with a packed weight holds beside its inputs and its result: on a CPU its own scratch and the
+    result in fp32; on a GPU the sums of the parts of its inputs; where there is no kernel the inputs in 8 bits and what
+    they are made from, the sums, and an unpacked block."""
+    if dtype not in QUANTISED:
+        return 0
+    if forward.unpacks:
+        return max(rows, _TILE_ROWS) * (24 * inputs + 4 * outputs) + _UNPACKED_BLOCK
+    if forward.threads:
+        return product_bytes(rows, outputs, inputs, dtype) + rows * outputs * (4 - forward.value_bytes)
+    return 4 * min(rows, _STEP_ROWS) * min(_PARTS * outputs, _SPLIT_OUTPUTS)

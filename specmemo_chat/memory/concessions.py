@@ -1,19 +1,19 @@
-"""What is given up to fit a cap, in a fixed order: CUDA graphs, prefill chunk, tree, draft head, context, weight
-precision."""
+"""What is given up to fit a cap, in a fixed order: CUDA graphs, prefill chunk, tree, precision of the draft head, the
+head; all of that in each weight precision in turn; and in the last of them the context."""
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import get_args
 
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import UsageError
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
-from specmemo_chat.memory.footprint import Shape, footprint, total
+from specmemo_chat.memory.contract import QUANTISED, Dtype
+from specmemo_chat.memory.drafts import DraftShape
+from specmemo_chat.memory.footprint import Shape, footprint, is_fused, total
 from specmemo_chat.memory.inverse import largest_context
-from specmemo_chat.memory.request import PlanRequest, bucket, compute_dtype
+from specmemo_chat.memory.request import PlanRequest, bucket, compute_dtype, in_groups
 from specmemo_chat.profiles import Profile
 from specmemo_chat.sizes import format_size
 
@@ -34,8 +34,8 @@ def fitted(shape: Shape, cap: int) -> Shape | None:
 
 
 def concessions(shape: Shape, profile: Profile, request: PlanRequest, cap: int) -> Iterator[Concession]:
-    """The steps in their order; each step's shape contains all the steps before it. Steps that neither fit nor are the
-    last of their kind are passed over."""
+    """The steps in their order, all but the context; each step's shape contains all the steps before it. Steps that
+    neither fit nor are the last of their kind are passed over."""
     if shape.graphs:
         spared = total(shape)
         shape = replace(shape, graphs=False, allocate_at_load=False)
@@ -51,9 +51,11 @@ def concessions(shape: Shape, profile: Profile, request: PlanRequest, cap: int) 
         if shape.nodes == minimum or fitted(shape, cap):
             yield Concession(shape, f"draft trees of {shape.nodes} nodes instead of {nodes}")
     head = shape.draft
-    if head is not None and head.dtype == "fp32":
-        shape = replace(shape, draft=replace(head, dtype="bf16"))
-        yield Concession(shape, "the draft head in bf16 instead of fp32")
+    for dtype in smaller_heads(head):
+        assert head is not None
+        shape = replace(shape, draft=replace(head, dtype=dtype, computed=shape.compute))
+        called = "model" if head.kind == "model" else "head"
+        yield Concession(shape, f"the draft {called} in {dtype} instead of {head.dtype}")
     if head is not None and request.head_may_go:
         shape = replace(shape, draft=None)
         yield Concession(shape, f"drafts from the conversation (ngram) instead of the {head.kind} head")
@@ -61,15 +63,26 @@ def concessions(shape: Shape, profile: Profile, request: PlanRequest, cap: int) 
         shape = replace(shape, full_rows=full)
         if full == 1 or fitted(shape, cap):
             yield Concession(shape, f"memory for {full} of {shape.rows} conversations at full length: others wait then")
-    minimum = min(profile.context_minimum, shape.spec.max_context)
-    if not request.context and shape.context > minimum:
-        before = shape.context
-        context = largest_context(replace(shape, allocate_at_load=True), cap, before)
-        # Whole steps of the arena: the slots of a step that is begun are paid for anyway.
-        whole = (context + shape.nodes) // shape.growth * shape.growth - shape.nodes
-        shape = replace(shape, context=max(minimum, min(before, whole)))
-        if shape.context < before:
-            yield Concession(shape, f"a context of {shape.context} tokens instead of {before}")
+
+
+def shorter_context(shape: Shape, profile: Profile, request: PlanRequest, cap: int) -> Concession | None:
+    """The shape with the longest context that fits, or the profile's minimum where that does not; None where the user
+    set it or it is as short already."""
+    minimum, before = min(profile.context_minimum, shape.spec.max_context), shape.context
+    if request.context or before <= minimum:
+        return None
+    context = largest_context(replace(shape, allocate_at_load=True), cap, before)
+    # Whole steps of the arena: the slots of a step that is begun are paid for anyway.
+    whole = (context + shape.nodes) // shape.growth * shape.growth - shape.nodes
+    shape = replace(shape, context=max(minimum, min(before, whole)))
+    return Concession(shape, f"a context of {shape.context} tokens instead of {before}")
+
+
+def smaller_heads(head: DraftShape | None) -> tuple[Dtype, ...]:
+    """Precisions that a draft may go down to, one after the other."""
+    if head is None or head.dtype in QUANTISED:
+        return ()
+    return ("bf16", "q8") if head.dtype == "fp32" else ("q8",)
 
 
 def other_precisions(shape: Shape, device: DeviceInfo, profile: Profile, request: PlanRequest) -> Iterator[Shape]:
@@ -95,7 +108,7 @@ def is_smaller(shape: Shape, than: Shape) -> bool:
 
 
 def runs(shape: Shape) -> bool:
-    """Quantised weights need bitsandbytes and one worker; what cannot be carried out is never chosen or named."""
-    if shape.dtype in BYTES_PER_VALUE:
+    """What cannot be carried out is never chosen or named."""
+    if shape.dtype not in QUANTISED:
         return True
-    return shape.tp == 1 and importlib.util.find_spec("bitsandbytes") is not None
+    return is_fused(shape.spec) and (shape.dtype == "q8" or in_groups(shape.spec, shape.tp))

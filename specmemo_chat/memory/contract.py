@@ -8,12 +8,13 @@ from typing import Any, Literal
 
 from specmemo_chat.memory.terms import Terms
 
-Dtype = Literal["bf16", "fp16", "fp32", "int8", "nf4"]
+Dtype = Literal["bf16", "fp16", "fp32", "q8", "q4"]
 
 NODE_BUCKETS = (1, 2, 4, 8, 16, 32, 64)
 # On a CPU no graph is captured for a shape, and every node costs time.
 _BETWEEN = (3, 6, 10, 12, 20, 24, 48)
 
+QUANTISED: tuple[Dtype, ...] = ("q8", "q4")
 BYTES_PER_VALUE: dict[str, int] = {"bf16": 2, "fp16": 2, "fp32": 4}
 
 
@@ -35,6 +36,7 @@ class Plan:
     rows for which there are none left wait. `graphs`: steps run as CUDA graphs, for
     which the driver takes up to `graph_bytes` of the device.
     `concessions` are sentences.
+    `kv_dtype` is the precision of activations, keys and values, of a draft's too where `draft_dtype` is packed.
     `products`: on a CPU so many products stay prepared (memory/products.py).
     `measured_as` is the name under which the measured runtime of this device is remembered.
     """

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal, Protocol
 
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.memory.contract import Dtype
+from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype
 
 DraftKind = Literal["eagle", "eagle3", "model"]
 
@@ -20,7 +20,8 @@ class DraftShape:
 
     Heads only: `vocab` is the size of the output vocabulary of the head, `target_hidden` the width of a feature,
     `feature_count` how many of them it reads for each token, `fc_bias` and `fc_norms` (widths of the norms before
-    `fc`, summed) what its config adds, `own_embedding` that it cannot share the target's.
+    `fc`, summed) what its config adds, `own_embedding` that it cannot share the target's. `computed`: the precision of
+    activations, keys and values where `dtype` is packed.
     """
 
     kind: DraftKind
@@ -32,6 +33,16 @@ class DraftShape:
     fc_bias: bool = False
     fc_norms: int = 0
     own_embedding: bool = False
+    computed: Dtype = "bf16"
+
+    @property
+    def compute(self) -> Dtype:
+        """The precision of activations, keys and values."""
+        return self.dtype if self.dtype in BYTES_PER_VALUE else self.computed
+
+    @property
+    def value_bytes(self) -> int:
+        return BYTES_PER_VALUE[self.compute]
 
 
 class HeadConfig(Protocol):

@@ -1,7 +1,7 @@
 """What a model, its draft and one step take: integer arithmetic on shapes, per worker. Needs no torch and no device.
 
-Short names in the formulas: h hidden, q = heads · head_dim, kv = kv_heads · head_dim, I intermediate, V vocabulary,
-b bytes of a value in the compute precision.
+The bytes of weights are in memory/weights.py, those of a moment in memory/activations.py. V: the vocabulary; b: bytes
+of a value in the compute precision.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from specmemo_chat.memory.activations import (
 from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, buckets_of
 from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
 from specmemo_chat.memory.graphs import POOL_BYTES, driver_bytes
-from specmemo_chat.memory.products import PRODUCT_BYTES, kept_products, prepared_matrices
+from specmemo_chat.memory.products import PRODUCT_BYTES, chunk_products, kept_products, prepared_matrices
 from specmemo_chat.memory.terms import Terms
+from specmemo_chat.memory.weights import draft_weights, loading_bytes, target_weights
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import draft_scratch
 
@@ -32,10 +33,6 @@ CPU_RUNTIME = 420 * MIB
 GPU_RUNTIME = 640 * MIB
 # A tokenizer's vocabulary and merges in memory: 104 MiB were measured for 150,000 entries.
 TOKENIZER_BYTES_PER_ENTRY = 768
-
-# bitsandbytes: values in one block of NF4, with one fp32 scale each; and the 16-value code table of a matrix.
-NF4_BLOCK = 64
-NF4_TABLE = 16 * 4
 
 # An arena grows to multiples of so many slots, or of the plan's growth step where that is smaller.
 CAPACITY_STEP = 64
@@ -48,7 +45,7 @@ class Shape:
     draft that has weights; the arenas hold `full_rows` full rows (0: all); `runtime` is bytes, `measured` whether it
     was measured, and so with all that stays prepared; `threads` are those of the processor, 0 on a GPU; `tiles`: it
     multiplies bf16 in tiles; `gpu`: CUDA's or ROCm's, whose models have fused modules too; `graphs`: steps run as CUDA
-    graphs."""
+    graphs; `unpacks`: packed weights are unpacked for every product."""
 
     spec: ModelSpec
     dtype: Dtype
@@ -70,6 +67,7 @@ class Shape:
     tiles: bool = False
     gpu: bool = False
     graphs: bool = False
+    unpacks: bool = False
 
     @property
     def value_bytes(self) -> int:
@@ -90,7 +88,8 @@ class Shape:
         if self.draft is not None:
             own = prepared_matrices(self.draft.spec, self.draft.dtype, 1, fused=True)
             matrices += own + (own > 0 and self.has_head)
-        return kept_products(matrices, len(buckets_of(self.nodes, "cpu")), self.rows)
+        chunks = chunk_products(self.spec, self.dtype, self.tp)
+        return kept_products(matrices, len(buckets_of(self.nodes, "cpu")), self.rows) + chunks
 
     @property
     def has_head(self) -> bool:
@@ -124,15 +123,17 @@ def footprint(shape: Shape, *, greedy: bool = False) -> Terms:
 
     The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
     what it needs beyond those before it: a term of 0 means that the memory is there already. CUDA graphs share no
-    memory with what runs without them: scratch and results of a verify step count again.
+    memory with what runs without them: scratch and results of a verify step count again. While the target's weights are
+    packed nothing of all that is there, nor the draft: that moment counts where it needs more.
     """
     prefill, verify, growth = prefill_peak(shape), verify_peak(shape), growth_transient(shape)
     drawn = logits(shape, greedy=greedy)
     before_logits = max(prefill, verify)
     before_growth = max(before_logits, drawn)
-    return Terms(
-        target_weights=target_weights(shape.spec, shape.dtype, shape.compute, shape.tp),
-        draft_weights=draft_weights(shape.draft),
+    cpu = shape.threads > 0
+    terms = Terms(
+        target_weights=target_weights(shape.spec, shape.dtype, shape.compute, shape.tp, cpu=cpu),
+        draft_weights=draft_weights(shape.draft, cpu=cpu),
         target_kv=target_kv(shape),
         tree_slots=tree_slots(shape),
         draft_kv=draft_kv(shape),
@@ -143,62 +144,14 @@ def footprint(shape: Shape, *, greedy: bool = False) -> Terms:
         growth_transient=max(before_growth, growth) - before_growth,
         runtime=shape.runtime + (0 if shape.measured else shape.products * PRODUCT_BYTES),
     )
+    loading = loading_bytes(shape.spec, shape.dtype, shape.tp, cpu=cpu)
+    packing = loading - terms.draft_weights - terms.generation
+    return replace(terms, growth_transient=terms.growth_transient + max(0, packing))
 
 
 def total(shape: Shape) -> int:
     """The sum of all terms."""
     return footprint(shape).total
-
-
-def matrix_bytes(rows: int, columns: int, dtype: Dtype) -> int:
-    """One linear layer's weight: rows · columns · b; int8: 1 byte a value and one fp32 scale a row; NF4: half a byte a
-    value, one fp32 scale per block of 64, and a table of 16 fp32."""
-    values = rows * columns
-    if dtype == "int8":
-        return values + 4 * rows
-    if dtype == "nf4":
-        return -(-values // 2) + 4 * -(-values // NF4_BLOCK) + NF4_TABLE
-    return values * BYTES_PER_VALUE[dtype]
-
-
-def target_weights(spec: ModelSpec, dtype: Dtype, compute: Dtype, tp: int = 1) -> int:
-    """Σ parameters × precision, + scales of quantised matrices; embedding, output head and norms are never quantised.
-
-    Under tp the matrices of the layers, the output head and the embedding are shared out, the last two by the
-    vocabulary, rounded up; norms and the biases of row-wise split matrices are whole on every worker.
-    """
-    h, kv, b = spec.hidden, spec.kv_heads * spec.head_dim // tp, BYTES_PER_VALUE[compute]
-    q, inner = spec.heads * spec.head_dim // tp, spec.intermediate // tp
-    layer = matrix_bytes(q, h, dtype) + 2 * matrix_bytes(kv, h, dtype) + matrix_bytes(h, q, dtype)
-    layer += 2 * matrix_bytes(inner, h, dtype) + matrix_bytes(h, inner, dtype)
-    layer += b * ((q + 2 * kv) * spec.qkv_bias + h * spec.o_bias + (2 * inner + h) * spec.mlp_bias)
-    layer += b * (spec.norms_per_layer * h + 2 * spec.head_dim * spec.qk_norm)
-    embedding = -(-spec.vocab // tp) * h * b
-    # A tied output head is the embedding itself.
-    head = 0 if spec.tied_embeddings else embedding
-    return spec.layers * layer + embedding + head + h * b
-
-
-def draft_weights(draft: DraftShape | None) -> int:
-    """A head's own weights; the embedding (EAGLE-1: the output head too) is the target's and counted there.
-
-    With f features of width t a token: EAGLE: fc h·2h, one layer without its first norm. EAGLE-3: fc h·f·t, q/k/v with
-    2h inputs, four norms, output head V_draft·h. Both: biases, norms before fc and an embedding where the config has
-    them, and the map of the vocabulary, 8 bytes an entry. A draft model: all of it.
-    """
-    if draft is None:
-        return 0
-    spec = draft.spec
-    if draft.kind == "model":
-        return target_weights(spec, draft.dtype, draft.dtype if draft.dtype in BYTES_PER_VALUE else "bf16")
-    h, q, kv = spec.hidden, spec.heads * spec.head_dim, spec.kv_heads * spec.head_dim
-    own = (q + 2 * kv) * spec.qkv_bias + q * h + 3 * h * spec.intermediate + h * draft.fc_bias + draft.fc_norms
-    if draft.kind == "eagle":
-        own += 2 * h * h + h * (q + 2 * kv) + h
-    else:
-        own += h * draft.feature_count * draft.target_hidden + 2 * h * (q + 2 * kv) + 4 * h + draft.vocab * h
-    own += spec.vocab * h * draft.own_embedding
-    return BYTES_PER_VALUE[draft.dtype] * own + 8 * draft.vocab
 
 
 def next_capacity(capacity: int, tokens: int, growth: int) -> int:
@@ -241,11 +194,7 @@ def draft_kv(shape: Shape) -> int:
     if shape.kv_slots:
         more = max(0, draft_scratch(shape.nodes, shape.depth, shape.width) - shape.nodes)
         slots = shape.kv_slots + shape.rows * -(-more // shape.growth) * shape.growth
-    return shape.draft.spec.kv_bytes_per_token(_draft_value_bytes(shape.draft)) * slots
-
-
-def _draft_value_bytes(draft: DraftShape) -> int:
-    return BYTES_PER_VALUE.get(draft.dtype, 2)
+    return shape.draft.spec.kv_bytes_per_token(shape.draft.value_bytes) * slots
 
 
 def graph_scratch(shape: Shape) -> int:
@@ -297,7 +246,7 @@ def verify_peak(shape: Shape) -> int:
     if draft is not None:
         level = _draft_forward(shape, draft, min(shape.width, shape.nodes), shape.rows)
         words = draft.spec.vocab if draft.kind != "eagle3" else draft.vocab
-        drawn = level.count * words * (_draft_value_bytes(draft) + 12)
+        drawn = level.count * words * (draft.value_bytes + 12)
         moments += [layers_peak(level), drawn]
     return max(moments)
 
@@ -316,6 +265,7 @@ def _forward(shape: Shape, tokens: int, rows: int, reach: int) -> Forward:
         fused=is_fused(shape.spec),
         threads=shape.threads,
         tiles=shape.tiles,
+        unpacks=shape.unpacks,
     )
 
 
@@ -332,13 +282,14 @@ def _draft_forward(shape: Shape, draft: DraftShape, tokens: int, rows: int) -> F
     return Forward(
         spec=draft.spec,
         dtype=draft.dtype,
-        value_bytes=_draft_value_bytes(draft),
+        value_bytes=draft.value_bytes,
         tokens=tokens,
         rows=rows,
         view=-(-shape.draft_capacity // step) * step,
         fused=draft.kind != "model" or is_fused(draft.spec),
         threads=shape.threads,
         tiles=shape.tiles,
+        unpacks=shape.unpacks,
         features=reads,
     )
 
@@ -374,7 +325,7 @@ def growth_transient(shape: Shape) -> int:
     spec, draft, step = shape.spec, shape.draft, min(shape.growth, CAPACITY_STEP)
     one = (spec.kv_heads // shape.tp) * spec.head_dim * shape.value_bytes * (shape.capacity - step)
     if draft is not None:
-        per_token = draft.spec.kv_bytes_per_token(_draft_value_bytes(draft)) // draft.spec.layers // 2
+        per_token = draft.spec.kv_bytes_per_token(draft.value_bytes) // draft.spec.layers // 2
         one = max(one, per_token * (shape.draft_capacity - step))
     return max(0, one * shape.kv_rows) if max(shape.capacity, shape.draft_capacity) > shape.growth else 0
 

@@ -1,7 +1,8 @@
 """The budget against the expected throughput: the paper's question, which is the smallest budget that keeps its speed.
 
-Every concession but the context is in play: prefill chunk, tree, draft head, drafter, and the weight precisions that
-profile or user allow. The context stays, because a shorter one costs no speed but the conversation.
+Every concession is in play that leaves the text as it is: prefill chunk, tree, draft head, drafter. The precision of
+the weights stays, because fewer bits are cheaper and faster at once; and so does the context, because a shorter one
+costs no speed but the conversation.
 """
 
 from __future__ import annotations
@@ -9,8 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.memory.concessions import other_precisions
 from specmemo_chat.memory.contract import NODE_BUCKETS
 from specmemo_chat.memory.footprint import Shape, total
 from specmemo_chat.memory.plan import drafters
@@ -46,10 +45,10 @@ class Frontier:
         return next(point for point in self.points if point.relative >= KEPT)
 
 
-def frontier(aim: Shape, device: DeviceInfo, profile: Profile, request: PlanRequest, speed: DeviceSpeed) -> Frontier:
+def frontier(aim: Shape, profile: Profile, request: PlanRequest, speed: DeviceSpeed) -> Frontier:
     """All that can be bought below the shape that is aimed at (`request.start`), whatever the cap."""
     rated = []
-    for shape in _candidates(aim, device, profile, request):
+    for shape in _candidates(aim, profile):
         names = drafters(shape, request) if shape.nodes > 1 else ()
         expected = expect(shape, names, profile.tree_depth, profile.tree_width, speed)
         rated.append((total(shape), expected, shape, names))
@@ -72,17 +71,16 @@ def frontier(aim: Shape, device: DeviceInfo, profile: Profile, request: PlanRequ
     return Frontier(tuple(points))
 
 
-def _candidates(aim: Shape, device: DeviceInfo, profile: Profile, request: PlanRequest) -> Iterator[Shape]:
+def _candidates(aim: Shape, profile: Profile) -> Iterator[Shape]:
     # Graphs change the host's time alone, which no expectation counts.
     whole = replace(aim, allocate_at_load=True, graphs=False)
     heads = [None] if whole.draft is None else [None, whole.draft]
-    for shape in (whole, *other_precisions(whole, device, profile, request)):
-        for nodes in NODE_BUCKETS:
-            for head in heads:
-                for chunk in _chunks(shape, profile):
-                    # A head without a tree would take memory for nothing.
-                    if nodes <= shape.nodes and (head is None or nodes > 1):
-                        yield replace(shape, nodes=nodes, draft=head, chunk=chunk)
+    for nodes in NODE_BUCKETS:
+        for head in heads:
+            for chunk in _chunks(whole, profile):
+                # A head without a tree would take memory for nothing.
+                if nodes <= whole.nodes and (head is None or nodes > 1):
+                    yield replace(whole, nodes=nodes, draft=head, chunk=chunk)
 
 
 def _chunks(shape: Shape, profile: Profile) -> list[int]:

@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import Flag, PlanError
-from specmemo_chat.memory.concessions import concessions, fitted, other_precisions, runs
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan, buckets_of
+from specmemo_chat.memory.concessions import concessions, fitted, other_precisions, runs, shorter_context
+from specmemo_chat.memory.contract import QUANTISED, Dtype, Plan, buckets_of
 from specmemo_chat.memory.footprint import Shape, footprint, total
 from specmemo_chat.memory.inverse import largest_context
 from specmemo_chat.memory.measured import runtime_key
-from specmemo_chat.memory.request import PlanRequest, check, shares_out, start
+from specmemo_chat.memory.request import PlanRequest, check, in_groups, shares_out, start
 from specmemo_chat.profiles import Profile
 from specmemo_chat.sizes import MIB, format_size
 
@@ -85,6 +85,9 @@ def solve(
     """
     request = request or PlanRequest()
     outcome = _solve(spec, device, profile, request, runtimes)
+    if device.unpacks(outcome.plan.dtype):
+        slow = f"{device.name} has no kernel for {outcome.plan.dtype}: it saves memory here, and costs speed"
+        outcome = replace(outcome, notes=(*outcome.notes, slow))
     if outcome.fits:
         return outcome
     return replace(outcome, fix=_smallest_fix(outcome, device, profile, request, runtimes))
@@ -94,6 +97,9 @@ def _solve(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanR
     check(spec, request)
     cap, notes = _cap(device, profile, request)
     aim = start(spec, device, profile, request)
+    notes = (*request.notes, *profile.notes, *notes)
+    if aim.dtype in QUANTISED and spec.own_precision not in ("", aim.dtype):
+        notes = (*notes, f"the file is in {spec.own_precision}: it becomes {aim.dtype} while it loads")
     taken: list[str] = []
     shape = aim
     for precision in (aim, *other_precisions(aim, device, profile, request)):
@@ -101,17 +107,20 @@ def _solve(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanR
         shape = wanted = precision if measured is None else replace(precision, runtime=measured, measured=True)
         taken = [] if precision is aim else [f"weights in {wanted.dtype} instead of {aim.dtype}"]
         fit = fitted(shape, cap)
-        if fit is None:
-            for step in concessions(wanted, profile, request, cap):
-                shape = step.shape
-                taken.append(step.sentence)
-                fit = fitted(shape, cap)
-                if fit is not None:
-                    break
+        for step in concessions(wanted, profile, request, cap) if fit is None else ():
+            shape, fit = step.shape, fitted(step.shape, cap)
+            taken.append(step.sentence)
+            if fit is not None:
+                break
         if fit is not None:
             return Outcome(_plan(fit, device, profile, request, cap, taken), fit, True, None, notes)
+    # A whole context in fewer bits is worth more than a short one (docs/notes/memory.md): it goes last.
+    cut = shorter_context(shape, profile, request, cap)
+    if cut is not None:
+        shape = cut.shape
+        taken.append(cut.sentence)
     shape = replace(shape, allocate_at_load=True)
-    return Outcome(_plan(shape, device, profile, request, cap, taken), shape, False, None, notes)
+    return Outcome(_plan(shape, device, profile, request, cap, taken), shape, total(shape) <= cap, None, notes)
 
 
 def _cap(device: DeviceInfo, profile: Profile, request: PlanRequest) -> tuple[int, tuple[str, ...]]:
@@ -191,15 +200,15 @@ def _candidates(outcome: Outcome, device: DeviceInfo, request: PlanRequest) -> I
     for dtype in _smaller_precisions(shape):
         yield Flag("--dtype", dtype), replace(request, dtype=dtype)
     for gpus in range(request.tp + 1, request.gpus_available + 1):
-        if shares_out(shape.spec, gpus) and shape.dtype in BYTES_PER_VALUE:
+        if shares_out(shape.spec, gpus) and (request.dtype != "q4" or in_groups(shape.spec, gpus)):
             yield Flag("--gpus", str(gpus)), replace(request, tp=gpus)
     if context:
         yield Flag("--ctx-size", str(context)), replace(request, context=context)
 
 
 def _smaller_precisions(shape: Shape) -> Iterator[Dtype]:
-    """Precisions that take less than the shape's and that this installation can run."""
-    order: tuple[Dtype, ...] = ("bf16", "int8", "nf4")
+    """Precisions that take less than the shape's and that it can run in."""
+    order: tuple[Dtype, ...] = ("bf16", *QUANTISED)
     for dtype in order:
         smaller = replace(shape, dtype=dtype)
         if runs(smaller) and total(smaller) < total(shape):

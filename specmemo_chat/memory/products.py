@@ -25,8 +25,16 @@ def kept_products(matrices: int, node_counts: int, rows: int) -> int:
     return matrices * ((node_counts if rows == 1 else max(node_counts, _BATCHED)) + _CHUNKS)
 
 
+def chunk_products(spec: ModelSpec, dtype: Dtype, tp: int) -> int:
+    """How many more stay prepared for chunks alone: in q4 those of unpacked blocks."""
+    return _CHUNKS * (sum(1 for _ in _matrices(spec, tp, fused=True)) - 1) if dtype == "q4" else 0
+
+
 def prepared_matrices(spec: ModelSpec, dtype: Dtype, tp: int, *, fused: bool) -> int:
-    """How many different matrices of a model on a CPU have their products prepared."""
+    """How many different matrices of a model on a CPU have their products prepared for every number of rows. In q4 the
+    output matrix alone, which is q8; those of the layers only for chunks of prompts (`chunk_products`)."""
+    if dtype == "q4":
+        return 1
     if dtype != "fp32":
         return sum(1 for _ in _matrices(spec, tp, fused=fused))
     return sum(4 * values >= LARGE_MATRIX for values in _matrices(spec, tp, fused=fused)) if fused else 0

@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
+from specmemo_chat.memory.faster import Faster
 from specmemo_chat.memory.frontier import Frontier, Point
 from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.throughput import DeviceSpeed, Expected
 
 
 def plan_json(
-    outcome: Outcome, device: str, expected: Expected | None = None, speed: DeviceSpeed | None = None
+    outcome: Outcome,
+    device: str,
+    expected: Expected | None = None,
+    speed: DeviceSpeed | None = None,
+    faster: Sequence[Faster] = (),
 ) -> dict[str, Any]:
     """`device` is the name that the user gave. `expected` is null where the device's bandwidth is not known or the
-    plan does not fit."""
+    plan does not fit. `faster`: precisions that would be."""
     plan = outcome.plan
     values: dict[str, Any] = {
         "schema": 1,
@@ -29,6 +35,8 @@ def plan_json(
         "tree_nodes": plan.tree_nodes,
         "drafters": list(plan.drafters),
         "dtype": plan.dtype,
+        "kv_dtype": plan.kv_dtype,
+        "draft_dtype": plan.draft_dtype if plan.draft is not None else None,
         "prefill_chunk": plan.prefill_chunk,
         "tp": plan.tp,
         "concessions": list(plan.concessions),
@@ -44,6 +52,8 @@ def plan_json(
             "prefill_s": round(expected.prefill_s, 4),
             "basis": f"estimate: {speed.basis}",
         }
+        if faster:
+            values["expected"]["faster"] = {other.dtype: round(other.times, 2) for other in faster}
     if outcome.smallest_fix is not None:
         values["smallest_fix"] = outcome.smallest_fix
     return values

@@ -7,9 +7,11 @@ from dataclasses import dataclass, replace
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import Flag, UsageError
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype
+from specmemo_chat.memory.activations import FUSED_FAMILIES
+from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, QUANTISED, Dtype
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, runtime_bytes
+from specmemo_chat.memory.matrices import GROUP
 from specmemo_chat.profiles import Profile
 
 # A model whose layers have at most so many weights runs in fp32 on a CPU: what a product of small matrices costs is the
@@ -23,7 +25,7 @@ class PlanRequest:
 
     `draft` is "auto", "none", "ngram" or the location of a draft with weights, whose shape is `head`; under "auto" the
     planner may leave the head out, a head that the user named stays. `gpus_available` bounds the `--gpus` that a
-    fix may name. The `tp` workers run on `nodes` machines.
+    fix may name. The `tp` workers run on `nodes` machines. `notes` are sentences for the user.
     """
 
     max_memory: int = 0
@@ -35,6 +37,7 @@ class PlanRequest:
     head: DraftShape | None = None
     gpus_available: int = 1
     nodes: int = 1
+    notes: tuple[str, ...] = ()
 
     @property
     def head_may_go(self) -> bool:
@@ -55,17 +58,28 @@ def check(spec: ModelSpec, request: PlanRequest) -> None:
                 f"{spec.name} cannot be shared out over {request.tp} workers: it has {size} {what}",
                 Flag("--gpus", str(max(count for count in range(1, request.tp) if shares_out(spec, count)))),
             )
-    if request.tp > 1 and request.dtype in ("int8", "nf4"):
+    if request.dtype in QUANTISED and spec.model_type not in FUSED_FAMILIES:
         raise UsageError(
-            f"--dtype {request.dtype} runs on one worker only: bitsandbytes' weights cannot be shared out",
-            Flag("--gpus", "1"),
+            f"{spec.name} runs by its publisher's code, which has no weights in {request.dtype}",
             Flag("--dtype", "bf16"),
+        )
+    if request.dtype == "q4" and not in_groups(spec, request.tp):
+        shared = f" shared out over {request.tp} workers" if request.tp > 1 else ""
+        raise UsageError(
+            f"{spec.name}{shared} cannot be in q4: the inputs of its matrices are no multiples of {GROUP}",
+            Flag("--dtype", "q8"),
         )
 
 
 def shares_out(spec: ModelSpec, workers: int) -> bool:
     """Heads and MLP columns divide evenly among `workers`."""
     return all(size % workers == 0 for size in (spec.kv_heads, spec.heads, spec.intermediate))
+
+
+def in_groups(spec: ModelSpec, workers: int) -> bool:
+    """The inputs of every matrix of a layer, as they are shared out, come in whole groups of q4."""
+    shared = (spec.heads * spec.head_dim, spec.intermediate)
+    return spec.hidden % GROUP == 0 and all(size % (GROUP * workers) == 0 for size in shared)
 
 
 def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanRequest) -> Shape:
@@ -89,6 +103,7 @@ def start(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanRe
         threads=device.threads if device.kind == "cpu" else 0,
         tiles=device.tiles,
         gpu=device.kind in ("cuda", "rocm"),
+        unpacks=not device.multiplies_packed,
         graphs=device.kind == "cuda" and request.tp == 1,
         # Graphs name addresses: an arena that grows would cost all of them.
         allocate_at_load=device.kind == "cuda" and request.tp == 1,
@@ -103,8 +118,11 @@ def nodes_of_a_row(nodes: int, rows: int, kind: str) -> int:
 
 
 def auto_dtype(device: DeviceInfo, spec: ModelSpec | None = None) -> Dtype:
-    """CUDA: bf16 from compute capability 8.0 on, below it fp16. ROCm bf16, MPS fp16. CPU bf16 where it is native, but
-    fp32 for models with the smallest layers."""
+    """That of a packed file. CUDA: bf16 from compute capability 8.0 on, below it fp16. ROCm bf16, MPS fp16. CPU bf16
+    where it is native, but fp32 for models with the smallest layers."""
+    for packed in QUANTISED:
+        if spec is not None and spec.own_precision == packed:
+            return packed
     if device.kind == "cuda":
         return "bf16" if (device.compute_capability or (0, 0)) >= (8, 0) else "fp16"
     if device.kind == "cpu":

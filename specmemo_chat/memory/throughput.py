@@ -1,18 +1,31 @@
-"""Expected tokens per second of a shape on a device: step times that were measured there, or else a bandwidth roofline.
+"""Expected tokens per second of a shape on a device: from steps that were measured there, from products of this
+processor, or else from a bandwidth roofline.
 
 By the roofline a step reads the weights and the keys and values once and computes on them; it takes the longer of the
-two times. Not counted are the host's own time, kernel launches and, with several workers, their communication: on small
-models those dominate, and the running controller measures what is true.
+two times. Where products were measured they stand in for the weights. Not counted are the host's own time, kernel
+launches and, with several workers, their communication: on small models those dominate, and the running controller
+measures what is true.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.memory.acceptance import expected_tokens, levels
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, NODE_BUCKETS, Dtype
-from specmemo_chat.memory.footprint import Shape, draft_weights, target_weights
+from specmemo_chat.memory.contract import NODE_BUCKETS, QUANTISED, Dtype
+from specmemo_chat.memory.footprint import Shape
+from specmemo_chat.memory.matrices import matrix_bytes
+from specmemo_chat.memory.rates import Rates
+from specmemo_chat.memory.weights import (
+    draft_weights,
+    ends_dtype,
+    layer_matrices,
+    lookup_bytes,
+    target_weights,
+    words_of,
+)
 from specmemo_chat.profiles import Profile
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
@@ -21,6 +34,10 @@ from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 # it. The others are assumptions.
 BANDWIDTH_SHARE = {"cuda": 0.7, "rocm": 0.6, "mps": 0.7, "cpu": 0.5}
 COMPUTE_SHARE = {"cuda": 0.5, "rocm": 0.4, "mps": 0.5, "cpu": 1.0}
+
+# Bytes that are moved for each value of a weight that is unpacked (models/matrices/gpu.py): its code, fp32 that is
+# written, scaled, shifted and rounded, and the result that is read.
+_UNPACKING = {"q8": 20, "q4": 32}
 
 # A turn for comparisons: MT-Bench's second turns with their history are about so long.
 TURN_PROMPT, TURN_REPLY = 512, 256
@@ -38,19 +55,24 @@ class StepTimes:
 @dataclass(frozen=True)
 class DeviceSpeed:
     """`bandwidth` in bytes/s and `compute` in operations/s as the maker states them or as they were measured; a
-    `compute` of 0 is not known and then does not limit. `source` is a phrase for the user. `times` of the model in
-    question stand in for the roofline, which then only carries them over to other precisions."""
+    `compute` of 0 is not known and then does not limit. `source` is a phrase for the user. `rates`: products of this
+    processor as measured. `times` of the model in question stand in for all that, which then only carries them over to
+    other precisions. `unpacks`: precisions whose weights are unpacked for every product."""
 
     kind: str
     bandwidth: int
     compute: int
     source: str
     times: StepTimes | None = None
+    rates: Rates | None = None
+    unpacks: tuple[str, ...] = ()
 
     @property
     def basis(self) -> str:
         """What an expectation rests on, for the user."""
-        return "steps as chats with this model took them here" if self.times else f"roofline of {self.source}"
+        if self.times:
+            return "steps as chats with this model took them here"
+        return "products as measured on this processor" if self.rates else f"roofline of {self.source}"
 
     def seconds(self, read: int, operations: int) -> float:
         """The time of one kernel sequence that reads so many bytes and does so many operations."""
@@ -84,11 +106,14 @@ def device_speed(device: DeviceInfo, profile: Profile) -> DeviceSpeed | None:
     facts = profile.facts
     named = facts is not None and (facts.name == device.name or _named(device, profile))
     compute = facts.compute if facts is not None and named else 0
-    if device.memory_bandwidth:
-        return DeviceSpeed(device.kind, device.memory_bandwidth, compute, f"the bandwidth of {device.name}")
-    if facts is not None and named and facts.bandwidth:
-        return DeviceSpeed(device.kind, facts.bandwidth, compute, f"the bandwidth that profile {profile.name} gives")
-    return None
+    bandwidth, source = device.memory_bandwidth, f"the bandwidth of {device.name}"
+    if not bandwidth and facts is not None and named:
+        bandwidth, source = facts.bandwidth, f"the bandwidth that profile {profile.name} gives"
+    if not bandwidth:
+        return None
+    return DeviceSpeed(
+        device.kind, bandwidth, compute, source, unpacks=tuple(dtype for dtype in QUANTISED if device.unpacks(dtype))
+    )
 
 
 def _named(device: DeviceInfo, profile: Profile) -> bool:
@@ -139,8 +164,9 @@ def draft_seconds(shape: Shape, runs: int, speed: DeviceSpeed, nodes: int = 1) -
             return drafts.begin(source, shape.rows) + (runs - 1) * level
     spec = shape.draft.spec
     # EAGLE's output head is the target's share; EAGLE-3's and a model's own is part of their weights.
-    shared = shape.spec.vocab * spec.hidden * shape.value_bytes // shape.tp if shape.draft.kind == "eagle" else 0
-    return runs * speed.seconds(draft_weights(shape.draft) + shared, 0)
+    shared = (words_of(shape.spec, shape.tp), spec.hidden) if shape.draft.kind == "eagle" else (0, 0)
+    read = matrix_bytes(*shared, ends_dtype(shape.dtype), _on(speed))
+    return runs * speed.seconds(draft_weights(shape.draft, cpu=speed.kind == "cpu") + read, 0)
 
 
 def _forward_seconds(
@@ -148,36 +174,61 @@ def _forward_seconds(
 ) -> float:
     """The target's forward over `tokens` tokens of every row. `cached`: bytes of keys and values that it reads."""
 
-    def roofline(shape: Shape, tokens: int) -> float:
-        read = _weights_read(shape) + (_kv_read(shape) if cached is None else cached)
-        return speed.seconds(read, _operations(shape, tokens * shape.rows, context))
+    def alone(shape: Shape, tokens: int) -> float:
+        kv, attention = _kv_read(shape) if cached is None else cached, _attention(shape, tokens * shape.rows, context)
+        if speed.rates is not None and speed.rates.knows(shape.dtype):
+            return _products(shape, tokens * shape.rows, speed.rates) + speed.seconds(kv, attention)
+        return speed.seconds(_weights_read(shape, speed) + kv, _multiplied(shape, tokens * shape.rows) + attention)
 
     times = speed.times
     if times is None:
-        return roofline(shape, tokens)
+        return alone(shape, tokens)
     if shape.dtype == times.dtype:
         return times.steps.seconds(shape.rows, tokens, context)
-    own = replace(shape, dtype=times.dtype, compute=times.dtype)
-    plain = times.steps.seconds(shape.rows, 1, context) / roofline(own, 1)
-    return plain * roofline(shape, tokens)
+    own = replace(shape, dtype=times.dtype, compute=shape.compute if times.dtype in QUANTISED else times.dtype)
+    # What the host and small kernels add stays as it is.
+    plain, known = times.steps.seconds(shape.rows, 1, context), alone(own, 1)
+    return max(0.0, plain - known) + min(1.0, plain / known) * alone(shape, tokens)
 
 
-def _weights_read(shape: Shape) -> int:
-    """Bytes of weights that a forward reads on one worker: all but an embedding table that is only looked up."""
+def _products(shape: Shape, rows: int, rates: Rates) -> float:
+    """The products of a forward over `rows` rows in all: those of the layers, and of the output layer, which a forward
+    of more rows than a step has computes for one."""
     spec = shape.spec
-    weights = target_weights(spec, shape.dtype, shape.compute, shape.tp)
-    table = 0 if spec.tied_embeddings else spec.vocab * spec.hidden * BYTES_PER_VALUE[shape.compute] // shape.tp
-    return weights - table
+    layer = sum(outputs * inputs for outputs, inputs in layer_matrices(spec, shape.tp))
+    asked = rows if rows <= NODE_BUCKETS[-1] * shape.rows else 1
+    output = words_of(spec, shape.tp) * spec.hidden * rates.of(ends_dtype(shape.dtype), asked)
+    return spec.layers * layer * rates.of(shape.dtype, rows) + output
+
+
+def _weights_read(shape: Shape, speed: DeviceSpeed) -> int:
+    """Bytes of weights that a forward moves on one worker: all but an embedding table that is only looked up; where
+    they are unpacked first, they are written and read again."""
+    spec, cpu = shape.spec, speed.kind == "cpu"
+    weights = target_weights(spec, shape.dtype, shape.compute, shape.tp, cpu=cpu)
+    again = _UNPACKING[shape.dtype] if shape.dtype in speed.unpacks else 0
+    return weights - lookup_bytes(spec, shape.dtype, shape.tp, cpu=cpu) + again * _matrix_values(spec) // shape.tp
+
+
+def _on(speed: DeviceSpeed) -> str:
+    return "cpu" if speed.kind == "cpu" else "cuda"
 
 
 def _kv_read(shape: Shape) -> int:
     return shape.spec.kv_bytes_per_token(shape.value_bytes, shape.tp) * (shape.context // 2) * shape.rows
 
 
-def _operations(shape: Shape, tokens: int, context: int) -> int:
-    """Multiplications and additions of one worker's forward: two for each weight that is multiplied, four for each pair
-    of query and key in every head."""
+def _matrix_values(spec: ModelSpec) -> int:
+    """Weights that are multiplied: all but an embedding that is only looked up."""
+    return spec.parameters - (0 if spec.tied_embeddings else spec.vocab * spec.hidden)
+
+
+def _multiplied(shape: Shape, tokens: int) -> int:
+    """Multiplications and additions of one worker's forward: two for each weight that is multiplied."""
+    return tokens * 2 * _matrix_values(shape.spec) // shape.tp
+
+
+def _attention(shape: Shape, tokens: int, context: int) -> int:
+    """Those of its attention: four for each pair of query and key in every head."""
     spec = shape.spec
-    matrices = spec.parameters - (0 if spec.tied_embeddings else spec.vocab * spec.hidden)
-    attention = 4 * spec.layers * spec.heads * spec.head_dim * context
-    return tokens * (2 * matrices + attention) // shape.tp
+    return tokens * 4 * spec.layers * spec.heads * spec.head_dim * context // shape.tp

@@ -11,7 +11,7 @@ from specmemo_chat.catalog.damage import check_folder, read_object, weight_files
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.errors import Flag, ModelError, PlanError, UsageError
 from specmemo_chat.memory.contract import Dtype
-from specmemo_chat.memory.footprint import target_weights
+from specmemo_chat.memory.weights import target_weights
 from specmemo_chat.models import attention
 from specmemo_chat.models.checkpoint import Checkpoint
 from specmemo_chat.models.gguf_weights import GgufCheckpoint
@@ -71,7 +71,7 @@ def load_target(
             return Target(model, eos_of(model))
         spec = spec_from_folder(str(folder), folder)
         compute = dtype if dtype in COMPUTED else compute or "fp32"
-        _check_planned(spec, dtype, compute, share, planned_bytes)
+        _check_planned(spec, dtype, compute, share, planned_bytes, cpu=device == "cpu")
         config = llama_config(spec, values)
         with GgufCheckpoint(folder) if file else Checkpoint(folder) as weights:
             loaded, unused = load_llama(
@@ -92,10 +92,10 @@ def load_target(
         raise ModelError(f"the weights in {location} cannot be loaded: {error}", "download the model again") from error
 
 
-def _check_planned(spec: ModelSpec, dtype: Dtype, compute: str, share: Share, planned: int) -> None:
+def _check_planned(spec: ModelSpec, dtype: Dtype, compute: str, share: Share, planned: int, *, cpu: bool) -> None:
     if not planned:
         return
-    size = target_weights(spec, dtype, compute, share.world)  # type: ignore[arg-type]
+    size = target_weights(spec, dtype, compute, share.world, cpu=cpu)  # type: ignore[arg-type]
     if planned < size:
         raise PlanError(
             f"the weights in {spec.location} take {format_size(size)}, and {format_size(planned)} were planned by "

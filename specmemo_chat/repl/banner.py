@@ -10,6 +10,7 @@ from rich.text import Text
 from specmemo_chat import __version__
 from specmemo_chat.repl import advice
 from specmemo_chat.setup.prepare import Prepared
+from specmemo_chat.setup.speeds import faster_here
 from specmemo_chat.sizes import format_size
 from specmemo_chat.terminal.gauge import gauge
 
@@ -35,6 +36,8 @@ def banner(prepared: Prepared, width: int) -> Iterator[Text]:
         bar = gauge(plan.total_bytes, plan.cap_bytes, cells)
         yield Text.assemble(" " * LABEL, (bar, "blue"), f" {share:.0f} %" if share >= 1 else " under 1 %")
     yield from _row("draft", _draft(prepared), width)
+    for other in faster_here(prepared.plan, prepared.outcome, place.device, place.profile):
+        yield from _row("faster", other.sentence, width)
     step = advice.next_step(place, plan, prepared.choice.draft)
     if step is not None:
         yield from _row("next", step, width, "green")

@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import platformdirs
 from rich.text import Text
 
 from specmemo_chat.catalog.config import spec_from_file
 from specmemo_chat.catalog.resolve import ModelSource, resolve
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.device.probe import cpu_name, cpu_threads, probe
+from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import KINDS, select
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.absent import described_device
+from specmemo_chat.memory.faster import faster_precisions
 from specmemo_chat.memory.frontier import Frontier, frontier
 from specmemo_chat.memory.plan import Outcome
 from specmemo_chat.memory.report import frontier_json, plan_json
 from specmemo_chat.memory.request import start
-from specmemo_chat.memory.throughput import DeviceSpeed, Expected, StepTimes, device_speed, expect
+from specmemo_chat.memory.throughput import DeviceSpeed, Expected, device_speed, expect
 from specmemo_chat.memory.workers import tightest
 from specmemo_chat.profiles import Profile
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.setup.planning import PlanContext
-from specmemo_chat.speculation.cost_file import config_hash, find
+from specmemo_chat.setup.speeds import measured_speed, times_of
 from specmemo_chat.terminal import plan_plot, plan_render
 from specmemo_chat.terminal.console import Screen
 
@@ -63,16 +63,22 @@ def show_plan(
     source, spec = _model(choice, context)
     context = planning.with_draft(choice, context, source, spec)
     outcome = context.solve(spec)
-    speed = _speed(place, profiles[place.shown] if place.absent else policy)
+    if place.absent:
+        speed = device_speed(place.tightest, profiles[place.shown])
+    else:
+        speed = measured_speed(place.tightest, policy, len(place.devices))
     if speed is not None and not place.absent:
-        speed = replace(speed, times=_times(source, place.tightest, outcome))
+        folder = planning.planning_folder(source)
+        speed = replace(speed, times=times_of(folder, place.tightest, outcome.plan))
     expected = _expected(outcome, policy, speed)
-    curve = _frontier(spec, context, speed, place) if frontier or picture is not None else None
+    faster = faster_precisions(outcome, place.tightest, policy, speed)
+    curve = _frontier(outcome, context, speed) if frontier or picture is not None else None
     if as_json:
-        values = plan_json(outcome, place.shown, expected, speed)
+        values = plan_json(outcome, place.shown, expected, speed, faster)
         screen.print_json(values | (frontier_json(curve) if curve is not None else {}))
     else:
-        _print(screen, outcome, place, reason, expected, speed, curve)
+        speeds = plan_render.expected_lines(expected, speed, place.shown, faster) if outcome.fits else ()
+        _print(screen, outcome, place, reason, speeds, curve)
     if curve is not None and picture is not None:
         title = f"{spec.name} on {place.shown}, {outcome.plan.context_tokens} tokens of context"
         plan_plot.plot_frontier(curve, title, outcome.plan.cap_bytes, picture)
@@ -82,18 +88,11 @@ def show_plan(
 
 
 def _print(
-    screen: Screen,
-    outcome: Outcome,
-    place: _Place,
-    reason: str,
-    expected: Expected | None,
-    speed: DeviceSpeed | None,
-    curve: Frontier | None,
+    screen: Screen, outcome: Outcome, place: _Place, reason: str, speeds: Iterable[str], curve: Frontier | None
 ) -> None:
     width = screen.out.width if screen.terminal else 80
     lines: list[Text | str] = list(plan_render.plan_lines(outcome, place.shown, reason, width, color=screen.color))
-    if outcome.fits:
-        lines += plan_render.expected_lines(expected, speed, place.shown)
+    lines += speeds
     if len(place.devices) > 1:
         lines += ["", *plan_render.worker_lines(outcome, place.devices)]
     if curve is not None:
@@ -139,42 +138,18 @@ def _policy(choice: ModelChoice, place: _Place, profiles: dict[str, Profile]) ->
     return planning.choose_profile(choice.profile, place.tightest, profiles)
 
 
-def _speed(place: _Place, profile: Profile) -> DeviceSpeed | None:
-    """The facts of the device; this machine's processor, of which no driver tells any, is measured."""
-    device = place.tightest
-    speed = device_speed(device, profile)
-    if speed is not None or device.kind != "cpu" or place.absent:
-        return speed
-    sharing = len(place.devices)
-    bandwidth = measure_bandwidth(cpu_threads(), device.free_bytes) // sharing
-    compute = measure_compute() // sharing
-    return DeviceSpeed("cpu", bandwidth, compute, "this processor as measured just now")
-
-
-def _times(source: ModelSource, device: DeviceInfo, outcome: Outcome) -> StepTimes | None:
-    """What chats with this model measured on this device, if there were any."""
-    folder = planning.planning_folder(source)
-    model = config_hash(folder) if folder is not None else ""
-    plan = outcome.plan
-    name = f"cpu: {cpu_name()}" if device.kind == "cpu" else f"cuda: {device.name}"
-    cache = platformdirs.user_cache_path(planning.APP, appauthor=False)
-    found = find(cache, {"device": name, "model": model, "workers": str(plan.tp)}) if model else None
-    if found is None or found[0]["dtype"].split(",")[0] != plan.dtype:
-        return None
-    return StepTimes(plan.dtype, found[1], found[2])
-
-
 def _expected(outcome: Outcome, policy: Profile, speed: DeviceSpeed | None) -> Expected | None:
     if speed is None or not outcome.fits:
         return None
     return expect(outcome.shape, outcome.plan.drafters, policy.tree_depth, policy.tree_width, speed)
 
 
-def _frontier(spec: ModelSpec, context: PlanContext, speed: DeviceSpeed | None, place: _Place) -> Frontier:
-    device, policy, request = context.device, context.profile, context.request
+def _frontier(outcome: Outcome, context: PlanContext, speed: DeviceSpeed | None) -> Frontier:
+    """In the precision of the plan."""
+    device, policy, request = context.device, context.profile, replace(context.request, dtype=outcome.plan.dtype)
     if speed is None:
         raise UsageError(
             f"--frontier: nothing tells the memory bandwidth of {device.name}, so no speed can be expected",
             "give a device that a profile describes (--device titan-rtx-24gb), or write a profile with its bandwidth",
         )
-    return frontier(start(spec, device, policy, request), device, policy, request, speed)
+    return frontier(start(outcome.shape.spec, device, policy, request), policy, request, speed)

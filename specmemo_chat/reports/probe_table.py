@@ -20,7 +20,7 @@ from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.gauge import EMPTY, FULL, bar_cells, gauge
 
 BAR_CELLS = 40
-SHOWN_FLAGS = ("avx2", "avx512f", "avx512_bf16", "amx_bf16", "asimd", "bf16")
+SHOWN_FLAGS = ("avx2", "avx512f", "avx512_bf16", "avx512_vnni", "avx_vnni", "amx_bf16", "amx_int8", "asimd", "bf16")
 
 
 def show_probe(screen: Screen, *, as_json: bool) -> None:

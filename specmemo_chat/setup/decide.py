@@ -39,13 +39,13 @@ def decide(
     before_download: Callable[[], None] | None,
     *,
     freed: int = 0,
-) -> tuple[Plan, GenerationSettings, Load, PlanContext]:
-    """Plan, settings, the first request, and what the plan was made for. Raises the errors of specmemo_chat/errors.py;
-    notes go to `listener`. `freed`: bytes that a running worker gives back before the plan is carried out."""
+) -> tuple[Plan, GenerationSettings, Load, PlanContext, Outcome]:
+    """Plan, settings, the first request, what the plan was made for, and how. Raises the errors of
+    specmemo_chat/errors.py; notes go to `listener`. `freed`: bytes that a running worker gives back before the plan is
+    carried out."""
     settings = _settings(sampling, sampling.temperature or 0.0, 0)
     request = planning.check_flags(choice)
     check_name(choice.device)
-    planning.check_precision(request)
     profiles = planning.own_profiles()
     devices = _devices(choice, profiles, listener)
     device = tightest(devices)
@@ -76,7 +76,8 @@ def decide(
     temperature = sampling.temperature if sampling.temperature is not None else model_temperature(folder)
     seed = sampling.seed if sampling.seed is not None else (secrets.randbelow(1 << 31) if temperature else 0)
     settings = replace(settings, temperature=temperature, seed=seed)
-    return plan, settings, Load(plan, choice.system, choice.chat_template, choice.trust_remote_code, workers), place
+    load = Load(plan, choice.system, choice.chat_template, choice.trust_remote_code, workers)
+    return plan, settings, load, place, outcome
 
 
 def model_temperature(folder: Path) -> float:

@@ -25,7 +25,9 @@ class Precision(StrEnum):
     bf16 = "bf16"
     fp16 = "fp16"
     fp32 = "fp32"
-    int8 = "int8"
+    q8 = "q8"
+    q4 = "q4"
+    int8 = "int8"  # old names (profiles.OLD_PRECISIONS)
     nf4 = "nf4"
 
 
@@ -78,7 +80,7 @@ _DECLARED = (
     Flag("ctx_size", int, "Context in tokens.", MODEL_PANEL, ("--ctx",), minimum=16),
     Flag("profile", str, "Memory policy, see `specmemo probe`.", MODEL_PANEL),
     Flag("device", str, "auto, cpu, cuda, cuda:1 or mps.", MODEL_PANEL),
-    Flag("dtype", Precision, "Weight precision.", MODEL_PANEL),
+    Flag("dtype", Precision, "Weight precision.", MODEL_PANEL, metavar="[auto|bf16|fp16|fp32|q8|q4]"),
     Flag("batch_size", int, "Conversations in flight at once.", MODEL_PANEL, minimum=1, maximum=256, metavar="N"),
     Flag("gpus", int, "Shard the model over N workers.", MODEL_PANEL, minimum=1),
     Flag("nnodes", int, "Machines that share the model; the same command runs on each.", MODEL_PANEL, minimum=1),

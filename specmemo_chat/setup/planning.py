@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import get_args
 
 import platformdirs
 
@@ -21,13 +21,13 @@ from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.memory.measured import Measurements
 from specmemo_chat.memory.plan import Outcome, refusal, solve
 from specmemo_chat.memory.request import PlanRequest, auto_dtype, compute_dtype, in_own_precision
-from specmemo_chat.profiles import Profile, get_profile, load_profiles, match_profile
+from specmemo_chat.profiles import OLD_PRECISIONS, Profile, get_profile, load_profiles, match_profile, renamed
 from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.sizes import parse_size
 
 APP = "specmemo"
 DRAFTS = {"auto": "what the plan chooses", "none": "plain decoding", "ngram": "from the conversation's own text"}
-DTYPES: dict[str, Dtype] = {"bf16": "bf16", "fp16": "fp16", "fp32": "fp32", "int8": "int8", "nf4": "nf4"}
+DTYPES: dict[str, Dtype] = {dtype: dtype for dtype in get_args(Dtype)} | {"int8": "q8", "nf4": "q4"}
 
 
 @dataclass(frozen=True)
@@ -78,15 +78,8 @@ def check_flags(choice: ModelChoice) -> PlanRequest:
         rows=choice.rows,
         tp=choice.gpus,
         nodes=choice.nnodes,
+        notes=(f"--dtype {renamed(choice.dtype)}",) if choice.dtype in OLD_PRECISIONS else (),
     )
-
-
-def check_precision(request: PlanRequest) -> None:
-    """Raise UsageError where the weights' precision needs a library that is not installed."""
-    if request.dtype in ("int8", "nf4") and importlib.util.find_spec("bitsandbytes") is None:
-        raise UsageError(
-            f"--dtype {request.dtype} needs bitsandbytes", "pip install bitsandbytes", Flag("--dtype", "auto")
-        )
 
 
 def own_profiles() -> dict[str, Profile]:

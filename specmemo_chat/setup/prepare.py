@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from specmemo_chat.host.requests import Load
     from specmemo_chat.host.torchrun import Nodes
     from specmemo_chat.memory.contract import Plan
+    from specmemo_chat.memory.plan import Outcome
     from specmemo_chat.settings import GenerationSettings
     from specmemo_chat.setup.fetch import Listener
     from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
@@ -29,12 +30,14 @@ HISTORY = "history"
 @dataclass(frozen=True)
 class Prepared:
     """Everything is decided and the model is on this machine; nothing is loaded yet. `choice` and `sampling` are what
-    the user asked for, `place` is what the plan was made for, `nodes` the machines that share the model."""
+    the user asked for, `place` is what the plan was made for and `outcome` how, `nodes` the machines that share the
+    model."""
 
     plan: Plan
     settings: GenerationSettings
     load: Load
     place: PlanContext
+    outcome: Outcome
     choice: ModelChoice
     sampling: SamplingChoice
     nodes: Nodes
@@ -57,14 +60,14 @@ def prepare(
     from specmemo_chat.setup.nodes import find_nodes
 
     nodes = find_nodes(choice)
-    plan, settings, load, place = decide(choice, sampling, listener, before_download, freed=freed)
+    plan, settings, load, place, outcome = decide(choice, sampling, listener, before_download, freed=freed)
     if nodes.count > 1:
         workers = f"machine {nodes.rank} of {nodes.count}, {len(load.devices)} of {plan.tp} workers"
         if nodes.rank:
             listener.note(f"{workers}: they serve the command on {nodes.endpoint} until it ends; Ctrl-C ends them")
         else:
             listener.note(f"{workers}: the same command must run on the other machines; they meet at {nodes.endpoint}")
-    return Prepared(plan, settings, load, place, choice, sampling, nodes)
+    return Prepared(plan, settings, load, place, outcome, choice, sampling, nodes)
 
 
 def start_client(prepared: Prepared) -> ChatClient:

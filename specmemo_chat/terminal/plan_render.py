@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from rich.text import Text
 
 from specmemo_chat.device.info import DeviceInfo
+from specmemo_chat.memory.faster import Faster
 from specmemo_chat.memory.footprint import footprint
 from specmemo_chat.memory.frontier import KEPT, Frontier, Point
 from specmemo_chat.memory.plan import Outcome
@@ -95,8 +96,10 @@ def bar(terms: Terms, cap: int, width: int = BAR_CELLS, *, color: bool = False) 
     return text if color else Text.assemble("[", text, "]")
 
 
-def expected_lines(expected: Expected | None, speed: DeviceSpeed | None, device: str) -> Iterator[str]:
-    """The expected speed, as the estimate that it is."""
+def expected_lines(
+    expected: Expected | None, speed: DeviceSpeed | None, device: str, faster: Sequence[Faster] = ()
+) -> Iterator[str]:
+    """The expected speed, as the estimate that it is, and what would be faster."""
     if expected is None or speed is None:
         yield f"expected speed: not known, because nothing tells the memory bandwidth of {device}"
         return
@@ -111,6 +114,7 @@ def expected_lines(expected: Expected | None, speed: DeviceSpeed | None, device:
     )
     left_out = "" if speed.times else "; host and network time left out"
     yield f"  an estimate: {speed.basis}; published acceptance{left_out}"
+    yield from (f"faster: {other.sentence}" for other in faster)
 
 
 def worker_lines(outcome: Outcome, devices: Sequence[DeviceInfo]) -> Iterator[str]:

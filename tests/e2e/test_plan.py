@@ -75,9 +75,10 @@ def test_70b_on_eight_mi250() -> None:
 
 
 def test_one_mi250_is_too_small_for_70b_and_four_are_not() -> None:
-    values = plan_json("llama-2-70b-chat", "--device", "mi250-64gb-x8", "--offline", code=3)
-    assert values["smallest_fix"] == "--gpus 4"
-    assert plan_json("llama-2-70b-chat", "--device", "mi250-64gb-x8", "--offline", "--gpus", "4")["fits"]
+    one = ("llama-2-70b-chat", "--device", "mi250-64gb-x8", "--offline")
+    assert plan_json(*one, "--dtype", "bf16", code=3)["smallest_fix"] == "--dtype q4"
+    assert plan_json(*one)["dtype"] == "q4"
+    assert plan_json(*one, "--gpus", "4")["dtype"] == "bf16"
 
 
 def test_a_batch_of_ten() -> None:
@@ -102,10 +103,27 @@ def test_the_table_for_people() -> None:
 
 
 def test_what_was_conceded_is_said() -> None:
-    done = specmemo("plan", "llama-2-7b-chat", *TITAN, "--max-memory", "15GiB")
+    done = specmemo("plan", "llama-2-7b-chat", *TITAN, "--max-memory", "15GiB", "--dtype", "fp16")
     assert done.returncode == 0, done.stderr
     assert "conceded: prefill in chunks of" in done.stdout
     assert "conceded: draft trees of" in done.stdout
+    assert "conceded: a context of" in done.stdout
+    done = specmemo("plan", "llama-2-7b-chat", *TITAN, "--max-memory", "15GiB")
+    assert "conceded: weights in q8 instead of fp16" in done.stdout
+    assert "a context of" not in done.stdout
+
+
+def test_old_names_of_precisions_are_taken_and_said() -> None:
+    values = plan_json("llama-2-7b-chat", *TITAN, "--dtype", "nf4")
+    assert values["dtype"] == "q4"
+    assert values["notes"][0] == "--dtype nf4 is called q4 now"
+
+
+def test_what_would_be_faster_is_named() -> None:
+    done = specmemo("plan", "qwen3-1.7b", "--device", "rtx-3060-12gb", "--offline")
+    assert "faster: --dtype q8: about 1." in done.stdout
+    # A card without kernels for them: nothing is promised.
+    assert "faster" not in specmemo("plan", "llama-2-7b-chat", *TITAN).stdout
 
 
 def test_the_frontier() -> None:
@@ -120,7 +138,7 @@ def test_the_frontier() -> None:
 def test_a_chat_tells_the_plan_how_fast_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     before = plan_json("pocket")
-    assert "roofline" in before["expected"]["basis"]
+    assert "products as measured" in before["expected"]["basis"]
     assert specmemo("chat", "-p", "Hello!", "-n", "8").returncode == 0
     after = plan_json("pocket")
     assert "chats with this model" in after["expected"]["basis"]

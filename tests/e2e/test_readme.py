@@ -81,7 +81,7 @@ def test_there_are_transcripts_of_chat_plan_and_json() -> None:
 
 
 def test_what_fits_which_gpu() -> None:
-    header, rows = re.search(r"^\| with 16-bit weights (\|.*)\n\|[ |-]+\n((?:\|.*\n)+)", README, re.MULTILINE).groups()  # type: ignore[union-attr]
+    header, rows = re.search(r"^\| card (\|.*)\n\|[ |-]+\n((?:\|.*\n)+)", README, re.MULTILINE).groups()  # type: ignore[union-attr]
     models = [model.strip() for model in header.strip("|").split("|")]
     for row in rows.splitlines():
         name, *cells = (cell.strip() for cell in row.strip("|").split("|"))
@@ -89,7 +89,8 @@ def test_what_fits_which_gpu() -> None:
         for model, cell in zip(models, cells, strict=True):
             plan = json.loads(CliRunner().invoke(cli.app, ["plan", model, "--device", device, "--json"]).stdout)
             if plan["fits"]:
-                expected = f"{plan['total_bytes'] / 2**30:.1f} GiB, {plan['context_tokens']} tokens"
+                tokens = f"{plan['context_tokens']} tokens"
+                expected = f"{plan['total_bytes'] / 2**30:.1f} GiB, {tokens}, {plan['dtype']}"
             else:
                 fix = plan["smallest_fix"]
                 short = re.match(r"([\d.]+ GiB) more memory", fix)

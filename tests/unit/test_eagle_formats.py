@@ -268,8 +268,8 @@ def test_a_head_of_another_model_is_refused(tmp_path: Path, target: Target) -> N
         load_head(tmp_path, target_of(random_model("llama", hidden_size=96)), "fp32")
     with pytest.raises(ModelError, match="vocabulary"):
         load_head(tmp_path, target_of(random_model("llama", vocab_size=50)), "fp32")
-    with pytest.raises(UsageError, match="nf4"):
-        load_head(tmp_path, target, "nf4")
+    with pytest.raises(UsageError, match="q3"):
+        load_head(tmp_path, target, "q3")
 
 
 def test_incomplete_heads_are_not_written(tmp_path: Path) -> None:

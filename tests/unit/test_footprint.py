@@ -16,17 +16,16 @@ from specmemo_chat.memory.contract import Plan
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import (
     Shape,
-    draft_weights,
     footprint,
     grown,
     growth_transient,
-    matrix_bytes,
     next_capacity,
     runtime_bytes,
-    target_weights,
     total,
 )
+from specmemo_chat.memory.matrices import matrix_bytes, packing_bytes, table_bytes
 from specmemo_chat.memory.terms import Terms
+from specmemo_chat.memory.weights import draft_weights, target_weights
 from specmemo_chat.sizes import MIB
 from specmemo_chat.terminal import plan_render
 from tests.models import random_model, target_of
@@ -177,21 +176,41 @@ def test_a_tied_head_is_shared_out_with_the_embedding() -> None:
     assert target_weights(model, "bf16", "bf16", tp=8) == 2 * ((model.parameters - norms) // 8 + norms)
 
 
-def test_quantised_matrices() -> None:
-    assert matrix_bytes(11008, 4096, "int8") == 11008 * 4096 + 4 * 11008
-    # Half a byte a value, an fp32 scale for 64 values, 16 fp32 codes.
-    assert matrix_bytes(11008, 4096, "nf4") == 11008 * 4096 // 2 + 4 * 11008 * 4096 // 64 + 64
-    assert matrix_bytes(3, 5, "nf4") == 8 + 4 + 64
+def test_packed_matrices() -> None:
+    assert matrix_bytes(11008, 4096, "q8", "cuda:0") == 11008 * 4096 + 4 * 11008
+    # oneDNN's tiles of 64 by 64, and a sum an output.
+    assert matrix_bytes(100, 100, "q8") == 128 * 128 + 4 * 128 + 4 * 100
+    # Half a byte a value, scale and minimum in bf16 for 32 values.
+    assert matrix_bytes(11008, 4096, "q4") == 11008 * 4096 // 2 + 4 * 11008 * 4096 // 32
+    # Outputs in multiples of 16.
+    assert matrix_bytes(33, 64, "q4") == 48 * 32 + 4 * 48 * 2
+    assert table_bytes(32000, 64, "q4") == table_bytes(32000, 64, "q8") == 32000 * (64 + 4)
 
 
-def test_a_quantised_model_keeps_embedding_head_and_norms() -> None:
+def test_a_packed_model_keeps_norms_and_has_its_ends_in_q8() -> None:
     model = spec("llama-2-7b-chat")
-    kept = 2 * (2 * 32000 * 4096 + 32 * 2 * 4096 + 4096)
+    kept = 2 * (32 * 2 * 4096 + 4096)
+    ends = 2 * 32000 * (4096 + 4)
     values = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
     scales = 32 * 4 * (4 * 4096 + 2 * 11008 + 4096)
-    assert target_weights(model, "int8", "fp16") == kept + values + scales
-    nf4 = target_weights(model, "nf4", "fp16")
-    assert nf4 == kept + values // 2 + values // 16 + 32 * 7 * 64
+    assert target_weights(model, "q8", "fp16") == kept + ends + values + scales
+    assert target_weights(model, "q4", "fp16") == kept + ends + values // 2 + values // 8
+
+
+def test_a_tied_output_matrix_is_a_copy_where_it_is_packed_for_a_processor() -> None:
+    model = spec("qwen3-0.6b")
+    on_gpu, on_cpu = (target_weights(model, "q4", "bf16", cpu=cpu) for cpu in (False, True))
+    assert on_cpu - on_gpu == 151936 * (1024 + 4)
+    assert target_weights(model, "bf16", "bf16", cpu=True) == target_weights(model, "bf16", "bf16")
+
+
+def test_packing_the_largest_matrix_counts_where_it_is_the_most() -> None:
+    """An output matrix of 128,256 words is packed beside all weights, before there is any arena."""
+    small = shape(spec("llama-3.1-8b"), dtype="q8", context=64, chunk=32, nodes=1, growth=64, threads=2)
+    terms = footprint(small)
+    assert terms.generation == packing_bytes(128256, 4096, "q8") == 128256 * 4096
+    # A whole context takes more, and it comes when the weights are packed.
+    assert footprint(replace(small, context=8192, allocate_at_load=True)).growth_transient == 0
 
 
 def test_an_eagle_head_by_hand() -> None:

@@ -18,7 +18,7 @@ from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.drafters.eagle_format import required
 from specmemo_chat.drafters.eagle_head import EagleHead
 from specmemo_chat.memory.drafts import head_shape
-from specmemo_chat.memory.footprint import draft_weights, target_weights
+from specmemo_chat.memory.weights import draft_weights, target_weights
 from specmemo_chat.setup.draft import published_head
 
 FAMILIES = {

@@ -21,7 +21,8 @@ from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.absent import described_device
 from specmemo_chat.memory.drafts import head_shape
-from specmemo_chat.memory.footprint import Shape, draft_kv, draft_weights
+from specmemo_chat.memory.footprint import Shape, draft_kv
+from specmemo_chat.memory.weights import draft_weights
 from specmemo_chat.profiles import load_profiles
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.draft import find_draft, published_head

@@ -43,7 +43,7 @@ def made(model: str, profile: str, request: PlanRequest) -> Frontier:
     device = described_device(policy.facts)
     speed = device_speed(device, policy)
     assert speed is not None
-    return frontier(start(load_catalog()[model].spec(), device, policy, request), device, policy, request, speed)
+    return frontier(start(load_catalog()[model].spec(), device, policy, request), policy, request, speed)
 
 
 @settings(max_examples=60, deadline=None)

@@ -13,15 +13,14 @@ from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.errors import PlanError, UsageError
-from specmemo_chat.memory import concessions as concessions_module
 from specmemo_chat.memory.absent import described_device
-from specmemo_chat.memory.concessions import in_precision
+from specmemo_chat.memory.concessions import in_precision, other_precisions
 from specmemo_chat.memory.contract import NODE_BUCKETS, Plan
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape, total
 from specmemo_chat.memory.inverse import SMALLEST_CONTEXT, largest_chunk, largest_context, largest_tree
 from specmemo_chat.memory.plan import Outcome, make_plan, refusal, solve
-from specmemo_chat.memory.request import PlanRequest, auto_dtype, in_own_precision, start
+from specmemo_chat.memory.request import PlanRequest, auto_dtype, in_groups, in_own_precision, start
 from specmemo_chat.profiles import Profile, load_profiles
 from specmemo_chat.sizes import GIB, MIB, parse_size
 
@@ -84,12 +83,12 @@ def cases(draw: st.DrawFn) -> tuple[ModelSpec, DeviceInfo, Profile, PlanRequest]
     )  # fmt: skip
     profile = replace(
         PROFILES[draw(st.sampled_from(sorted(PROFILES)))],
-        precisions=tuple(draw(st.lists(st.sampled_from(["bf16", "int8", "nf4"]), unique=True, max_size=3))),
+        precisions=tuple(draw(st.lists(st.sampled_from(["bf16", "q8", "q4"]), unique=True, max_size=3))),
     )
     draft = draw(st.sampled_from(["auto", "none", "ngram", "a head"]))
     head = draw(heads_of(spec)) if draft in ("auto", "a head") else None
     tp = draw(st.sampled_from([tp for tp in (1, 2, 4, 8) if spec.kv_heads % tp == 0 and spec.intermediate % tp == 0]))
-    dtypes = [None, "bf16", "fp16", "fp32"] + (["int8", "nf4"] if tp == 1 else [])
+    dtypes = [None, "bf16", "fp16", "fp32", "q8"] + (["q4"] if in_groups(spec, tp) else [])
     request = PlanRequest(
         max_memory=draw(st.one_of(st.just(0), st.integers(1, 2 * memory))),
         context=draw(st.one_of(st.just(0), st.integers(min(16, spec.max_context), spec.max_context))),
@@ -101,12 +100,6 @@ def cases(draw: st.DrawFn) -> tuple[ModelSpec, DeviceInfo, Profile, PlanRequest]
         gpus_available=draw(st.sampled_from([1, 8])),
     )
     return spec, device, profile, request
-
-
-@pytest.fixture(autouse=True)
-def bitsandbytes_is_there(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The planner may choose every precision, whatever this machine has installed."""
-    monkeypatch.setattr(concessions_module.importlib.util, "find_spec", lambda _name: object())
 
 
 def as_shape(plan: Plan, outcome: Outcome) -> Shape:
@@ -163,14 +156,17 @@ def test_nothing_is_conceded_without_need(case: tuple[ModelSpec, DeviceInfo, Pro
         assert outcome.plan.concessions
     else:
         # Refused: not even the least of everything that may be conceded fits.
-        least = replace(
-            aim,
-            chunk=min(aim.chunk, profile.prefill_chunk_minimum),
-            nodes=min(aim.nodes, profile.tree_nodes_minimum),
-            context=aim.context if request.context else min(aim.context, profile.context_minimum),
-            draft=None if request.head_may_go else aim.draft,
-        )
-        assert total(least) > outcome.plan.cap_bytes
+        for shape in (aim, *other_precisions(aim, device, profile, request)):
+            least = replace(
+                shape,
+                chunk=min(aim.chunk, profile.prefill_chunk_minimum),
+                nodes=min(aim.nodes, profile.tree_nodes_minimum),
+                draft=None if request.head_may_go or aim.draft is None else replace(aim.draft, dtype="q8"),
+            )
+            assert total(least) > outcome.plan.cap_bytes
+        # The context is cut in the last of them only.
+        shorter = aim.context if request.context else min(aim.context, profile.context_minimum)
+        assert total(replace(least, context=shorter)) > outcome.plan.cap_bytes
 
 
 @settings(max_examples=150, deadline=None)
@@ -237,9 +233,9 @@ def test_the_inverse_takes_exactly_what_a_plan_takes(shape: Shape, spare: int) -
 
 
 def test_concessions_come_in_their_order() -> None:
-    """As the cap sinks: graphs go, the chunk shrinks, then the tree, the head goes, then context and precision."""
+    """As the cap sinks: graphs go, the chunk shrinks, then the tree, the head goes, then precision and context."""
     head = DraftShape("eagle", replace(LLAMA, layers=1, location="a head"), "fp32")
-    profile = replace(TITAN, precisions=("int8",))
+    profile = replace(TITAN, precisions=("q8",))
     device = gpu()
     order: list[str] = []
     for megabytes in range(19_000, 8_000, -20):
@@ -251,7 +247,7 @@ def test_concessions_come_in_their_order() -> None:
             kind = " ".join(word for word in sentence.split() if word.isalpha())[:9]
             if kind not in order:
                 order.append(kind)
-    assert order == ["steps wit", "prefill i", "draft tre", "the draft", "drafts fr", "a context", "weights i"]
+    assert order == ["steps wit", "prefill i", "draft tre", "the draft", "drafts fr", "weights i", "a context"]
 
 
 def test_the_issues_own_case() -> None:
@@ -274,19 +270,41 @@ def test_the_issues_own_case() -> None:
 def test_the_fixes() -> None:
     device = gpu(8 * GIB)
     # A context that the user set too long.
-    assert (solve(LLAMA, gpu(16 * GIB), TITAN, PlanRequest(context=4096)).smallest_fix or "").startswith("--ctx-size ")
-    # Weights that are too large for the device at all.
-    assert solve(LLAMA, device, TITAN, PlanRequest()).smallest_fix == "--dtype nf4"
-    # On several workers bitsandbytes cannot help; more workers can.
-    assert solve(LLAMA, device, TITAN, PlanRequest(tp=2, gpus_available=8)).smallest_fix is None
-    assert solve(LLAMA, gpu(4 * GIB), TITAN, PlanRequest(tp=2, gpus_available=8)).smallest_fix == "--gpus 8"
+    assert (solve(LLAMA, gpu(16 * GIB), TITAN, PlanRequest(context=4096, dtype="bf16")).smallest_fix or "").startswith(
+        "--ctx-size "
+    )
+    # Weights that are too large for the device at all, in the precision that the user set.
+    assert solve(LLAMA, device, TITAN, PlanRequest(dtype="bf16")).smallest_fix == "--dtype q4"
+    # More workers can help too.
+    two = PlanRequest(tp=2, gpus_available=8, dtype="bf16")
+    assert solve(LLAMA, device, TITAN, two).smallest_fix is None
+    assert solve(LLAMA, gpu(3 * GIB), TITAN, replace(two, context=4096)).smallest_fix == "--gpus 8"
     assert "or a smaller model" in (solve(LLAMA, gpu(2 * GIB), TITAN).smallest_fix or "")
 
 
-def test_without_bitsandbytes_no_quantised_fix_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(concessions_module.importlib.util, "find_spec", lambda _name: None)
-    fix = solve(LLAMA, gpu(8 * GIB), replace(TITAN, precisions=("int8", "nf4"))).smallest_fix or ""
-    assert "more memory on a GPU" in fix
+@pytest.mark.parametrize("name", ["rtx-4060-laptop-8gb", "rtx-3060-12gb"])
+def test_a_7b_fits_small_cards_by_itself_with_its_whole_context(name: str) -> None:
+    facts = PROFILES[name].facts
+    assert facts is not None
+    plan = make_plan(LLAMA, described_device(facts), PROFILES[name])
+    assert plan.context_tokens == 4096
+    assert plan.dtype == ("q4" if facts.memory == 8 * GIB else "q8")
+    assert plan.concessions[0] == f"weights in {plan.dtype} instead of bf16"
+
+
+def test_a_packed_file_stays_in_its_precision() -> None:
+    packed = replace(LLAMA, own_precision="q8")
+    assert make_plan(packed, gpu(), TITAN).dtype == "q8"
+    assert make_plan(replace(LLAMA, own_precision="q4"), gpu(), TITAN).dtype == "q4"
+    assert make_plan(packed, gpu(8 * GIB), TITAN).concessions[0] == "weights in q4 instead of q8"
+
+
+def test_groups_of_inputs_must_be_whole() -> None:
+    narrow = replace(LLAMA, intermediate=11008 + 16)
+    with pytest.raises(UsageError, match="no multiples of 32"):
+        solve(narrow, gpu(), TITAN, PlanRequest(dtype="q4"))
+    # By itself it stops at q8.
+    assert solve(narrow, gpu(6 * GIB), TITAN).plan.dtype == "q8"
 
 
 @pytest.mark.parametrize(
@@ -324,10 +342,10 @@ def test_small_models_and_drafts_run_in_fp32_on_a_cpu() -> None:
 
 
 def test_an_allowed_precision_is_taken_last_and_said() -> None:
-    plan = make_plan(LLAMA, gpu(12 * GIB), replace(TITAN, precisions=("int8",)))
-    assert plan.dtype == "int8"
+    plan = make_plan(LLAMA, gpu(12 * GIB), replace(TITAN, precisions=("q8",)))
+    assert plan.dtype == "q8"
     assert plan.kv_dtype == "bf16"
-    assert plan.concessions[0] == "weights in int8 instead of bf16"
+    assert plan.concessions[0] == "weights in q8 instead of bf16"
     with pytest.raises(UsageError, match="not a precision"):
         in_precision(start(LLAMA, gpu(), TITAN, PlanRequest()), "int3", gpu())
 
@@ -352,7 +370,7 @@ def test_more_than_the_device_has_is_cut_and_said() -> None:
     [
         (PlanRequest(context=5000), "--ctx-size 5000", "--ctx-size 4096"),
         (PlanRequest(tp=3), "over 3 workers", "--gpus 2"),
-        (PlanRequest(tp=2, dtype="int8"), "--dtype int8 runs on one worker", "--gpus 1"),
+        (PlanRequest(tp=16, dtype="q4"), "over 16 workers cannot be in q4", "--dtype q8"),
     ],
 )
 def test_a_request_that_makes_no_sense(asked: PlanRequest, words: str, remedy: str) -> None:
@@ -376,5 +394,5 @@ def test_the_sentences() -> None:
     fits = solve(LLAMA, gpu(), TITAN)
     assert fits.sentence.startswith("It fits here: 15.")
     refused = solve(LLAMA, gpu(8 * GIB), TITAN, PlanRequest(tp=2, max_memory=GIB))
-    assert "a worker in bf16 at the least, and the cap is 1.0 GiB" in refused.sentence
+    assert "a worker in q4 at the least, and the cap is 1.0 GiB" in refused.sentence
     assert refusal("m", refused).message.startswith("m: it does not fit here")

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -14,6 +16,7 @@ from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.memory.acceptance import expected_tokens, levels
 from specmemo_chat.memory.drafts import DraftShape
 from specmemo_chat.memory.footprint import Shape
+from specmemo_chat.memory.rates import Rates, keep_rates, kept_rates
 from specmemo_chat.memory.throughput import (
     TURN_REPLY,
     DeviceSpeed,
@@ -179,12 +182,70 @@ def test_measured_steps_stand_in_for_the_roofline() -> None:
 
 def test_other_precisions_are_carried_over_by_the_roofline() -> None:
     speed = measured(n1=0.1, n8=0.12, n64=0.3)
-    half = replace(SHAPE, dtype="int8")
-    expected = 0.1 * step_seconds(half, 1, SPEED) / step_seconds(SHAPE, 1, SPEED)
-    assert step_seconds(half, 1, speed) == pytest.approx(expected)
+    half = replace(SHAPE, dtype="q8")
+    known = step_seconds(SHAPE, 1, SPEED)
+    # What a step took beyond reading its weights stays.
+    assert known < 0.1
+    assert step_seconds(half, 1, speed) == pytest.approx(0.1 - known + step_seconds(half, 1, SPEED))
+    # Where it took less than the roofline says, all of it is carried over.
+    quick = measured(n1=known / 2)
+    assert step_seconds(half, 1, quick) == pytest.approx(step_seconds(half, 1, SPEED) / 2)
     # A draft that nobody measured.
     model = replace(SHAPE, draft=replace(HEAD, kind="model"))
     assert draft_seconds(model, 2, speed) == draft_seconds(model, 2, SPEED)
+
+
+RATES = Rates(
+    {"bf16": ((1, 2e-10), (8, 2.2e-10), (64, 6e-10)), "q8": ((1, 1e-10),), "q4": ((1, 0.5e-10), (4, 1e-10))}, 1, 1
+)
+CPU = DeviceSpeed("cpu", 30 * 10**9, 10**12, "this processor as measured just now", rates=RATES)
+
+
+def test_rates_are_read_off_lines_between_what_was_measured() -> None:
+    assert (RATES.of("bf16", 1), RATES.of("bf16", 64)) == (2e-10, 6e-10)
+    assert RATES.of("bf16", 36) == pytest.approx(4.1e-10)
+    # Beyond them every row costs what it cost there.
+    assert RATES.of("q4", 8) == pytest.approx(2e-10)
+
+
+def test_products_that_were_measured_stand_in_for_the_weights() -> None:
+    shape = replace(SHAPE, dtype="q4", compute="bf16", context=0)
+    layers = 32 * (4 * 4096 * 4096 + 3 * 4096 * 11008)
+    # The output layer of a q4 model is q8.
+    output = 32000 * 4096
+    assert step_seconds(shape, 1, CPU) == pytest.approx(layers * 0.5e-10 + output * 1e-10)
+    assert step_seconds(shape, 4, CPU) == pytest.approx(layers * 1e-10 + output * 4e-10)
+    assert "products as measured" in CPU.basis
+    # A precision that was not measured has the roofline.
+    assert step_seconds(SHAPE, 1, CPU) == step_seconds(SHAPE, 1, replace(CPU, rates=None))
+
+
+def test_rates_survive_the_file_and_a_damaged_one_is_none(tmp_path: Path) -> None:
+    file = tmp_path / "deep" / "products.json"
+    assert kept_rates(file) is None
+    keep_rates(file, RATES)
+    assert kept_rates(file) == RATES
+    for products in ([], {}, {"q8": []}, {"q8": [[0, 1.0]]}, {"q8": [["a", 1.0]]}):
+        file.write_text(json.dumps({"bandwidth": 1, "compute": 1, "products": products}))
+        assert kept_rates(file) is None, products
+    file.write_text("[")
+    assert kept_rates(file) is None
+
+
+def test_a_card_without_kernels_writes_and_reads_what_it_unpacks() -> None:
+    turing = replace(card("NVIDIA TITAN RTX", 672 * 10**9), compute_capability=(7, 5))
+    speed = device_speed(turing, TITAN)
+    assert speed is not None
+    assert speed.unpacks
+    own, eight, four = (
+        step_seconds(replace(SHAPE, dtype=dtype, context=0), 1, speed) for dtype in ("fp16", "q8", "q4")
+    )
+    # torch multiplies int8; 4 bits are written and read as fp32 several times.
+    assert eight / own == pytest.approx(1 / 2, rel=0.01)
+    assert four / own == pytest.approx(32 / 2, rel=0.03)
+    ampere = device_speed(replace(turing, compute_capability=(8, 6)), TITAN)
+    assert ampere is not None
+    assert step_seconds(replace(SHAPE, dtype="q8", context=0), 1, ampere) / own == pytest.approx(1 / 2, rel=0.01)
 
 
 def test_the_tree_follows_the_measured_times() -> None:

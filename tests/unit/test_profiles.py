@@ -121,7 +121,11 @@ def test_a_users_own_profile_is_found_and_replaces_a_shipped_one(tmp_path: Path)
     written(tmp_path, GOOD.replace("RTX 9999", "RTX 4090").replace("96GiB", "24GiB"), "a-4090.toml")
     profiles = load_profiles(tmp_path)
     assert profiles["mine"].summary == "mine"
-    assert profiles["mine"].precisions == ("int8",)
+    # GOOD has an old name.
+    assert profiles["mine"].precisions == ("q8",)
+    assert profiles["mine"].notes == (f"the profile {tmp_path / 'mine.toml'}: int8 is called q8 now",)
+    assert profiles["titan-rtx-24gb"].notes
+    assert load_profiles()["titan-rtx-24gb"].notes == ()
     facts = profiles["mine"].facts
     assert facts is not None
     assert (facts.memory, facts.bandwidth, facts.count) == (96 * GIB, 4 * 10**12, 1)

@@ -127,6 +127,7 @@ def test_plans(home: Path) -> None:
         "`specmemo plan --json`",
         printed("plan", "llama-2-7b-chat", *device, "--frontier"),
         printed("plan", "llama-2-7b-chat", *device, "--max-memory", "4GiB"),
+        printed("plan", "qwen3-1.7b", "--device", "rtx-3060-12gb"),
     )
 
 

@@ -12,7 +12,7 @@ import torch
 from specmemo_chat.catalog.aliases import load_catalog
 from specmemo_chat.catalog.config import spec_from_folder
 from specmemo_chat.errors import ModelError, UsageError
-from specmemo_chat.memory.footprint import target_weights
+from specmemo_chat.memory.weights import target_weights
 from specmemo_chat.models.checkpoint import Checkpoint, HeldWeights, Part
 from specmemo_chat.models.llama.config import config_of_values
 from specmemo_chat.models.llama.load import expected, load_llama

@@ -15,8 +15,8 @@ from specmemo_chat.catalog.config import spec_from_config, spec_from_folder
 from specmemo_chat.drafters import make_drafter
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.errors import ModelError, PlanError
-from specmemo_chat.memory.footprint import target_weights
 from specmemo_chat.memory.terms import Terms
+from specmemo_chat.memory.weights import target_weights
 from specmemo_chat.models.checkpoint import Checkpoint
 from specmemo_chat.models.loading import load_target
 from specmemo_chat.models.parallel import Share

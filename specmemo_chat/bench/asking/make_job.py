@@ -121,7 +121,7 @@ def _place(case: _Case) -> dict[str, object]:
 
 
 def _real_model(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingChoice, screen: Screen) -> _Case:
-    plan, settings, _, place = decide(choice, sampling, screen, None)
+    plan, settings, _, place, _ = decide(choice, sampling, screen, None)
     quiet = Screen(quiet=True)
     # The same context for all: a smaller draft must not buy a longer one.
     same = replace(choice, ctx_size=plan.context_tokens)

@@ -15,9 +15,7 @@ from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.catalog.aliases import bundled_folder, find_alias
 from specmemo_chat.catalog.config import read_config, spec_from_folder
 from specmemo_chat.catalog.spec import ModelSpec
-from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.info import DeviceInfo
-from specmemo_chat.device.probe import cpu_threads
 from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.errors import UsageError
 from specmemo_chat.memory.absent import described_device
@@ -33,6 +31,7 @@ from specmemo_chat.setup import planning
 from specmemo_chat.setup.draft import published_head
 from specmemo_chat.setup.flags import ModelChoice
 from specmemo_chat.setup.planning import PlanContext
+from specmemo_chat.setup.speeds import measured_speed
 from specmemo_chat.speculation.costs import DraftCosts, StepCosts
 
 # Takes the times of steps with a plan, in the measuring process.
@@ -129,7 +128,7 @@ def capped_and_not(
         capped = under(request.max_memory)
     else:
         aim = start(spec, device, profile, free)
-        capped = under(frontier(aim, device, profile, free, speed).lower_bound.budget)
+        capped = under(frontier(aim, profile, free, speed).lower_bound.budget)
         if not capped.fits:
             # The frontier gave up a head that the user named and that therefore stays: the least that holds it.
             capped = under(capped.plan.total_bytes)
@@ -137,16 +136,13 @@ def capped_and_not(
 
 
 def _speed(device: DeviceInfo, profile: Profile) -> DeviceSpeed:
-    speed = device_speed(device, profile)
-    if speed is not None:
-        return speed
-    if device.kind != "cpu":
+    speed = measured_speed(device, profile)
+    if speed is None:
         raise UsageError(
             f"--memory: nothing tells the memory bandwidth of {device.name}, so no cap can be chosen",
             "give one with --max-memory",
         )
-    bandwidth = measure_bandwidth(cpu_threads(), device.free_bytes)
-    return DeviceSpeed("cpu", bandwidth, measure_compute(), "this processor as measured just now")
+    return speed
 
 
 def conversation_tokens(talks: Sequence[Talk], reply: int) -> list[int]:
