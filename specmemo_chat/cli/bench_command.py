@@ -11,7 +11,8 @@ import typer
 
 from specmemo_chat.cli import options
 from specmemo_chat.cli.parsing import TextCommand
-from specmemo_chat.setup.flags import OUTPUT_PANEL, Color, ModelChoice, SamplingChoice
+from specmemo_chat.errors import UsageError
+from specmemo_chat.setup.flags import FLAGS, OUTPUT_PANEL, Color, ModelChoice, Precision, SamplingChoice
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.ending import INTERRUPTED
 
@@ -57,6 +58,13 @@ Methods = Annotated[
 ]
 Memory = Annotated[bool, _measured("--memory", help="Generation memory against three baselines.")]
 Sweep = Annotated[bool, _measured("--sweep", help="Every fixed tree against the controller, and the time of a step.")]
+Perplexity = Annotated[
+    Path | None, _measured("--perplexity", metavar="FILE", help="How well the model predicts this text, at --dtype.")
+]
+Against = Annotated[
+    Precision | None,
+    _measured("--against", metavar=FLAGS["dtype"].metavar, help="For --perplexity: the same in this precision beside."),
+]
 Pairs = Annotated[int, _measured("--pairs", min=1, help="Replies to compare, of each method.")]
 Threads = Annotated[int, options.declared("threads", rich_help_panel=BENCH_PANEL)]
 Assistant = Annotated[
@@ -113,6 +121,8 @@ def bench(
     methods: Methods = None,
     memory: Memory = False,
     sweep: Sweep = False,
+    perplexity: Perplexity = None,
+    against: Against = None,
     pairs: Pairs = 100,
     max_new_tokens: NewTokens = 256,
     threads: Threads = 0,
@@ -132,9 +142,20 @@ def bench(
     sampling = SamplingChoice.of(context.params, seed=seed or 0)
     from specmemo_chat.bench.asking.make_job import BenchChoice, make_job
     from specmemo_chat.bench.asking.output import check_outputs, show
+    from specmemo_chat.bench.asking.perplexity_job import perplexity_job
     from specmemo_chat.bench.asking.run_job import run_job
 
     check_outputs(json, plot)
+    if perplexity is not None or against is not None:
+        if perplexity is None or plot is not None or methods is not None or memory or sweep or shape is not None:
+            raise UsageError(
+                "--perplexity stands by itself, with --against if you like",
+                "leave out --plot, --methods, --memory, --sweep and --shape",
+            )
+        text = perplexity_job(perplexity, against.value if against else None, threads, choice, sampling, screen)
+        result = run_job(text, screen, debug=debug)
+        show(result, screen, json, None)
+        sys.exit(INTERRUPTED if result["interrupted"] else 0)
     wanted = BenchChoice(prompts, methods, memory, sweep, pairs, threads, assistant, shape, acceptance)
 
     def run(job: Job) -> dict[str, Any]:

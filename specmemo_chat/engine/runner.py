@@ -51,17 +51,18 @@ class Runner:
         self._features: torch.Tensor | None = None
         self._tap = FeatureTap(target.model, feature_layers) if feature_layers else None
 
-    def prefill(self, row: int, tokens: list[int]) -> torch.Tensor:
-        """Append `tokens` to `row` and commit them; returns the last one's logits [1, vocab]."""
+    def prefill(self, row: int, tokens: list[int], logits: int = 1) -> torch.Tensor:
+        """Append `tokens` to `row` and commit them; returns the logits of the last `logits` of them [logits, vocab]."""
         arena, device = self.arena, self.target.device
         arena.place(row)
         start, count = arena.lengths[row], len(tokens)
         view = arena.view(start + count)
         slots = torch.arange(start, start + count, device=device)[None]
         given, mask = torch.tensor([tokens], device=device), chunk_mask(start, count, view, device)
-        logits = self._forward(Batch((row,), given, slots + self.stretches[row], slots, mask, view), logits=1)
+        batch = Batch((row,), given, slots + self.stretches[row], slots, mask, view)
+        made = self._forward(batch, logits=logits)
         arena.extend(row, count)
-        return logits[:, -1]
+        return made[0, -logits:]
 
     def score(self, rows: Rows[int], trees: Rows[DraftTree | Chunk], nodes: int = 0) -> Scores:
         """The logits after every node of each row's tree; nothing is committed. A chunk stands for a row that prefills.

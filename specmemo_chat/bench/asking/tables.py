@@ -7,6 +7,7 @@ from typing import Any
 
 from rich.table import Table
 
+from specmemo_chat.bench.asking import perplexity_job
 from specmemo_chat.sizes import format_size
 from specmemo_chat.terminal.console import Screen
 from specmemo_chat.terminal.text import safe_line
@@ -28,6 +29,9 @@ def tables(result: dict[str, Any], screen: Screen) -> None:
 
 
 def _parts(result: dict[str, Any]) -> Iterator[Table | str]:
+    if "perplexity" in result:
+        yield from perplexity_job.lines(result)
+        return
     place = result["environment"]
     yield (
         f"{safe_line(str(place['model']))} in {place['dtype']} on {place['device']} ({place['device_name']}), "

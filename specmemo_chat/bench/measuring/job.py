@@ -54,7 +54,8 @@ class MemoryJob:
 class Job:
     """One benchmark. `plans` are those of the engine methods that can run, `not_run` the reasons of the others.
 
-    `compare` False leaves out the comparison of methods. `times` asks for step times alone.
+    `compare` False leaves out the comparison of methods. `times` asks for step times alone, `text` for its perplexity
+    by the plans "plain" and, if there is one, "against".
     """
 
     plans: dict[str, Plan]
@@ -72,6 +73,7 @@ class Job:
     compare: bool = True
     sweep: bool = False
     times: bool = False
+    text: str = ""
     shape: RandomShape | None = None
     memory: MemoryJob | None = None
     environment: dict[str, Any] = field(default_factory=dict)

@@ -88,6 +88,10 @@ def run(job: Job, report: Any) -> dict[str, Any]:
         result["interrupted"] = result["interrupted"] or record.interrupted
         return bool(result["interrupted"])
 
+    if job.text:
+        from specmemo_chat.bench.measuring.perplexity import perplexity
+
+        return {"schema": 1, "environment": place, "text": job.prompts, **perplexity(job, report)}
     if job.times:
         return {"times": engine_times(job.plans["adaptive"], made(job.shape, job.plans), report)}
     if job.compare or job.sweep:
