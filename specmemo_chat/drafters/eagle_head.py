@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from torch import nn
@@ -21,13 +21,14 @@ from specmemo_chat.drafters.eagle_config import HeadConfig, Rope
 from specmemo_chat.drafters.eagle_format import prefix, read_head
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.kv.arena import KVArena, Window
+from specmemo_chat.memory.contract import Dtype
 from specmemo_chat.models.attention import folded, folded_attention
 from specmemo_chat.models.llama.rotary import paired, paired_outputs, turned_pairs
+from specmemo_chat.models.matrices.choice import COMPUTED, TableBuilder, builder
 from specmemo_chat.models.matrices.dense import PlainLinear, dense
 from specmemo_chat.models.norms import norm_of
 from specmemo_chat.models.target import Target
 
-_DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
     "silu": functional.silu,
     "gelu": functional.gelu,
@@ -36,13 +37,15 @@ _ACTIVATIONS: dict[str, Callable[[torch.Tensor], torch.Tensor]] = {
 
 
 def load_head(folder: Path, target: Target, dtype: str) -> EagleHead:
-    """The head in the local `folder`, in `dtype` (fp32, bf16, fp16), beside `target` on its device.
+    """The head in the local `folder`, its weights in `dtype` (of a plan), beside `target` on its device; where they are
+    packed it computes as the target does.
 
     Raises ModelError for files that are missing or wrong or a head of another model, UsageError for a precision that
     heads do not have.
     """
-    if dtype not in _DTYPES:
-        raise UsageError(f"a draft head cannot be loaded in {dtype}", "heads run in bf16, fp16 or fp32")
+    if dtype not in get_args(Dtype):
+        raise UsageError(f"a draft head cannot be loaded in {dtype}", f"heads run in {', '.join(get_args(Dtype))}")
+    compute = COMPUTED.get(dtype, target.dtype)
     config, tensors = read_head(folder)
     width = target.config.hidden_size
     if config.target_hidden != width:
@@ -51,9 +54,10 @@ def load_head(folder: Path, target: Target, dtype: str) -> EagleHead:
             "give a head that was trained for this model",
         )
     for name, tensor in tensors.items():
-        kept = torch.int64 if name == "d2t" else _DTYPES[dtype]
-        tensors[name] = tensor.to(device=target.device, dtype=kept)
-    head = EagleHead(config, tensors, target)
+        kept = torch.int64 if name == "d2t" else compute
+        if dtype in COMPUTED or tensor.dim() == 1:
+            tensors[name] = tensor.to(device=target.device, dtype=kept)
+    head = EagleHead(config, tensors, target, dtype)
     ids = head.target_ids.cpu()
     if int(ids.min()) < 0 or int(ids.max()) >= target.vocab_size or int(ids.bincount().max()) > 1:
         raise ModelError(
@@ -65,46 +69,49 @@ def load_head(folder: Path, target: Target, dtype: str) -> EagleHead:
 
 class EagleHead(nn.Module):
     """A head beside its target; `tensors` under the names of `eagle_format`, all on one device and in one precision.
+    In q8 or q4 (`fmt`) that is true of the norms' alone: the others are packed for the target's device.
 
     Projections that read the same input are merged: a step of one layer is mostly overhead. The target's embedding and
     lm_head are called, never copied (under tensor parallelism they are sharded).
     """
 
-    def __init__(self, config: HeadConfig, tensors: dict[str, torch.Tensor], target: Target) -> None:
+    def __init__(self, config: HeadConfig, tensors: dict[str, torch.Tensor], target: Target, fmt: str = "fp32") -> None:
         super().__init__()
         self.config = config
         self._target = target
-        self.dtype = tensors["fc.weight"].dtype
-        self.device = tensors["fc.weight"].device
+        packed = fmt not in COMPUTED
+        self.dtype = target.dtype if packed else tensors["fc.weight"].dtype
+        self.device = target.device if packed else tensors["fc.weight"].device
         ids = torch.arange(config.draft_vocab if config.kind == "eagle3" else target.vocab_size, device=self.device)
         # The target's token for each of the head's own.
         self.target_ids = ids + tensors["d2t"] if "d2t" in tensors else ids
-        # Bytes of the weights that are the head's own.
-        self.nbytes = self.target_ids.nbytes + sum(t.nbytes for name, t in tensors.items() if name != "d2t")
+        norms = {name: tensor for name, tensor in tensors.items() if name.endswith("norm.weight") or "fc_norm." in name}
+        merged = partial(_merged, tensors, fmt=fmt, device=self.device, compute=self.dtype)
         layer = prefix(config)
         attention = layer + "self_attn."
         heads, kv_heads, head_dim = config.heads, config.kv_heads, config.head_dim
         # As in the target's fused layers: dimensions in pairs are rotated by few calls.
         self._fused = self.device.type == "cpu"
         order = paired_outputs(heads + kv_heads, kv_heads, head_dim) if self._fused else None
-        self.qkv = _merged(tensors, [attention + f"{name}_proj" for name in "qkv"], order)
+        self.qkv = merged([attention + f"{name}_proj" for name in "qkv"], order)
         for name in (attention + "q_norm.weight", attention + "k_norm.weight"):
-            if self._fused and name in tensors:
-                tensors[name] = tensors[name][paired(head_dim)]
-        self.out = _merged(tensors, [attention + "o_proj"])
-        self.gate_up = _merged(tensors, [layer + "mlp.gate_proj", layer + "mlp.up_proj"])
-        self.down = _merged(tensors, [layer + "mlp.down_proj"])
-        self.fc = _merged(tensors, ["fc"])
-        norms = [name for name in tensors if name.endswith("norm.weight")]
-        norms += [f"fc_norm.{index}.weight" for index in range(config.feature_count if config.fc_norm else 0)]
-        self._norms = {name.removesuffix(".weight"): self._normer(tensors[name]) for name in norms}
+            if self._fused and name in norms:
+                norms[name] = norms[name][paired(head_dim)]
+        self.out = merged([attention + "o_proj"])
+        self.gate_up = merged([layer + "mlp.gate_proj", layer + "mlp.up_proj"])
+        self.down = merged([layer + "mlp.down_proj"])
+        self.fc = merged(["fc"])
+        self._norms = {name.removesuffix(".weight"): self._normer(weight) for name, weight in norms.items()}
         self._layer = layer
         if config.kind == "eagle3":
             # What the attention reads beside each other is normalised together.
-            both = [tensors[f"{layer}{name}.weight"] for name in ("input_layernorm", "hidden_norm")]
+            both = [norms[f"{layer}{name}.weight"] for name in ("input_layernorm", "hidden_norm")]
             self._pair_norm = self._normer(torch.stack(both))
-        self._embedding = tensors.get("embed_tokens.weight")
-        self.lm_head = _merged(tensors, ["lm_head"]) if "lm_head.weight" in tensors else None
+        self._embedding = _table(tensors.pop("embed_tokens.weight", None), fmt, self.device, self.dtype)
+        self.lm_head = merged(["lm_head"]) if "lm_head.weight" in tensors else None
+        held = [self.qkv, self.out, self.gate_up, self.down, self.fc, self.lm_head, self._embedding, *norms.values()]
+        # Bytes of the weights that are the head's own.
+        self.nbytes: int = self.target_ids.nbytes + sum(part.nbytes for part in held if part is not None)
         self._frequencies = frequencies(config.rope, config.head_dim).to(self.device)
         self._one = torch.ones((), device=self.device)
         self._activation = _ACTIVATIONS[config.activation]
@@ -202,7 +209,8 @@ class EagleHead(nn.Module):
 
     def _embed(self, tokens: torch.Tensor) -> torch.Tensor:
         if self._embedding is not None:
-            return functional.embedding(tokens, self._embedding)
+            own: torch.Tensor = self._embedding.forward(tokens)
+            return own
         return self._embed_as_target(tokens).to(self.dtype)
 
     def _normer(self, weight: torch.Tensor) -> Callable[[torch.Tensor], torch.Tensor]:
@@ -274,7 +282,24 @@ def _rotate(values: torch.Tensor, cosine: torch.Tensor, sine: torch.Tensor) -> t
     return torch.cat((first * cosine - second * sine, second * cosine + first * sine), -1)
 
 
-def _merged(tensors: dict[str, torch.Tensor], names: list[str], order: torch.Tensor | None = None) -> Any:
+def _table(weight: torch.Tensor | None, fmt: str, device: torch.device, compute: torch.dtype) -> Any:
+    """An embedding [words, width] in the precision `fmt`."""
+    if weight is None:
+        return None
+    rows = TableBuilder(fmt, *weight.shape, device=device, compute=compute)
+    rows.put(slice(0, len(weight)), weight)
+    return rows.table()
+
+
+def _merged(
+    tensors: dict[str, torch.Tensor],
+    names: list[str],
+    order: torch.Tensor | None = None,
+    *,
+    fmt: str,
+    device: torch.device,
+    compute: torch.dtype,
+) -> Any:
     """One linear layer that computes those called `names` beside each other, its outputs in `order`. Takes their
     weights out of `tensors`, so that they are not held twice."""
     weights = [tensors.pop(f"{name}.weight") for name in names]
@@ -282,8 +307,18 @@ def _merged(tensors: dict[str, torch.Tensor], names: list[str], order: torch.Ten
     bias: torch.Tensor | None = None
     if any(each is not None for each in biases):
         bias = torch.cat(
-            [weights[at].new_zeros(weights[at].shape[0]) if each is None else each for at, each in enumerate(biases)]
-        )
+            [torch.zeros(len(weights[at]), dtype=compute, device=device) if each is None else each
+             for at, each in enumerate(biases)]
+        )  # fmt: skip
+    if fmt not in COMPUTED:
+        made = builder(fmt, sum(map(len, weights)), weights[0].shape[1], device=device, compute=compute)
+        place, first = None if order is None else order.argsort(), 0
+        while weights:
+            weight = weights.pop(0)
+            rows = slice(first, first + len(weight))
+            made.put(rows if place is None else place[rows], weight)
+            first += len(weight)
+        return made.finish(bias if order is None or bias is None else bias[order])
     weight = torch.cat(weights) if len(weights) > 1 else weights[0]
     del weights
     if order is not None:

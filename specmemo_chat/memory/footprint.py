@@ -23,7 +23,7 @@ from specmemo_chat.memory.drafts import WAITING_TOKENS, DraftShape
 from specmemo_chat.memory.graphs import POOL_BYTES, driver_bytes
 from specmemo_chat.memory.products import PRODUCT_BYTES, chunk_products, kept_products, prepared_matrices
 from specmemo_chat.memory.terms import Terms
-from specmemo_chat.memory.weights import draft_weights, loading_bytes, target_weights
+from specmemo_chat.memory.weights import draft_weights, head_file_bytes, loading_bytes, target_weights
 from specmemo_chat.sizes import MIB
 from specmemo_chat.speculation.tree import draft_scratch
 
@@ -124,7 +124,8 @@ def footprint(shape: Shape, *, greedy: bool = False) -> Terms:
     The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
     what it needs beyond those before it: a term of 0 means that the memory is there already. CUDA graphs share no
     memory with what runs without them: scratch and results of a verify step count again. While the target's weights are
-    packed nothing of all that is there, nor the draft: that moment counts where it needs more.
+    packed nothing of all that is there, nor the draft, and while a head's are neither: such a moment counts where it
+    needs more.
     """
     prefill, verify, growth = prefill_peak(shape), verify_peak(shape), growth_transient(shape)
     drawn = logits(shape, greedy=greedy)
@@ -144,8 +145,8 @@ def footprint(shape: Shape, *, greedy: bool = False) -> Terms:
         growth_transient=max(before_growth, growth) - before_growth,
         runtime=shape.runtime + (0 if shape.measured else shape.products * PRODUCT_BYTES),
     )
-    loading = loading_bytes(shape.spec, shape.dtype, shape.tp, cpu=cpu)
-    packing = loading - terms.draft_weights - terms.generation
+    loading = loading_bytes(shape.spec, shape.dtype, shape.tp, cpu=cpu) - terms.draft_weights
+    packing = max(loading, head_file_bytes(shape.draft, cpu=cpu)) - terms.generation
     return replace(terms, growth_transient=terms.growth_transient + max(0, packing))
 
 

@@ -107,3 +107,10 @@ def head_matrices(draft: DraftShape) -> Iterator[tuple[int, int]]:
     yield from others
     if paired:
         yield draft.vocab, h
+
+
+def head_file_bytes(draft: DraftShape | None, *, cpu: bool) -> int:
+    """A head's files, which are held on the host until all of it is made: 2 bytes a value."""
+    if draft is None or draft.kind == "model" or not cpu:
+        return 0
+    return 2 * sum(outputs * inputs for outputs, inputs in head_matrices(draft))

@@ -72,7 +72,7 @@ def random_head(config: HeadConfig, target: Target, dtype: str, seed: int) -> Ra
         if name == "d2t":
             tensors[name] = torch.zeros(shape, dtype=torch.int64, device=target.device)
             continue
-        tensor = torch.empty(shape, dtype=COMPUTED[dtype], device=target.device)
+        tensor = torch.empty(shape, dtype=COMPUTED.get(dtype, target.dtype), device=target.device)
         if "norm" in name:
             tensor.fill_(1.0)
         elif name == "lm_head.weight":
@@ -81,4 +81,4 @@ def random_head(config: HeadConfig, target: Target, dtype: str, seed: int) -> Ra
             # So wide that states keep their size from level to level.
             tensor.normal_(0.0, shape[-1] ** -0.5, generator=generator)
         tensors[name] = tensor
-    return RandomHead(config, tensors, target)
+    return RandomHead(config, tensors, target, dtype)

@@ -18,7 +18,7 @@ from specmemo_chat.device.cpu_speed import measure_bandwidth, measure_compute
 from specmemo_chat.device.probe import cpu_threads, probe_cpu
 from specmemo_chat.models.matrices.base import Matrix
 from specmemo_chat.models.matrices.choice import builder
-from specmemo_chat.models.matrices.packed import q8_product
+from specmemo_chat.models.matrices.products import q8_product
 from specmemo_chat.models.threads import threads_each
 
 # So many matrices of this side are multiplied by in turns: together they are more than most caches hold.
@@ -26,7 +26,7 @@ SIDE, COPIES = 2048, 4
 ROWS = (1, 2, 4, 8, 16, 32, 64, 256)
 # A precision that takes so long for one turn is not measured with more rows.
 LONGEST_S = 0.1
-REPEATS = 3
+REPEATS = 5
 
 
 def measure(precisions: tuple[str, ...], compute: torch.dtype, side: int = SIDE) -> dict[str, list[list[float]]]:
@@ -42,6 +42,9 @@ def measure(precisions: tuple[str, ...], compute: torch.dtype, side: int = SIDE)
                 points.append([rows, seconds / (COPIES * side * side)])
                 if seconds > LONGEST_S:
                     break
+            # More rows take no less: where they did, something else ran during the others.
+            for before, after in zip(points[-2::-1], points[:0:-1], strict=True):
+                before[1] = min(before[1], after[1])
     return found
 
 
