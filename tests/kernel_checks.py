@@ -61,7 +61,7 @@ def assert_products(products: Any, fmt: str, dtype: torch.dtype, rows: int, part
 
 
 def assert_rows_independent(
-    products: Any, fmt: str, dtype: torch.dtype, parts: int, device: str = "cpu", most: int = 64
+    products: Any, fmt: str, dtype: torch.dtype, parts: int, device: str = "cpu", most: int = 80
 ) -> None:
     """Any number of rows, in any order, gives each row the same bits."""
     packed, _ = weight(products, fmt, dtype, device)

@@ -62,7 +62,7 @@ def attention() -> Any:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("fmt", checks.FORMATS)
 def test_a_kernels_product_is_torchs(products: Any, fmt: str, dtype: str) -> None:
-    for rows, parts in ((1, 1), (16, 4), (17, 2), (64, 1), (65, 1), (300, 1)):
+    for rows, parts in ((1, 1), (16, 4), (17, 2), (64, 1), (65, 2), (129, 1), (300, 1)):
         checks.assert_products(products, fmt, TYPES[dtype], rows, parts, DEVICE)
 
 
@@ -77,10 +77,10 @@ def test_a_row_does_not_depend_on_the_rows_beside_it(products: Any, fmt: str, dt
 def test_nor_in_a_large_matrix_for_any_number_of_rows(products: Any, fmt: str) -> None:
     packed, _ = checks.weight(products, fmt, torch.bfloat16, DEVICE, out=3000, inputs=11_008)
     packed = replace(packed, splits=products.splits(3000, 11_008, 132))
-    x = torch.randn(64, 11_008, device=DEVICE).bfloat16()
+    x = torch.randn(128, 11_008, device=DEVICE).bfloat16()
     whole = products.product(x, packed)
-    for rows in range(1, 64):
-        assert torch.equal(products.product(x[64 - rows :], packed), whole[64 - rows :]), rows
+    for rows in (*range(1, 66), 80, 100, 127):
+        assert torch.equal(products.product(x[128 - rows :], packed), whole[128 - rows :]), rows
 
 
 @pytest.mark.parametrize("fmt", checks.FORMATS)

@@ -45,7 +45,7 @@ def products() -> ModuleType:
 @pytest.mark.parametrize("dtype", TYPES)
 @pytest.mark.parametrize("fmt", checks.FORMATS)
 def test_a_kernels_product_is_torchs(products: ModuleType, fmt: str, dtype: str) -> None:
-    for rows, parts in ((1, 1), (20, 2), (40, 1), (70, 1)):
+    for rows, parts in ((1, 1), (20, 2), (40, 1), (130, 1)):
         checks.assert_products(products, fmt, TYPES[dtype], rows, parts)
 
 
@@ -104,7 +104,7 @@ def test_a_product_without_kernels_is_torchs(fmt: str, dtype: str, monkeypatch: 
     matrix, values = without_kernels(fmt, TYPES[dtype])
     # Two int8 rows hold an input to a part in 64,000 of the row's largest.
     tolerance = max(checks.TOLERANCE[TYPES[dtype]], 1e-4 if fmt == "q8" else 0)
-    for rows in (1, 20, 70):
+    for rows in (1, 20, 130):
         x, bias, residual = checks.given(rows, TYPES[dtype], "cpu")
         expected = x.double() @ values.t() + bias.double() + residual.double()
         assert (matrix.onto(residual, x).double() - expected).norm() <= tolerance * expected.norm()

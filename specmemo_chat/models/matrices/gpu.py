@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 Norm = Callable[[torch.Tensor], torch.Tensor]
 # Rows that a step without kernels multiplies at once: torch chooses a product by the number of rows.
 _TILE = 16
-_STEP_ROWS = 64
+_STEP_ROWS = 128
 # Bytes of fp32 values that are unpacked at once, and of integer sums.
 _BLOCK = 16 * MIB
 

@@ -15,8 +15,8 @@ import triton.language as tl
 
 from specmemo_chat.models.triton_types import STAGES, dot_type
 
-# Rows up to here are a step's; more are a chunk of a prompt, in tiles of its own.
-STEP_ROWS = 64
+# Rows up to here are a step's, of one tree or a batch; more are a chunk of a prompt, in tiles of its own.
+STEP_ROWS = 128
 _GROUP = tl.constexpr(32)
 
 
@@ -58,11 +58,11 @@ def tiling(rows: int, dtype: torch.dtype, codes: torch.dtype) -> tuple[dict[str,
     options = {"num_warps": 4, "enable_fp_fusion": wide}
     if rows <= STEP_ROWS:
         tiles = 1 if rows <= 16 else 2 if rows <= 32 else 4
-        inputs = 64 if wide or codes == dtype else 128
+        inputs = 32 if wide else 64 if codes == dtype else 128
         tile = {"ROWS": 16, "TILES": tiles, "OUTS": 64, "INPUTS": inputs}
         return tile, options | {"num_stages": STAGES if tiles == 1 else min(STAGES, 3)}
     side = 64 if wide else 128
-    tile = {"ROWS": side, "TILES": 1, "OUTS": side, "INPUTS": 64}
+    tile = {"ROWS": side, "TILES": 1, "OUTS": side, "INPUTS": side // 2}
     return tile, options | {"num_warps": side // 16, "num_stages": min(STAGES, 3)}
 
 
@@ -141,13 +141,21 @@ def _multiply(
             held = (g * _GROUP < inputs)[:, None] & (n < outs)[None, :]
             at = n[None, :].to(tl.int64) * (inputs // _GROUP) + g[:, None]
             halves = tl.load(groups + at, mask=held, other=0)[:, None, :]
-            scale = (halves << 16).to(tl.float32, bitcast=True)
-            minimum = (halves >> 16 << 16).to(tl.float32, bitcast=True)
             at = n[None, None, :].to(tl.int64) * (inputs // 2) + (g[:, None] * (_GROUP // 2) + b[None, :])[:, :, None]
             pair = tl.load(codes + at, mask=held[:, None, :], other=0)
-            # Rounded as a weight that is unpacked: a tile of any size multiplies by the same values.
-            low = ((pair & 15).to(tl.float32) * scale + minimum).to(x.dtype.element_ty).to(DOT)
-            high = ((pair >> 4).to(tl.float32) * scale + minimum).to(x.dtype.element_ty).to(DOT)
+            if x.dtype.element_ty == tl.bfloat16:
+                # One rounding, of an exact product and a sum: few instructions, two weights each.
+                scale = halves.to(tl.int16).to(tl.bfloat16, bitcast=True).to(DOT)
+                minimum = (halves >> 16).to(tl.int16).to(tl.bfloat16, bitcast=True).to(DOT)
+                low = tl.fma((pair & 15).to(tl.int8, bitcast=True).to(DOT), scale, minimum)
+                # 16 times the code: bytes are masked by fours, and shifted one by one.
+                high = ((pair & 240) ^ 128).to(tl.int8, bitcast=True).to(DOT) + 128
+                high = tl.fma(high, scale * 0.0625, minimum)
+            else:
+                scale = (halves << 16).to(tl.float32, bitcast=True)
+                minimum = (halves >> 16 << 16).to(tl.float32, bitcast=True)
+                low = ((pair & 15).to(tl.float32) * scale + minimum).to(x.dtype.element_ty).to(DOT)
+                high = ((pair >> 4).to(tl.float32) * scale + minimum).to(x.dtype.element_ty).to(DOT)
             low, high = tl.reshape(low, (INPUTS // 2, OUTS)), tl.reshape(high, (INPUTS // 2, OUTS))
             j = tl.arange(0, INPUTS // 2)
             k = first + j // 16 * _GROUP + j % 16
