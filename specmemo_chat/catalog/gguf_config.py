@@ -11,6 +11,7 @@ from typing import Any
 
 from specmemo_chat.catalog.damage import AGAIN
 from specmemo_chat.catalog.gguf import GgufFile, Words, read_gguf
+from specmemo_chat.catalog.gguf_tokens import END_TEXTS, check_kind
 from specmemo_chat.errors import ModelError, UsageError
 
 # Mistral's models are stored as llama.
@@ -24,12 +25,6 @@ _NEUTRAL: dict[str, tuple[float, ...]] = {
     "use_parallel_residual": (0,), "nextn_predict_layers": (0,), "rope.scaling.yarn_ext_factor": (-1, 1),
     "rope.scaling.yarn_log_multiplier": (0,), "rope.scaling.alpha": (0,), "rope.dimension_sections": (),
 }  # fmt: skip
-# Tokens that end a reply by their text, as llama.cpp has it (llama-vocab.cpp).
-END_TEXTS = frozenset((
-    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
-    "<|endoftext|>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>",
-    "<｜end▁of▁sentence｜>",
-))  # fmt: skip
 _LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0, "original_max_position_embeddings": 8192}
 
 
@@ -56,6 +51,7 @@ class _Keys:
                 f"{self._file} has the architecture {self._arch!r} (general.architecture), which is not supported",
                 f"supported are {', '.join(ARCHITECTURES)} (mistral is stored as llama)",
             )
+        check_kind(model.metadata, self._file)
         for name, neutral in _NEUTRAL.items():
             value = model.metadata.get(f"{self._arch}.{name}")
             if value is not None and value not in neutral:

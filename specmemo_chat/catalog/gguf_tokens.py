@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from specmemo_chat.catalog.damage import AGAIN
-from specmemo_chat.catalog.gguf_config import END_TEXTS
 from specmemo_chat.errors import ModelError
 
 KEY = "tokenizer.ggml."
@@ -16,6 +15,17 @@ TEMPLATE = "tokenizer.chat_template"
 # Types of tokens (llama.cpp, llama_token_type).
 NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = range(1, 7)
 BYTE_LEVEL, SENTENCEPIECE = "gpt2", "llama"
+# Ways to divide texts that byte-level tokenizers name (models/splits.py).
+PRE_TOKENIZERS = (
+    "default", "gpt-2", "smollm", "starcoder", "refact", "llama3", "llama-v3", "llama-bpe", "falcon3", "pixtral",
+    "midm-2.0", "smaug-bpe", "qwen2", "deepseek-r1-qwen", "tekken", "deepseek-llm", "deepseek-coder", "deepseek-v3",
+)  # fmt: skip
+# Tokens that end a reply by their text, as llama.cpp has it (llama-vocab.cpp).
+END_TEXTS = frozenset((
+    "<|eot_id|>", "<|im_end|>", "<|end|>", "<|return|>", "<|call|>", "<|flush|>", "<|calls|>", "<end_of_turn>",
+    "<|endoftext|>", "<|eom_id|>", "<EOT>", "_<EOT>", "[EOT]", "[EOS]", "<|end_of_text|>", "<end_of_utterance>",
+    "<｜end▁of▁sentence｜>",
+))  # fmt: skip
 # Ids of special tokens where a file of this kind does not name them (llama.cpp).
 _DEFAULTS = {SENTENCEPIECE: {"unknown": 0, "bos": 1, "eos": 2}}
 
@@ -40,16 +50,27 @@ class Vocabulary:
         return {name: self.words[token] for name, token in ids.items() if token is not None}
 
 
-def read_vocabulary(metadata: Mapping[str, Any], file: Path) -> Vocabulary:
-    """The vocabulary in the metadata of `file`. Raises ModelError, naming the key, for a kind of tokenizer that is not
-    supported and for what cannot be."""
-    kind = metadata.get(KEY + "model")
-    if kind not in (BYTE_LEVEL, SENTENCEPIECE):
-        what = "no tokenizer" if kind in (None, "no_vocab", "none") else f"a tokenizer of the kind {kind!r}"
+def check_kind(metadata: Mapping[str, Any], file: Path) -> None:
+    """Raise ModelError where `file` has a tokenizer of a kind that is not supported, or one that divides texts in an
+    unknown way; the key is named. Nothing is wrong with a file that says nothing of a tokenizer."""
+    kind, pre = metadata.get(KEY + "model"), metadata.get(KEY + "pre", PRE_TOKENIZERS[0])
+    remedy = "give a folder or repository with the model as transformers reads it"
+    if kind is not None and kind not in (BYTE_LEVEL, SENTENCEPIECE):
+        supported = f"supported are {BYTE_LEVEL} and {SENTENCEPIECE}"
+        raise ModelError(f"{file} has a tokenizer of the kind {kind!r} ({KEY}model); {supported}", remedy)
+    if kind == BYTE_LEVEL and pre not in PRE_TOKENIZERS:
         raise ModelError(
-            f"{file} has {what} ({KEY}model); supported are {BYTE_LEVEL} and {SENTENCEPIECE}",
-            "give a folder or repository with the model as transformers reads it",
+            f"{file} has a tokenizer that divides texts in a way that is not known here: {pre!r} ({KEY}pre)", remedy
         )
+
+
+def read_vocabulary(metadata: Mapping[str, Any], file: Path) -> Vocabulary:
+    """The vocabulary in the metadata of `file`. Raises ModelError, naming the key, for what `check_kind` refuses and
+    for what cannot be."""
+    check_kind(metadata, file)
+    kind = metadata.get(KEY + "model")
+    if kind is None:
+        raise ModelError(f"{file} has no tokenizer ({KEY}model)", AGAIN)
     words = metadata.get(KEY + "tokens")
     if not isinstance(words, list) or not words or not all(isinstance(word, str) for word in words):
         raise corrupt(file, "tokens", "it is no list of tokens")

@@ -17,6 +17,7 @@ from specmemo_chat.catalog.gguf_tokens import (
     CONTROL,
     KEY,
     NORMAL,
+    PRE_TOKENIZERS,
     UNKNOWN,
     UNUSED,
     USER_DEFINED,
@@ -26,7 +27,6 @@ from specmemo_chat.catalog.gguf_tokens import (
     numbers,
     read_vocabulary,
 )  # fmt: skip
-from specmemo_chat.errors import ModelError
 from specmemo_chat.models.splits import SPLITS
 
 # SentencePiece's blank.
@@ -50,13 +50,7 @@ def tokenizer_of(metadata: Mapping[str, Any], file: Path) -> tuple[Tokenizer, Vo
 
 def _byte_level(metadata: Mapping[str, Any], vocabulary: Vocabulary) -> tuple[Tokenizer, bool]:
     """The tokenizer, and whether texts begin with BOS where the file does not say."""
-    pre = metadata.get(KEY + "pre", "default")
-    splits = SPLITS.get(pre) if isinstance(pre, str) else None
-    if splits is None:
-        raise ModelError(
-            f"{vocabulary.file} has a tokenizer that divides texts in a way that is not known here: {pre!r} ({KEY}pre)",
-            "give a folder or repository with the model as transformers reads it",
-        )
+    splits = SPLITS[metadata.get(KEY + "pre", PRE_TOKENIZERS[0])]
     lines = metadata.get(KEY + "merges")
     if not isinstance(lines, list) or not all(isinstance(line, str) for line in lines):
         raise corrupt(vocabulary.file, "merges", "it is no list of merges")

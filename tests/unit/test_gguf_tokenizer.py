@@ -16,11 +16,15 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX as QWEN2
 
+from specmemo_chat.catalog.gguf_config import read_gguf_config
+from specmemo_chat.catalog.gguf_tokens import PRE_TOKENIZERS
 from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.models import splits
 from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
 from tests.any_text import any_texts
-from tests.gguf_models import add_key, add_tokenizer
+from tests.gguf_models import add_key, add_tokenizer, write_gguf
 from tests.made_tokenizers import LLAMA_3
+from tests.models import random_model
 from tests.tiny import POCKET
 
 NORMAL, UNKNOWN, CONTROL, USER, UNUSED, BYTE = range(1, 7)
@@ -303,7 +307,20 @@ def test_the_chat_template_is_the_one_without_a_name(tmp_path: Path) -> None:
 def test_other_kinds_of_tokenizers_are_named(kind: str | None, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tokenizer\.ggml\.model") as caught:
         ChatTokenizer(str(save_byte_level(tmp_path / "m.gguf", "gpt-2", model=kind)))
-    assert (repr(kind) if kind not in (None, "no_vocab") else "no tokenizer") in caught.value.message
+    assert ("no tokenizer" if kind is None else repr(kind)) in caught.value.message
+
+
+@pytest.mark.parametrize(("name", "value"), [("model", "bert"), ("pre", "brand-new")])
+def test_a_plan_refuses_a_tokenizer_that_a_chat_would_refuse(name: str, value: str, tmp_path: Path) -> None:
+    """Before anything is downloaded."""
+    keys = {f"tokenizer.ggml.{key}": told for key, told in {"model": "gpt2", name: value}.items()}
+    file = write_gguf(tmp_path / "m.gguf", random_model("llama"), tokens=False, keys=keys)
+    with pytest.raises(ModelError, match=rf"'{value}' \(tokenizer\.ggml\.{name}\)"):
+        read_gguf_config(file)
+
+
+def test_every_name_has_its_way_to_divide_texts() -> None:
+    assert sorted(splits.SPLITS) == sorted(PRE_TOKENIZERS)
 
 
 BYTES, PIECES = save_byte_level, save_sentencepiece
