@@ -21,7 +21,7 @@ def matrix_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
     if fmt == "q8":
         if device != "cpu":
             return out * (inputs + 4)
-        return _up(out, TILE) * (_up(inputs, TILE) + 4) + 4 * out
+        return _up(out, TILE) * (_up(inputs, TILE) + 4) + 4 * (out + inputs)
     if fmt == "q4":
         return (_up(out, TILE) if device == "cpu" else out) * (inputs // 2 + 4 * (inputs // GROUP))
     return out * inputs * _ELEMENT[fmt]
@@ -52,10 +52,10 @@ def packing_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
 
 
 def product_bytes(rows: int, out: int, inputs: int, fmt: str) -> int:
-    """Scratch of a product of `rows` rows on a CPU beside its input and its result in fp32: for q8 the input in fp32
-    and as two codes a value and the sums of both; for q4 the input in bf16, the sums, and an unpacked block."""
+    """Scratch of a product of `rows` rows on a CPU beside its input and its result: for q8 the input in fp32 and as two
+    int32 and two codes a value, and the sums of both; for q4 the input in bf16, the sums, and an unpacked block."""
     if fmt == "q8":
-        return rows * (6 * inputs + 8 * out)
+        return rows * (18 * inputs + 8 * out)
     if fmt == "q4":
         block = min(_up(out, TILE) * inputs, max(BLOCK_VALUES, TILE * inputs))
         return rows * (2 * inputs + 2 * out) + _BLOCK_BYTES * block

@@ -18,7 +18,7 @@ from specmemo_chat.models.gguf_weights import GgufCheckpoint
 from specmemo_chat.models.library import eos_of, load_library_model
 from specmemo_chat.models.llama.config import FAMILIES, LlamaConfig, llama_config
 from specmemo_chat.models.llama.load import load_llama
-from specmemo_chat.models.matrices import gpu
+from specmemo_chat.models.matrices import gpu, products
 from specmemo_chat.models.matrices.choice import COMPUTED
 from specmemo_chat.models.parallel import Share
 from specmemo_chat.models.target import Target
@@ -82,7 +82,8 @@ def load_target(
                 device=torch.device(device),
                 share=share,
             )
-        notes = (*_notes(folder, unused), *gpu.notes(torch.device(device), dtype))
+        where = torch.device(device)
+        notes = (*_notes(folder, unused), *gpu.notes(where, dtype), *products.notes(where, dtype))
         return Target(loaded, _eos_ids(folder, config), tp=share.world, notes=notes)
     except torch.OutOfMemoryError as error:
         raise PlanError(

@@ -51,6 +51,16 @@ def test_bf16_logits_are_as_near_to_fp32_as_plain_bf16_ones(model_type: str) -> 
     assert error_fused <= 2 * error_plain + 1e-3
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_logits_of_weights_in_8_and_4_bits_are_near(tied: bool) -> None:
+    model = random_model("llama", tie_word_embeddings=tied)
+    prompt = prompts(1, seed=4)[0]
+    exact = scores(target_of(own(model)), prompt)
+    errors = [(scores(target_of(own(model, fmt)), prompt) - exact).norm() / exact.norm() for fmt in ("q8", "q4")]
+    assert errors[0] < 0.15
+    assert errors[0] < errors[1]
+
+
 NATIVE_BF16 = pytest.mark.skipif(
     not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="weights are packed only where bf16 products are native"
 )

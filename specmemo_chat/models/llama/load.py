@@ -158,7 +158,7 @@ class _Loader:
         turned = (spec.heads + spec.kv_heads) // world
         order = paired_outputs(turned, spec.kv_heads // world, spec.head_dim)
         qkv = self._matrix([prefix + name for name in (_Q, _K, _V)], [q, kv, kv], spec.hidden, order=order)
-        out = self._matrix([prefix + _O], [spec.hidden], q, by_input=True)
+        out = self._matrix([prefix + _O], [spec.hidden], q, by_input=True, fine=False)
         pairs = paired(spec.head_dim)
         norms = None
         if spec.qk_norm:
@@ -169,7 +169,7 @@ class _Loader:
         attention = LlamaAttention(config, index, qkv, out, norms, world)
         gate_up = self._matrix([prefix + _GATE, prefix + _UP], [spec.intermediate] * 2, spec.hidden)
         # A few of its inputs are much larger than the others.
-        down = self._matrix([prefix + _DOWN], [spec.hidden], spec.intermediate, by_input=True, fine=True)
+        down = self._matrix([prefix + _DOWN], [spec.hidden], spec.intermediate, by_input=True)
         if self._device.type == "cuda":
             # Else the next layer's larger matrices find no room between what this one's left.
             torch.cuda.empty_cache()
@@ -198,7 +198,7 @@ class _Loader:
         order: torch.Tensor | None = None,
         by_input: bool = False,
         whole: bool = False,
-        fine: bool = False,
+        fine: bool = True,
     ) -> Any:
         """The layers `names`, of `outs` outputs each, as one matrix, its outputs in `order` of this worker's. Split
         `by_input`, or by outputs; `whole`: by the vocabulary, of which the last part is filled up. `fine`: its inputs

@@ -17,10 +17,10 @@ COMPUTED = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16
 
 
 def builder(
-    fmt: str, out: int, inputs: int, *, device: torch.device, compute: torch.dtype, fine: bool = False
+    fmt: str, out: int, inputs: int, *, device: torch.device, compute: torch.dtype, fine: bool = True
 ) -> MatrixBuilder:
     """A builder of a weight [out, in] in the format `fmt` (a precision of plan.dtype). `fine`: where inputs are
-    quantised, these need more than 8 bits.
+    quantised, these need more than 8 bits (all but the attention's output do).
 
     Raises UsageError for q4 where the inputs do not come in groups of 32.
     """
@@ -38,7 +38,7 @@ def _unpacked_q4(groups: Groups, bias: torch.Tensor | None) -> Matrix:
     return gpu.q4(*groups, bias)
 
 
-def _q8(out: int, inputs: int, device: torch.device, compute: torch.dtype, fine: bool = False) -> Q8Builder:
+def _q8(out: int, inputs: int, device: torch.device, compute: torch.dtype, fine: bool = True) -> Q8Builder:
     make = partial(q8_matrix, fine=fine) if device.type == "cpu" else gpu.q8
     return Q8Builder(out, inputs, device=device, compute=compute, make=make)
 

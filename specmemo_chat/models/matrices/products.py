@@ -38,16 +38,23 @@ class Product(NamedTuple):
         return _SAID[self.name]
 
 
-def q8_matrix(codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, fine: bool = False) -> Matrix:
+def q8_matrix(codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, fine: bool = True) -> Matrix:
     """The matrix of int8 `codes` [out, in] and fp32 `scales` [out]. `fine`: its inputs need more than 8 bits."""
     name = q8_product().name
     return gpu.q8(codes, scales, bias) if name == _UNPACKED else _makers(fine)[name](codes, scales, bias)
 
 
+def notes(device: torch.device, fmt: str) -> tuple[str, ...]:
+    """What is to be said about weights in the format `fmt` on a CPU that multiplies them more slowly than others do."""
+    if device.type == "cpu" and fmt in ("q8", "q4") and q8_product().name != _EXACT:
+        return (f"8-bit weights: {q8_product().said}",)
+    return ()
+
+
 def _makers(fine: bool) -> dict[str, Callable[..., q8.Q8Matrix]]:
     return {
         _EXACT: functools.partial(q8.IntegerProduct, fine=fine),
-        _SEVEN: functools.partial(q8.IntegerProduct, zero=64, fine=True),
+        _SEVEN: functools.partial(q8.IntegerProduct, zero=64),
         _MIXED: q8.MixedProduct,
     }
 
@@ -59,7 +66,7 @@ def q8_product() -> Product:
     with torch.inference_mode(False), torch.no_grad():
         codes, scales = torch.full((_OUT, _INPUTS), -127, dtype=torch.int8), torch.ones(_OUT)
         inputs = {rows: torch.full((rows, _INPUTS), 1.0) for rows in _ROWS}
-        makers, tried = _makers(fine=False), dict[str, q8.Q8Matrix]()
+        makers, tried = _makers(fine=True), dict[str, q8.Q8Matrix]()
         for name in (_EXACT, _SEVEN, _MIXED):
             try:
                 matrix = makers[name](codes, scales, None)

@@ -20,8 +20,8 @@ from specmemo_chat.models.matrices.quantise import check_groups, to_groups
 
 Norm = Callable[[torch.Tensor], torch.Tensor]
 
-# The rows of a step, the nodes of all its trees; more are a chunk of a prompt.
-STEP_ROWS = 64
+# The rows of a step, the nodes of all trees of a batch; more are a chunk of a prompt.
+STEP_ROWS = 128
 # A chunk is multiplied by so many rows at a time, its last ones filled up: a library sums in other orders for other
 # numbers of rows.
 _SLAB_ROWS = 128

@@ -66,54 +66,60 @@ class Q8Matrix(nn.Module):
 
 class IntegerProduct(Q8Matrix):
     """W8A8 by oneDNN. `zero`: the code of 0 in uint8 inputs, 128 for 8 bits, 64 for 7. `fine`: an input is two rows of
-    codes, hi + lo / (2 · zero - 2), summed after the product: for inputs in which a few channels are much larger than
-    the others (SmoothQuant, Xiao et al. 2022, arXiv 2211.10438, names them)."""
+    codes, 2 · zero · hi + lo, summed after the product: where a few channels are much larger than the others, one is
+    too coarse (SmoothQuant, Xiao et al. 2022, arXiv 2211.10438, has them)."""
 
     prepares = True
 
     def __init__(
-        self, codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, zero: int = 128, fine: bool = False
+        self, codes: torch.Tensor, scales: torch.Tensor, bias: torch.Tensor | None, zero: int = 128, fine: bool = True
     ) -> None:
-        # Inputs are divided by their largest and multiplied by the steps from 0 to it.
-        super().__init__(codes, scales / (zero - 1), bias)
+        # The steps from 0 to the largest code, and what makes of steps codes that a conversion rounds by cutting off.
+        self._steps = (zero - 1) * (2 * zero + 1) if fine else zero - 1
+        self._shift = (zero * (2 * zero + 1) if fine else zero) + 0.5
+        super().__init__(codes, scales / self._steps, bias)
         self._packed = torch.ops.onednn.qlinear_prepack(codes, None)
         self._zero, self._fine = zero, fine
-        self._steps = torch.tensor(float(zero - 1))
+        self._most = torch.tensor(float(self._steps))
+        self._norm: tuple[FusedNorm, torch.Tensor, torch.Tensor] | None = None
         self._multiply = torch.ops.onednn.qlinear_pointwise.default
 
     def _held(self) -> int:
         size: int = torch.ops.mkldnn._nbytes(self._packed)
-        return size
+        # And the norm's weight in steps.
+        return size + (4 * self.in_features if self._fine else 0)
 
     def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
         exact = x.float()
         largest = exact.abs().amax(-1, True)
-        out: torch.Tensor = self._summed(exact * (self._steps / largest)).mul_(largest)
+        out: torch.Tensor = self._summed(exact * (self._most / largest)).mul_(largest)
         return out
 
     def normed(self, x: torch.Tensor, norm: Norm) -> torch.Tensor:
-        """The product of norm(x); what the norm divides a row by goes into the row's scale."""
-        if not isinstance(norm, FusedNorm):
+        """The product of norm(x)."""
+        if not self._fine or not isinstance(norm, FusedNorm):
             return self.forward(norm(x))
         exact = x.float()
-        length = torch.linalg.vector_norm(exact, 2, -1, True)
-        scaled = exact * norm.scale
-        largest = scaled.abs().amax(-1, True)
-        out = self._summed(scaled.mul_(self._steps / largest))
-        return self._biased(out.mul_(largest.div_(torch.hypot(length, norm.least)))).to(x.dtype)
+        # A value is at most its row's length: fine steps need no look at the largest.
+        if self._norm is None or self._norm[0] is not norm:
+            bound = norm.scale.abs().max()
+            self._norm = norm, norm.scale * (self._most / bound), bound
+        _, steps, bound = self._norm
+        length = torch.hypot(torch.linalg.vector_norm(exact, 2, -1, True), norm.least)
+        out = self._summed(exact.div(length).mul_(steps))
+        # Of a row that is not finite the result is none either.
+        return self._biased(out.mul_(torch.add(bound, length, alpha=0))).to(x.dtype)
 
     def _summed(self, steps: torch.Tensor) -> torch.Tensor:
         """The product of inputs in steps [T, in], which it overwrites, in fp32 [T, out]."""
-        rows, zero = len(steps), self._zero
-        # A conversion cuts off: that rounds.
-        steps.add_(zero + 0.5)
+        steps.add_(self._shift)
         if not self._fine:
             return self._product(steps.to(torch.uint8))
-        codes = torch.empty((2 * rows, self.in_features), dtype=torch.uint8)
-        codes[:rows].copy_(steps)
-        codes[rows:].copy_(steps.sub_(codes[:rows]).mul_(2 * zero - 2).add_(1.5))
-        out = self._product(codes)
-        return out[:rows].add_(out[rows:], alpha=1 / (2 * zero - 2))
+        wide = steps.to(torch.int32)
+        # The conversion to a byte keeps the lower one.
+        codes = torch.cat((wide >> 8, wide) if self._zero == 128 else (wide >> 7, wide & 127))
+        high, low = self._product(codes.to(torch.uint8)).chunk(2)
+        return low.add_(high, alpha=2 * self._zero)
 
     def _product(self, codes: torch.Tensor) -> torch.Tensor:
         out: torch.Tensor = self._multiply(
