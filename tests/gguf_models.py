@@ -46,7 +46,6 @@ def write_gguf(
     model: Any,
     *,
     kind: Kind | Callable[[str], Kind] = Kind.F32,
-    tokens: bool = True,
     keys: Mapping[str, Any] | None = None,
     tensors: Mapping[str, np.ndarray] | None = None,
     **options: Any,
@@ -70,8 +69,7 @@ def write_gguf(
     arch = ARCHITECTURES[config.model_type]
     for name, value in {**{f"{arch}.{key}": value for key, value in values.items()}, **more}.items():
         add_key(writer, name, value)
-    if tokens:
-        add_tokenizer(writer)
+    add_tokenizer(writer)
     for name, (there, stored) in stored_names(model).items():
         wanted = kind if isinstance(kind, Kind) else kind(name)
         if stored.ndim == 1 or wanted == Kind.F32:

@@ -165,6 +165,9 @@ class _Keys:
         """Every token that ends a reply, that of the metadata first."""
         words = self._model.metadata.get("tokenizer.ggml.tokens", ())
         named = [self._model.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
+        if named[0] is None and self._model.metadata.get("tokenizer.ggml.model") == "llama":
+            # SentencePiece's, of files that name none (llama.cpp).
+            named[0] = 2
         texts: Sequence[str] = () if isinstance(words, Words) else words
         found = [*named, *(index for index, text in enumerate(texts) if text in END_TEXTS)]
         return list(dict.fromkeys(token for token in found if isinstance(token, int) and 0 <= token < vocab))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -154,6 +155,21 @@ def test_every_token_that_ends_a_reply(tmp_path: Path) -> None:
     words[17], words[18] = "<|eot_id|>", "<|im_end|>"
     eos = model.metadata["tokenizer.ggml.eos_token_id"]
     assert config_of(model)["eos_token_id"] == [eos, 9, 17, 18]
+    bare = {name: value for name, value in model.metadata.items() if "eos" not in name and "eot" not in name}
+    # Pocket's own ends a turn by its text too.
+    assert config_of(replace(model, metadata={**bare, "tokenizer.ggml.model": "llama"}))["eos_token_id"] == [
+        2,
+        eos,
+        17,
+        18,
+    ]
+
+
+def test_a_tokenizer_that_is_not_known_is_named_by_a_plan(tmp_path: Path) -> None:
+    path = write_gguf(tmp_path / "m.gguf", random_model("llama", **SMALL))
+    path.write_bytes(path.read_bytes().replace(b"\4\0\0\0\0\0\0\0gpt2", b"\4\0\0\0\0\0\0\0rwkv", 1))
+    with pytest.raises(ModelError, match=r"a tokenizer of the kind 'rwkv' \(tokenizer.ggml.model\)"):
+        spec_from_folder("m", path)
 
 
 REFUSED: list[tuple[dict[str, Any], type[SpecmemoError], str]] = [
