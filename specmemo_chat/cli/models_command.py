@@ -248,6 +248,7 @@ def _chosen(source: ModelSource, place: PlanContext, screen: Screen) -> ModelSou
     from specmemo_chat.catalog.config import spec_from_folder
     from specmemo_chat.catalog.download import remote_config, remote_gguf_models
     from specmemo_chat.catalog.gguf_tensors import named_precision
+    from specmemo_chat.memory.request import auto_dtype
     from specmemo_chat.sizes import format_size
 
     name = source.repository
@@ -264,7 +265,10 @@ def _chosen(source: ModelSource, place: PlanContext, screen: Screen) -> ModelSou
         with remote_config(sources[read[-1]]) as header:
             spec = spec_from_folder(name, header)
     for tag in read:
-        if _fit(place, replace(spec, checkpoint_bytes=models[tag], own_precision=named_precision(tag) or ""))[0]:
+        # As it is: what has to be packed while it loads is no reason to download more.
+        found = replace(spec, checkpoint_bytes=models[tag], own_precision=named_precision(tag) or "")
+        request = replace(place.request, dtype=auto_dtype(place.device, found))
+        if _fit(replace(place, request=request), found)[0]:
             screen.note(f"{name} holds {listed}: {tag} is the largest that fits here")
             return sources[tag]
     raise PlanError(

@@ -6,20 +6,29 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
+import gguf
 import numpy as np
 import pytest
 
+from specmemo_chat.catalog import download
 from specmemo_chat.catalog.cache import cached_gguf, cached_model
 from specmemo_chat.catalog.gguf_files import all_parts, chosen, models_among, quantisation
 from specmemo_chat.catalog.gguf_tensors import named_precision
 from specmemo_chat.catalog.inventory import remove, stored
+from specmemo_chat.catalog.resolve import resolve
+from specmemo_chat.cli.models_command import _chosen
 from specmemo_chat.doctor.machine import gguf_models
-from specmemo_chat.errors import ModelError
+from specmemo_chat.errors import ModelError, PlanError
+from specmemo_chat.memory.absent import described_device
+from specmemo_chat.memory.request import PlanRequest
+from specmemo_chat.setup.planning import PlanContext, own_profiles
+from specmemo_chat.terminal.console import Screen
 from tests.fake_hub import FakeHub, fake_hub
-from tests.gguf_models import Kind, write_gguf
+from tests.gguf_models import Kind, add_tokenizer, write_gguf
 from tests.models import random_model
 from tests.unit.test_gguf_weights import WIDE
 from tests.unit.test_inventory import environment
@@ -140,3 +149,60 @@ def test_pull_list_and_remove_one_by_one(hub: FakeHub, tmp_path: Path) -> None:
 def test_offline_says_what_to_pull(hub: FakeHub, tmp_path: Path) -> None:
     said = specmemo(hub, tmp_path, "plan", f"{REPOSITORY}:Q8_0", "--offline", code=4)["error"]
     assert f"specmemo models pull {REPOSITORY}:Q8_0" in said or "without --offline" in said
+
+
+def large(path: Path) -> Path:
+    """The header of a Llama of 8 billion weights in F16; the weights are a hole."""
+    writer = gguf.GGUFWriter(path, "llama")
+    hidden, inner, layers, vocab = 4096, 14336, 32, 128256
+    sizes = {
+        "block_count": layers, "context_length": 8192, "embedding_length": hidden, "feed_forward_length": inner,
+        "attention.head_count": 32, "attention.head_count_kv": 8,
+    }  # fmt: skip
+    for name, value in sizes.items():
+        writer.add_uint32(f"llama.{name}", value)
+    add_tokenizer(writer)
+    layer = {
+        "attn_q": (hidden, hidden), "attn_k": (1024, hidden), "attn_v": (1024, hidden), "attn_output": (hidden, hidden),
+        "ffn_gate": (inner, hidden), "ffn_up": (inner, hidden), "ffn_down": (hidden, inner), "attn_norm": (hidden,),
+        "ffn_norm": (hidden,),
+    }  # fmt: skip
+    shapes = {f"blk.{index}.{name}.weight": shape for index in range(layers) for name, shape in layer.items()}
+    shapes |= {"token_embd.weight": (vocab, hidden), "output.weight": (vocab, hidden), "output_norm.weight": (hidden,)}
+    for name, shape in shapes.items():
+        writer.add_tensor_info(name, shape, np.dtype(np.float16), 2 * int(np.prod(shape)))
+    writer.write_header_to_file()
+    writer.write_kv_data_to_file()
+    writer.write_ti_data_to_file()
+    writer.close()
+    with path.open("r+b") as stream:
+        stream.truncate(17 << 30)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("device", "wanted"), [("titan-rtx-24gb", "F16"), ("rtx-3060-12gb", "Q8_0"), ("rtx-4060-laptop-8gb", "Q4_K_M")]
+)
+def test_the_largest_that_fits_in_its_own_precision(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, device: str, wanted: str
+) -> None:
+    sizes = {"Q4_K_M": 5 << 30, "Q8_0": 9 << 30, "IQ1_S": 1 << 30, "F16": 17 << 30, "Q2_K": 3 << 30}
+    monkeypatch.setattr(download, "remote_gguf_models", lambda source: sizes)
+    header = large(tmp_path / "large.gguf")
+    monkeypatch.setattr(download, "remote_config", lambda source: nullcontext(header))
+    profile = own_profiles()[device]
+    assert profile.facts is not None
+    place = PlanContext(described_device(profile.facts, 0), profile, "", PlanRequest(), False, False)
+    source = _chosen(resolve("some/large-GGUF"), place, Screen(quiet=True))
+    assert source.hub_id == f"some/large-GGUF:{wanted}"
+
+
+def test_none_of_them_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "remote_gguf_models", lambda source: {"F16": 17 << 30, "Q8_0": 9 << 30})
+    header = large(tmp_path / "large.gguf")
+    monkeypatch.setattr(download, "remote_config", lambda source: nullcontext(header))
+    profile = own_profiles()["gtx-1660-6gb"]
+    assert profile.facts is not None
+    place = PlanContext(described_device(profile.facts, 0), profile, "", PlanRequest(), False, False)
+    with pytest.raises(PlanError, match=r"fits here.*F16 \(17.0 GiB\), Q8_0 \(9.0 GiB\)"):
+        _chosen(resolve("some/large-GGUF"), place, Screen(quiet=True))
