@@ -59,7 +59,7 @@ class Runner:
         view = arena.view(start + count)
         slots = torch.arange(start, start + count, device=device)[None]
         given, mask = torch.tensor([tokens], device=device), chunk_mask(start, count, view, device)
-        batch = Batch((row,), given, slots + self.stretches[row], slots, mask, view)
+        batch = Batch((row,), given, slots + self.stretches[row], slots, mask, view, prompt=True)
         made = self._forward(batch, logits=logits)
         arena.extend(row, count)
         return made[0, -logits:]

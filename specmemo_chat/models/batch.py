@@ -16,7 +16,7 @@ class Batch:
     arena's `rows`.
 
     `mask` is bool [R, 1, N, view], True = attend. With `packing`, tokens, positions and slots are [1, T] and the mask's
-    N is the longest row.
+    N is the longest row. `prompt`: they are a chunk of one text, without a node of a tree.
     """
 
     rows: Sequence[int]
@@ -26,6 +26,7 @@ class Batch:
     mask: torch.Tensor
     view: int
     packing: Packing | None = None
+    prompt: bool = False
 
     @property
     def stored(self) -> tuple[int, ...]:

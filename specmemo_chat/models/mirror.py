@@ -97,6 +97,7 @@ class LeadingTarget(Target):
             arena=self._numbers[arena],
             rows=list(batch.rows),
             view=batch.view,
+            prompt=batch.prompt,
             logits=logits,
             counts=list(packing.counts) if packing is not None else [],
             padding=packing.padding if packing is not None else 0,
@@ -164,7 +165,7 @@ class Follower:
         tokens, positions, slots = integers.to(target.device, torch.int64).unbind(0)
         mask = _unpacked_mask(values["mask"], values["columns"], packed).to(target.device)
         packing = Packing.of(values["counts"], target.device, values["padding"]) if values["counts"] else None
-        batch = Batch(values["rows"], tokens, positions, slots, mask, values["view"], packing)
+        batch = Batch(values["rows"], tokens, positions, slots, mask, values["view"], packing, values["prompt"])
         target.forward(self._arenas[values["arena"]], batch, logits=values["logits"])
 
 

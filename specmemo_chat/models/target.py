@@ -16,6 +16,7 @@ from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.llama.model import LlamaModel
 from specmemo_chat.models.masks import within_window
+from specmemo_chat.models.matrices import q4
 from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.rotary import STRETCHED, of_whole_texts, settle
 
@@ -132,7 +133,7 @@ class Target:
         elif tap is not None:
             tap.start()
             named["tap"] = tap
-        with torch.inference_mode(), hooked:
+        with torch.inference_mode(), hooked, q4.reading(batch.prompt):
             out = self.model(
                 input_ids=batch.tokens,
                 attention_mask=self._masks(batch.mask, batch.positions, window.slots, window.view, packing),

@@ -157,12 +157,16 @@ def test_a_row_is_the_same_bit_by_bit_beside_any_others(fmt: str, shape: tuple[i
 
 
 @pytest.mark.parametrize("compute", COMPUTED)
-def test_a_chunk_in_4_bits_is_near_a_step_and_the_same_beside_more_rows(compute: torch.dtype) -> None:
+def test_a_prompt_in_4_bits_is_near_a_step_and_the_same_in_any_chunks(compute: torch.dtype) -> None:
     weight, x = random(320, 2048 * 2), random(200, 2048 * 2, seed=1).to(compute)
     matrix = built("q4", weight, compute)
-    chunk = matrix.forward(x)
-    assert error(chunk[:64], matrix.forward(x[:64]).float()) < 0.01
-    assert torch.equal(matrix.forward(x[:140]), chunk[:140])
+    with q4.reading(True):
+        chunk = matrix.forward(x)
+        assert torch.equal(matrix.forward(x[:60]), chunk[:60])
+    step = matrix.forward(x)
+    assert torch.equal(matrix.forward(x[:1]), step[:1])
+    assert not torch.equal(chunk, step)
+    assert error(chunk, step.float()) < 0.01
 
 
 def test_the_layout_of_the_operator_is_known_here() -> None:
@@ -253,6 +257,6 @@ if __name__ == "__main__":
     for precision in COMPUTED:
         for some in ("q8", "q4"):
             test_a_row_is_the_same_bit_by_bit_beside_any_others(some, (200, 1536), precision)
-        test_a_chunk_in_4_bits_is_near_a_step_and_the_same_beside_more_rows(precision)
+        test_a_prompt_in_4_bits_is_near_a_step_and_the_same_in_any_chunks(precision)
     test_the_layout_of_the_operator_is_known_here()
     print(q8_product().name)

@@ -1,14 +1,14 @@
 """Weights in 4 bits: codes of 0 to 15, and a bf16 scale and minimum for each group of 32 inputs.
 
-On a CPU up to STEP_ROWS rows are multiplied by torch's operator, whose result for a row does not depend on the rows
-beside it; its cost grows with them. Chunks of prompts are longer, and multiplied by weights that are unpacked block by
-block.
+On a CPU they are multiplied by torch's operator, whose result for a row does not depend on the rows beside it; its cost
+grows with them. While a prompt is read, they are multiplied by weights that are unpacked block by block.
 """
 
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import torch
@@ -20,12 +20,25 @@ from specmemo_chat.models.matrices.quantise import check_groups, to_groups
 
 Norm = Callable[[torch.Tensor], torch.Tensor]
 
-# The rows of a step, the nodes of all trees of a batch; more are a chunk of a prompt.
-STEP_ROWS = 128
+# Unpacking takes as long as the operator with so many rows.
+_CHUNK_ROWS = 48
 # A chunk is multiplied by so many rows at a time, its last ones filled up: a library sums in other orders for other
 # numbers of rows.
 _SLAB_ROWS = 128
 _HALF = GROUP // 2
+# Whether the forward that runs reads a prompt. A step never does: its rows' results would depend on their number.
+_reading = False
+
+
+@contextmanager
+def reading(prompt: bool) -> Iterator[None]:
+    """Products inside are of a chunk of a `prompt`."""
+    global _reading
+    before, _reading = _reading, prompt
+    try:
+        yield
+    finally:
+        _reading = before
 
 
 class Groups(NamedTuple):
@@ -81,7 +94,7 @@ class Q4Matrix(nn.Module):
         return self.forward(norm(x))
 
     def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
-        if len(x) > STEP_ROWS and self._layout is not None:
+        if _reading and len(x) > _CHUNK_ROWS and self._layout is not None:
             return self._chunk_multiplied(x, self._layout)
         out: torch.Tensor = torch.ops.aten._weight_int4pack_mm_for_cpu(
             x.to(torch.bfloat16).contiguous(), self._packed, GROUP, self._grid
