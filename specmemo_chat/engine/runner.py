@@ -13,6 +13,7 @@ from specmemo_chat.models.graphs import GraphPool, Tensors
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.masks import Chunk, chunk_mask, tree_mask
 from specmemo_chat.models.packing import Packing, rounded
+from specmemo_chat.models.paths import paths_of
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree
 
@@ -75,6 +76,11 @@ class Runner:
             arena.place(row)
         if self.graphs is not None and nodes and arena.neighbours(rows):
             return self._replay(self.graphs, rows, [tree for tree in trees if isinstance(tree, DraftTree)], nodes)
+        drafted = [tree for tree in trees if isinstance(tree, DraftTree)]
+        by_paths = self.target.by_paths and len(drafted) == len(trees)
+        if by_paths:
+            # Kernels are launched one by one here: nothing is gained where shapes repeat.
+            nodes = 0
         lengths = [arena.lengths[row] for row in rows]
         counts = [len(tree) for tree in trees]
         packing, padding = None, max(0, nodes - counts[0])
@@ -104,7 +110,10 @@ class Runner:
                 values.extend(values[-1:] * packing.padding)
         # One transfer for all three.
         given = torch.tensor([tokens, positions, slots], device=device)[:, None]
-        mask = tree_mask(trees, lengths, longest, view, device)
+        if by_paths:
+            mask = paths_of(drafted, lengths, counts, max(max(tree.depths) for tree in drafted) + 1).to(device)
+        else:
+            mask = tree_mask(trees, lengths, longest, view, device)
         starts = [0]
         for count in counts[:-1]:
             starts.append(starts[-1] + count)
@@ -132,7 +141,10 @@ class Runner:
             cells[1, row] += length + self.stretches[rows[row]]
             cells[2, row] = range(length, length + nodes)
             cells[3, row] = arena.place(rows[row])
-        mask = tree_mask(trees, lengths, nodes, view, "cpu")
+        if self.target.by_paths:
+            mask = paths_of(trees, lengths, [nodes] * len(rows), nodes)
+        else:
+            mask = tree_mask(trees, lengths, nodes, view, "cpu")
         first = arena.place(rows[0])
 
         def forward(inputs: Tensors) -> Tensors:

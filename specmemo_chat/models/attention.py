@@ -28,7 +28,8 @@ def folded_attention(
     **_: Any,
 ) -> tuple[torch.Tensor, None]:
     """`query` [R, heads, nodes, d], `key`/`value` [R, kv_heads, view, d], `attention_mask` bool [R, 1, nodes, view], or
-    as `folded_mask` makes it (one for all of a row's queries is enough). With `packing`, `query` is [1, heads, T, d]
+    as `folded_mask` makes it (one for all of a row's queries is enough), or a table of paths (models/paths.py) where
+    the kernels run. With `packing`, `query` is [1, heads, T, d]
     and `nodes` its longest row.
 
     Returns ([R, nodes, heads, d], None), packed [1, T, heads, d]. Raises ValueError without a mask: a causal default
@@ -37,6 +38,12 @@ def folded_attention(
     if attention_mask is None:
         raise ValueError("specmemo's attention needs an explicit mask")
     rows, heads, nodes, width = query.shape
+    if attention_mask.dtype == torch.int32:
+        from specmemo_chat.models.triton_attention import tree_attention
+
+        states = query.transpose(1, 2).reshape(-1, heads, width)
+        attended = tree_attention(states, key, value, attention_mask, key.shape[2], scaling or width**-0.5)
+        return attended.view(rows, nodes, heads, width), None
     kv_heads = key.shape[1]
     group = heads // kv_heads
     if attention_mask.dtype == torch.bool:

@@ -15,8 +15,9 @@ class Batch:
     """`tokens` [R, N] at `positions` [R, N] (each with its text's `Target.stretch`), written to `slots` [R, N] of the
     arena's `rows`.
 
-    `mask` is bool [R, 1, N, view], True = attend. With `packing`, tokens, positions and slots are [1, T] and the mask's
-    N is the longest row. `prompt`: they are a chunk of one text, without a node of a tree.
+    `mask` is bool [R, 1, N, view], True = attend, or a table of paths where the target attends by these. With
+    `packing`, tokens, positions and slots are [1, T] and the mask's N is the longest row. `prompt`: they are a chunk of
+    one text, without a node of a tree.
     """
 
     rows: Sequence[int]

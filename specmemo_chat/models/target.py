@@ -17,7 +17,9 @@ from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.llama.model import LlamaModel
 from specmemo_chat.models.masks import within_window
 from specmemo_chat.models.matrices import q4
+from specmemo_chat.models.matrices.gpu import kernel_problem
 from specmemo_chat.models.packing import Packing
+from specmemo_chat.models.paths import narrowed
 from specmemo_chat.models.rotary import STRETCHED, of_whole_texts, settle
 
 
@@ -40,6 +42,7 @@ class Target:
         self.dtype: torch.dtype = model.dtype
         self.device: torch.device = model.device
         self._own = isinstance(model, LlamaModel)
+        self._alone = tp == 1
         types: list[str] = getattr(config, "layer_types", None) or []
         self._window: int = getattr(config, "sliding_window", None) or 0
         self._by_type = "sliding_attention" in types and self._window > 0
@@ -58,6 +61,11 @@ class Target:
         """How many tokens one step may add to a text of `tokens` tokens: up to the first one beyond the boundary,
         because the next is drawn with other factors."""
         return self.rotary_boundary + 1 - tokens if tokens <= self.rotary_boundary else sys.maxsize
+
+    @cached_property
+    def by_paths(self) -> bool:
+        """Whether steps attend by tables of paths in place of masks (models/paths.py)."""
+        return self._own and self._alone and not kernel_problem(self.device)
 
     @cached_property
     def shapes_repeat(self) -> bool:
@@ -188,9 +196,12 @@ class Target:
                 return parted_mask(seen, self._group, self.dtype, packing)
             return folded_mask(seen, self._group, self.dtype)
 
-        folded = fold(mask)
+        by_paths = mask.dtype == torch.int32
+        folded = mask if by_paths else fold(mask)
         if not (self._by_type or self._all_slide):
             return folded
+        if by_paths:
+            return self._of_types(mask, narrowed(mask, self._window))
         if self.rotary_boundary:
             positions = positions % STRETCHED
         if packing is not None:
@@ -200,7 +211,11 @@ class Target:
         slot_positions = torch.arange(view, device=mask.device).repeat(mask.shape[0], 1)
         slot_positions.scatter_(1, slots, positions)
         narrow = fold(within_window(mask, positions, slot_positions, self._window))
-        return narrow if self._all_slide else {"full_attention": folded, "sliding_attention": narrow}
+        return self._of_types(folded, narrow)
+
+    def _of_types(self, full: torch.Tensor, sliding: torch.Tensor) -> Any:
+        """The masks of layers that see all, and of those that see a window."""
+        return sliding if self._all_slide else {"full_attention": full, "sliding_attention": sliding}
 
 
 class _ArenaWindow:
