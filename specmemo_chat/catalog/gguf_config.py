@@ -11,7 +11,7 @@ from typing import Any
 
 from specmemo_chat.catalog.damage import AGAIN
 from specmemo_chat.catalog.gguf import GgufFile, Words, read_gguf
-from specmemo_chat.catalog.gguf_tokens import END_TEXTS, check_kind
+from specmemo_chat.catalog.gguf_tokens import END_TEXTS, check_kind, special_id
 from specmemo_chat.errors import ModelError, UsageError
 
 # Mistral's models are stored as llama.
@@ -164,10 +164,7 @@ class _Keys:
     def _ends(self, vocab: int) -> list[int]:
         """Every token that ends a reply, that of the metadata first."""
         words = self._model.metadata.get("tokenizer.ggml.tokens", ())
-        named = [self._model.metadata.get(f"tokenizer.ggml.{name}_token_id") for name in ("eos", "eot", "eom")]
-        if named[0] is None and self._model.metadata.get("tokenizer.ggml.model") == "llama":
-            # SentencePiece's, of files that name none (llama.cpp).
-            named[0] = 2
+        named = [special_id(self._model.metadata, name) for name in ("eos", "eot", "eom")]
         texts: Sequence[str] = () if isinstance(words, Words) else words
         found = [*named, *(index for index, text in enumerate(texts) if text in END_TEXTS)]
         return list(dict.fromkeys(token for token in found if isinstance(token, int) and 0 <= token < vocab))

@@ -27,7 +27,7 @@ END_TEXTS = frozenset((
     "<｜end▁of▁sentence｜>",
 ))  # fmt: skip
 # Ids of special tokens where a file of this kind does not name them (llama.cpp).
-_DEFAULTS = {SENTENCEPIECE: {"unknown": 0, "bos": 1, "eos": 2}}
+_DEFAULTS: dict[Any, dict[str, int]] = {SENTENCEPIECE: {"unknown": 0, "bos": 1, "eos": 2}}
 
 
 @dataclass(frozen=True)
@@ -80,24 +80,29 @@ def read_vocabulary(metadata: Mapping[str, Any], file: Path) -> Vocabulary:
         token = next(token for token, word in enumerate(words) if first.setdefault(word, token) != token)
         raise corrupt(file, "tokens", f"{words[token]!r} is token {first[words[token]]} and token {token}")
     types = numbers(metadata, file, "token_type", len(words)) or [NORMAL] * len(words)
-    defaults = _DEFAULTS.get(kind, {})
 
     def special(name: str) -> int | None:
-        token = metadata.get(f"{KEY}{name}_token_id")
-        if token is None:
-            token = defaults.get(name)
-            return token if token is not None and token < len(words) else None
-        if not isinstance(token, int) or not 0 <= token < len(words):
-            raise corrupt(file, f"{name}_token_id", f"it is {token!r}, and there are {len(words)} tokens")
+        token = special_id(metadata, name)
+        if token is not None and (not isinstance(token, int) or not 0 <= token < len(words)):
+            raise corrupt(file, f"{name}_token_id", f"it is {token!r}, and there are {len(words):,} tokens")
         return token
 
     eos = special("eos")
     stated = [token for token in (eos, special("eot"), special("eom")) if token is not None]
     named = (token for token, word in enumerate(words) if word in END_TEXTS)
+    padding = special_id(metadata, "padding")
+    # Nothing is filled up here; converters write ids that are beyond the end.
+    filled = padding if isinstance(padding, int) and 0 <= padding < len(words) else None
     return Vocabulary(
-        file, kind, words, types, special("bos"), eos, special("unknown"), special("padding"),
+        file, kind, words, types, special("bos"), eos, special("unknown"), filled,
         frozenset([*stated, *named]),
     )  # fmt: skip
+
+
+def special_id(metadata: Mapping[str, Any], name: str) -> Any:
+    """The id of the special token `name` ("bos", "eos", …), unchecked; None where there is none."""
+    default = _DEFAULTS.get(metadata.get(KEY + "model"), {}).get(name)
+    return metadata.get(f"{KEY}{name}_token_id", default)
 
 
 def numbers(metadata: Mapping[str, Any], file: Path, name: str, count: int) -> Sequence[Any] | None:

@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
 from transformers.models.qwen2.tokenization_qwen2 import PRETOKENIZE_REGEX as QWEN2
 
+from specmemo_chat.catalog.gguf import read_gguf
 from specmemo_chat.catalog.gguf_config import read_gguf_config
-from specmemo_chat.catalog.gguf_tokens import PRE_TOKENIZERS
+from specmemo_chat.catalog.gguf_tokens import PRE_TOKENIZERS, special_id
+from specmemo_chat.drafters.pairing import check_tokenizers
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.models import splits
 from specmemo_chat.models.tokenizer import ChatTokenizer, read_template
@@ -264,10 +266,18 @@ def test_end_tokens_are_special_whatever_their_type(tmp_path: Path) -> None:
 
 
 def test_a_file_may_say_nothing_of_types_and_default_tokens(tmp_path: Path) -> None:
-    read = ChatTokenizer(str(save_sentencepiece(tmp_path / "m.gguf", token_type=None)))
+    file = save_sentencepiece(tmp_path / "m.gguf", token_type=None)
+    read = ChatTokenizer(str(file))
+    assert special_id(read_gguf(file).metadata, "eos") == 2
     assert read.frame == ([1], [])
     assert read.eos_id == 2
     assert read.encode("</s>") == [2]
+
+
+def test_a_padding_token_beyond_the_end_is_none(tmp_path: Path) -> None:
+    """Nothing is filled up here, and converters write such ones."""
+    read = ChatTokenizer(str(save_byte_level(tmp_path / "m.gguf", "gpt-2", padding_token_id=99999)))
+    assert read.render([{"role": "user", "content": "a"}], "{{ pad_token }}", reply=True) == ""
 
 
 def test_pieces_with_equal_scores_are_joined_in_their_order(tmp_path: Path) -> None:
@@ -303,6 +313,16 @@ def test_the_chat_template_is_the_one_without_a_name(tmp_path: Path) -> None:
         broken.render(said, broken.template or "", reply=False)
 
 
+def test_a_draft_of_a_folder_and_a_target_of_a_file_may_write_blanks_differently(tmp_path: Path) -> None:
+    """llama.cpp's converter writes plain blanks in tokens that are found in texts."""
+    words = [word if word != THINK else "  " for word in sentencepiece_words()]
+    file = save_sentencepiece(tmp_path / "m.gguf", tokens=words)
+    vocabulary = {word.replace(" ", "▁"): token for token, word in enumerate(words)}
+    Tokenizer(models.BPE(vocabulary, [])).save(str(tmp_path / "tokenizer.json"))
+    check_tokenizers(tmp_path, file)
+    check_tokenizers(file, tmp_path)
+
+
 @pytest.mark.parametrize("kind", ["bert", "rwkv", "t5", "plamo2", "no_vocab", None])
 def test_other_kinds_of_tokenizers_are_named(kind: str | None, tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"tokenizer\.ggml\.model") as caught:
@@ -335,11 +355,10 @@ DAMAGE: list[tuple[Any, str, Any, str]] = [
     (BYTES, "merges", ["a 漢"], r"漢.* \(tokenizer\.ggml\.merges\)"),
     (BYTES, "token_type", [1, 2], r"2 entries, and there are [\d,]+ tokens \(tokenizer\.ggml\.token_type\)"),
     (BYTES, "token_type", "normal", r"tokenizer\.ggml\.token_type"),
-    (BYTES, "bos_token_id", 99999, r"99999, and there are \d+ tokens \(tokenizer\.ggml\.bos_token_id\)"),
+    (BYTES, "bos_token_id", 99999, r"99999, and there are [\d,]+ tokens \(tokenizer\.ggml\.bos_token_id\)"),
     (BYTES, "eos_token_id", "x", r"\(tokenizer\.ggml\.eos_token_id\)"),
     (BYTES, "eot_token_id", 99999, r"\(tokenizer\.ggml\.eot_token_id\)"),
     (BYTES, "eom_token_id", 99999, r"\(tokenizer\.ggml\.eom_token_id\)"),
-    (BYTES, "padding_token_id", 99999, r"\(tokenizer\.ggml\.padding_token_id\)"),
     (BYTES, "add_bos_token", "yes", r"'yes', no truth value \(tokenizer\.ggml\.add_bos_token\)"),
     (BYTES, "chat_template", 7, r"no text: 7 \(tokenizer\.chat_template\)"),
     (PIECES, "scores", None, r"there are none \(tokenizer\.ggml\.scores\)"),
