@@ -67,9 +67,9 @@ def write_gguf(
         "rope.freq_base": float(config.rope_parameters["rope_theta"]),
     }
     arch = ARCHITECTURES[config.model_type]
+    add_tokenizer(writer)
     for name, value in {**{f"{arch}.{key}": value for key, value in values.items()}, **more}.items():
         add_key(writer, name, value)
-    add_tokenizer(writer)
     for name, (there, stored) in stored_names(model).items():
         wanted = kind if isinstance(kind, Kind) else kind(name)
         if stored.ndim == 1 or wanted == Kind.F32:
