@@ -11,6 +11,7 @@ import torch
 
 from specmemo_chat.drafters.base import DraftBudget, Drafter, DraftRow, FeatureDrafter, FeatureRow
 from specmemo_chat.engine.loops import LoopWatch
+from specmemo_chat.engine.reading import Reading
 from specmemo_chat.engine.runner import Runner
 from specmemo_chat.engine.sampler import next_tokens
 from specmemo_chat.engine.sequence import NO_ROW, Counts, Sequence, Step
@@ -18,7 +19,6 @@ from specmemo_chat.errors import Flag, UsageError
 from specmemo_chat.events import FinishReason
 from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.memory.contract import Plan
-from specmemo_chat.models.masks import Chunk
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.sizes import counted
@@ -26,9 +26,6 @@ from specmemo_chat.speculation.controller import Controller
 from specmemo_chat.speculation.report import GraphReport, SpeculationReport
 from specmemo_chat.speculation.tree import DraftTree, Verdict
 from specmemo_chat.speculation.verify import verify
-
-# While rows decode, entering ones may prefill this part of a chunk between two steps, so that nobody waits for long.
-PREFILL_PART = 4
 
 
 class Engine:
@@ -67,13 +64,14 @@ class Engine:
             most=max(plan.prefill_chunk, plan.rows * plan.tree_nodes),
             graphed=plan.rows * plan.tree_nodes if plan.graphs else 0,
         )
+        self._readings = [Reading(plan.prefill_chunk) for _ in range(plan.rows)]
         self.controller = controller or Controller(plan.node_buckets, adaptive=adaptive)
         self._suspended = False
         self._note = ""
         # Seconds of this step in which its trees were cut to a size: no drafting, so they count to the rest of it.
         self._choosing = 0.0
         pace = self.controller.pace if self.controller.adaptive else None
-        self._budget = DraftBudget(plan.tree_nodes, plan.tree_depth, plan.tree_width, pace)
+        self._budget = DraftBudget(min(plan.tree_nodes, target.most), plan.tree_depth, plan.tree_width, pace)
 
     def open(self, tokens: Rows[int], settings: GenerationSettings, *, row: int = 0, keep: int = 0) -> Sequence:
         """Start a sequence in `row`. The first `keep` tokens are those that `close` gave for the one before it.
@@ -113,30 +111,38 @@ class Engine:
         sequence.goal = len(sequence.tokens) - (not fresh)
         stretch = self.target.stretch(len(sequence.tokens))
         # Keys that were turned by the factors for another length are no part of this text.
-        common = min(keep, len(sequence.tokens) - 1) if stretch == self.runner.stretches[row] else 0
+        keep = keep if stretch == self.runner.stretches[row] else 0
         self.runner.stretches[row] = stretch
+        common = min(keep, len(sequence.tokens) - 1)
+        if sequence.reading is None:
+            stands = self._readings[row].resume(keep, min(common, self.arena.lengths[row]))
+        else:
+            self._readings[row], sequence.reading, stands = sequence.reading, None, 0
+        common = min(common, stands + 1)
         if self.drafter is not None:
             self.drafter.truncate(row, common)
-        keep = min(common, self.arena.lengths[row])
+        sequence.row, sequence.prefilled = row, stands
+        self.arena.truncate(row, stands)
         if self._reader is not None:
             # The features of the last common token are needed once more, beside the token that follows it now; and
             # those that an error kept from the drafter.
-            keep = min(keep, max(0, common - 1), self._reader.known(row))
-        self.arena.truncate(row, keep)
-        sequence.row, sequence.prefilled = row, keep
+            sequence.prefilled = min(stands, max(0, common - 1), self._reader.known(row))
         if fresh:
-            sequence.statistics.reused_tokens = keep
+            sequence.statistics.reused_tokens = sequence.prefilled
 
     def park(self, sequence: Sequence) -> None:
         """Take the row from a sequence and drop its keys and values; `seat` computes them again. Its text stays as it
-        would have been: what is drawn at a position does not depend on how its keys and values were made."""
-        self.release(sequence.row)
+        would have been: it is read again as it was read."""
+        row = sequence.row
+        sequence.reading, self._readings[row].stood = self._readings[row], self.arena.lengths[row]
+        self.release(row)
         sequence.row, sequence.prefilled = NO_ROW, 0
 
     def release(self, row: int) -> None:
         """Forget what stands in `row`."""
         if self.drafter is not None:
             self.drafter.truncate(row, 0)
+        self._readings[row] = Reading(self.plan.prefill_chunk)
         self.arena.release(row)
 
     def fits(self, sequences: Rows[Sequence], entering: Sequence | None = None, room: int = 0) -> bool:
@@ -156,27 +162,23 @@ class Engine:
         return sequence.tokens[: self.arena.lengths[sequence.row] + 1]
 
     def step(self, sequences: Rows[Sequence]) -> list[Step]:
-        """One verify step for all sequences that are prefilled together, and prefill for the others: a chunk each, or,
-        while some decode, a part of one for all of them."""
+        """One verify step for all sequences that are prefilled together, and a piece of the prompt for each other one,
+        or, while some decode, for the first of these. Each is a forward of its own: what a row computes does not depend
+        on the others."""
         steps: dict[Sequence, Step] = {}
         active = [sequence for sequence in sequences if sequence.finished is None and not sequence.closed]
         for sequence in active:
             if self.target.stretch(len(sequence.tokens)) != self.runner.stretches[row := sequence.row]:
                 self.park(sequence)
+                sequence.reading = None
                 self.seat(sequence, row)
         decoding = [sequence for sequence in active if not sequence.prefilling]
-        chunk = self.plan.prefill_chunk
-        left = max(1, chunk // PREFILL_PART) if decoding else chunk * max(1, len(active))
-        entering: dict[Sequence, int] = {}
-        for sequence in active:
-            if sequence.prefilling and left > 0:
-                entering[sequence] = min(chunk, left, sequence.goal - sequence.prefilled)
-                left -= entering[sequence]
+        entering = [sequence for sequence in active if sequence.prefilling]
         if decoding:
             decoding = [decoding[index] for index in self.arena.in_order([sequence.row for sequence in decoding])]
-            steps.update(self._decode(decoding, entering))
-        else:
-            steps.update({sequence: self._prefill(sequence, count) for sequence, count in entering.items()})
+            steps.update(self._decode(decoding))
+        for sequence in entering[:1] if decoding else entering:
+            steps[sequence] = self._prefill(sequence)
         return [steps.get(sequence) or Step(finished=sequence.finished) for sequence in sequences]
 
     def arenas(self) -> Iterator[KVArena]:
@@ -202,67 +204,62 @@ class Engine:
         own = self.runner.graphs.problem if self.runner.graphs is not None else ""
         return own or (self.drafter.graph_problem() if self.drafter is not None else "")
 
-    def _prefill(self, sequence: Sequence, count: int) -> Step:
-        """The next `count` tokens of one sequence, alone."""
-        start = sequence.prefilled
-        logits = self.runner.prefill(sequence.row, sequence.tokens[start : start + count])
-        drawn = 0
-        if start + count == sequence.goal and not sequence.new_tokens:
-            drawn = next_tokens((sequence,), (DraftTree.root_only(sequence.tokens[-1]),), logits)[0][0]
-        step = self._entered(sequence, count, drawn)
-        self._hand_over([sequence], [start], [slice(None)], (0,))
+    def _prefill(self, sequence: Sequence) -> Step:
+        """The next piece of one sequence, alone."""
+        start, row = sequence.prefilled, sequence.row
+        # What stands there is read for its features alone.
+        behind, stepped = max(0, self.arena.lengths[row] - start), False
+        if behind:
+            count = min(self.plan.prefill_chunk, behind)
+        else:
+            count, stepped = self._readings[row].next(start, sequence.goal)
+        tokens = sequence.tokens[start : start + count]
+        if stepped:
+            self.runner.repeat(row, tokens)
+        else:
+            logits = self.runner.prefill(row, tokens, behind=behind)
+        sequence.prefilled += count
+        step = Step()
+        if not sequence.prefilling and not sequence.new_tokens:
+            drawn = next_tokens((sequence,), (DraftTree.root_only(sequence.tokens[-1]),), logits)[0]
+            if sequence.loop is not None:
+                sequence.loop.take(drawn)
+            step = self._append(sequence, tuple(drawn), (False,))
+        self._hand_over([sequence], [start], [slice(None, count)], (0,))
         return step
 
-    def _entered(self, sequence: Sequence, count: int, drawn: int) -> Step:
-        """`count` more tokens stand in the arena; where they end the prompt, `drawn` is the reply's first token."""
-        sequence.prefilled += count
-        if sequence.prefilling or sequence.new_tokens:
-            return Step()
-        if sequence.loop is not None:
-            sequence.loop.take((drawn,))
-        return self._append(sequence, (drawn,), (False,))
-
-    def _decode(self, sequences: list[Sequence], entering: dict[Sequence, int]) -> dict[Sequence, Step]:
-        """One verify step of `sequences`; in the same forward those `entering` prefill so many tokens each."""
+    def _decode(self, sequences: list[Sequence]) -> dict[Sequence, Step]:
+        """One verify step of `sequences`."""
         rows = [sequence.row for sequence in sequences]
-        # A step that also prefills says nothing about the time of one that does not.
-        self.controller.aim(len(rows), self.arena.view_length(rows, 1), timed=not entering)
+        self.controller.aim(len(rows), self.arena.view_length(rows, 1))
         self._choosing = 0.0
         trees = self._propose(sequences)
         started, prepared = time.perf_counter(), self.runner.prepared
         try:
-            drawn, offsets, firsts = self._score(sequences, trees, entering)
+            drawn, offsets = self._score(sequences, trees)
         except torch.OutOfMemoryError:
             # Before the reply is lost the tree is: the plain step needs the least memory of all.
             trees = [DraftTree.root_only(sequence.tokens[-1]) for sequence in sequences]
-            entering = {}
             self._suspend()
-            drawn, offsets, firsts = self._score(sequences, trees, entering)
+            drawn, offsets = self._score(sequences, trees)
         verdicts = [verify(tree, tokens) for tree, tokens in zip(trees, drawn, strict=True)]
         verified = time.perf_counter()
-        everyone = [*sequences, *entering]
-        starts = [self.arena.lengths[sequence.row] for sequence in everyone]
+        starts = [self.arena.lengths[row] for row in rows]
         note, self._note = self._note, ""
         kept = [self._kept(sequence, verdict) for sequence, verdict in zip(sequences, verdicts, strict=True)]
         # tokens[i] was drawn after path[i]: the last kept token is the next root and has no keys and values yet.
-        paths: list[list[int] | slice] = [
-            list(verdict.path[:count]) for verdict, count in zip(verdicts, kept, strict=True)
-        ]
-        self.runner.commit(rows, [verdict.path[:count] for verdict, count in zip(verdicts, kept, strict=True)])
+        paths = [list(verdict.path[:count]) for verdict, count in zip(verdicts, kept, strict=True)]
+        self.runner.commit(rows, paths)
         steps = {
             sequence: self._accept(sequence, tree, verdict, count, note)
             for sequence, tree, verdict, count in zip(sequences, trees, verdicts, kept, strict=True)
         }
-        for sequence, count in entering.items():
-            self.arena.extend(sequence.row, count)
-            steps[sequence] = self._entered(sequence, count, firsts.get(sequence, 0))
-            paths.append(slice(count))
-        self._hand_over(everyone, starts, paths, offsets)
+        self._hand_over(sequences, starts, paths, offsets)
         if self.drafter is not None:
             self.drafter.observe([DraftRow(row, s.tokens) for row, s in zip(rows, sequences, strict=True)], verdicts)
-        # A step that also prefilled, or prepared a graph, says nothing about the time of one that does not.
+        # A step that prepared a graph says nothing about the time of one that does not.
         seconds, rest = verified - started, time.perf_counter() - verified + self._choosing
-        if entering or self.runner.prepared != prepared:
+        if self.runner.prepared != prepared:
             seconds = rest = 0.0
         self.controller.observe(trees, verdicts, seconds, rest)
         return steps
@@ -315,33 +312,11 @@ class Engine:
         self._choosing = time.perf_counter() - drafted
         return chosen
 
-    def _score(
-        self, sequences: list[Sequence], trees: list[DraftTree], entering: dict[Sequence, int]
-    ) -> tuple[list[list[int]], list[int], dict[Sequence, int]]:
-        """For each row that decodes the target's token after every node; where each row begins in the forward, those
-        that enter last; and the first tokens of those whose prompt ends."""
-        if not entering:
-            nodes = self.controller.bucket(max(len(tree) for tree in trees))
-            scores = self.runner.score([sequence.row for sequence in sequences], trees, nodes)
-            return next_tokens(sequences, trees, scores.logits), list(scores.starts), {}
-        everyone = [*sequences, *entering]
-        chunks: list[DraftTree | Chunk] = [*trees]
-        drawn_from = [*trees]
-        for sequence, count in entering.items():
-            at = sequence.prefilled
-            ends = at + count == sequence.goal and not sequence.new_tokens
-            chunks.append(Chunk(tuple(sequence.tokens[at : at + count]), ends))
-            drawn_from.append(DraftTree.root_only(sequence.tokens[-1]))
-        order = self.arena.in_order([sequence.row for sequence in everyone])
-        scores = self.runner.score([everyone[index].row for index in order], [chunks[index] for index in order])
-        drawing = [index for index in order if not (isinstance(chunk := chunks[index], Chunk) and not chunk.ends)]
-        tokens = next_tokens([everyone[i] for i in drawing], [drawn_from[i] for i in drawing], scores.logits)
-        drawn = dict(zip(drawing, tokens, strict=True))
-        places = {index: place for place, index in enumerate(order)}
-        offsets = [scores.starts[places[index]] for index in range(len(everyone))]
-        many = len(sequences)
-        firsts = {everyone[index]: found[0] for index, found in drawn.items() if index >= many}
-        return [drawn[index] for index in range(many)], offsets, firsts
+    def _score(self, sequences: list[Sequence], trees: list[DraftTree]) -> tuple[list[list[int]], tuple[int, ...]]:
+        """For each row the target's token after every node, and where it begins in the forward."""
+        nodes = self.controller.bucket(max(len(tree) for tree in trees))
+        scores = self.runner.score([sequence.row for sequence in sequences], trees, nodes)
+        return next_tokens(sequences, trees, scores.logits), scores.starts
 
     def _kept(self, sequence: Sequence, verdict: Verdict) -> int:
         """How many of the verdict's tokens count: the reply may end inside the accepted path. Asked once a verdict."""

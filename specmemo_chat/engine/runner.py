@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence as Rows
 from dataclasses import dataclass
+from itertools import accumulate
 
 import torch
 
@@ -11,8 +12,8 @@ from specmemo_chat.kv.arena import KVArena, Window
 from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.graphs import GraphPool, Tensors
 from specmemo_chat.models.hooks import FeatureTap
-from specmemo_chat.models.masks import Chunk, chunk_mask, tree_mask
-from specmemo_chat.models.packing import Packing, rounded
+from specmemo_chat.models.masks import chunk_mask, tree_mask
+from specmemo_chat.models.packing import Packing, rounded, runs_of
 from specmemo_chat.models.paths import paths_of
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree
@@ -20,8 +21,8 @@ from specmemo_chat.speculation.tree import DraftTree
 
 @dataclass(frozen=True)
 class Scores:
-    """Logits [T, vocab] after the nodes of several rows' trees, behind each other; of a chunk the last token's, if it
-    ends the prompt. Row i's tokens begin at `starts[i]` of the forward.
+    """Logits [T, vocab] after the nodes of several rows' trees, behind each other. Row i's tokens begin at `starts[i]`
+    of the forward.
 
     The logits after the last row's nodes, if any, are padding.
     """
@@ -52,21 +53,33 @@ class Runner:
         self._features: torch.Tensor | None = None
         self._tap = FeatureTap(target.model, feature_layers) if feature_layers else None
 
-    def prefill(self, row: int, tokens: list[int], logits: int = 1) -> torch.Tensor:
-        """Append `tokens` to `row` and commit them; returns the logits of the last `logits` of them [logits, vocab]."""
+    def prefill(self, row: int, tokens: list[int], logits: int = 1, *, behind: int = 0) -> torch.Tensor:
+        """Append `tokens` to `row` and commit them; returns the logits of the last `logits` of them [logits, vocab].
+        With `behind` they are read again: they are of the last `behind` committed ones, whose keys and values stay as
+        they are."""
         arena, device = self.arena, self.target.device
         arena.place(row)
-        start, count = arena.lengths[row], len(tokens)
+        start, count = arena.lengths[row] - behind, len(tokens)
+        stored = 0 if behind else count
         view = arena.view(start + count)
-        slots = torch.arange(start, start + count, device=device)[None]
-        given, mask = torch.tensor([tokens], device=device), chunk_mask(start, count, view, device)
-        batch = Batch((row,), given, slots + self.stretches[row], slots, mask, view, prompt=True)
-        made = self._forward(batch, logits=logits)
-        arena.extend(row, count)
+        # What pads the forward comes last, sees as much as it may, and is not stored.
+        padding = max(0, self.target.least - count)
+        slots = torch.arange(start, start + count + padding, device=device)[None]
+        given = torch.tensor([tokens + tokens[-1:] * padding], device=device)
+        mask = chunk_mask(start, count + padding, view, device)
+        batch = Batch((row,), given, slots + self.stretches[row], slots[:, :stored], mask, view, prompt=True)
+        made = self._forward(batch, list(range(count - logits, count)) if padding else logits)
+        arena.extend(row, stored)
         return made[0, -logits:]
 
-    def score(self, rows: Rows[int], trees: Rows[DraftTree | Chunk], nodes: int = 0) -> Scores:
-        """The logits after every node of each row's tree; nothing is committed. A chunk stands for a row that prefills.
+    def repeat(self, row: int, tokens: list[int]) -> None:
+        """Append `tokens` to `row` and commit them, as steps would have."""
+        many = len(tokens)
+        self.score((row,), (DraftTree(tuple(tokens), tuple(range(-1, many - 1)), (1.0,) * many),))
+        self.arena.extend(row, many)
+
+    def score(self, rows: Rows[int], trees: Rows[DraftTree], nodes: int = 0) -> Scores:
+        """The logits after every node of each row's tree, of `target.most` nodes at most; nothing is committed.
 
         Several rows are packed: only nodes that exist are computed. A single row's tree is padded to `nodes`, the
         bucket, so that shapes repeat; where steps run as graphs, every row's.
@@ -75,56 +88,59 @@ class Runner:
         for row in rows:
             arena.place(row)
         if self.graphs is not None and nodes and arena.neighbours(rows):
-            return self._replay(self.graphs, rows, [tree for tree in trees if isinstance(tree, DraftTree)], nodes)
-        drafted = [tree for tree in trees if isinstance(tree, DraftTree)]
-        by_paths = self.target.by_paths and len(drafted) == len(trees)
-        if by_paths:
-            # Kernels are launched one by one here: nothing is gained where shapes repeat.
-            nodes = 0
-        lengths = [arena.lengths[row] for row in rows]
+            return self._replay(self.graphs, rows, trees, nodes)
         counts = [len(tree) for tree in trees]
-        packing, padding = None, max(0, nodes - counts[0])
+        if len(rows) > 1 and sum(counts) > self.target.most:
+            return self._in_parts(rows, trees)
+        lengths = [arena.lengths[row] for row in rows]
+        starts = [0, *accumulate(counts[:-1])]
+        # On a GPU kernels are launched one by one here: nothing is gained where shapes repeat.
+        by_paths = self.target.by_paths
+        padding = 0 if by_paths else max(0, nodes - counts[0], self.target.least - counts[0])
         if len(rows) > 1:
             total = sum(counts)
-            spare = rounded(total, self._most) - total if self.target.shapes_repeat else 0
-            packing, padding = Packing.of(counts, device, spare), 0
-        longest = packing.longest if packing is not None else counts[0] + padding
-        view = arena.view(max(map(sum, zip(lengths, counts, strict=True))) + padding)
+            padding = rounded(total, self._most) - total if self.target.shapes_repeat else 0
+        runs = [
+            run
+            for row, (tree, start, length) in enumerate(zip(trees, starts, lengths, strict=True))
+            for run in (() if by_paths else runs_of(tree, row, start, length, device))
+        ]
+        packing = None
+        if len(rows) > 1 or runs:
+            packing = Packing.of(counts, device, padding, runs, self.target.least)
+        longest = packing.longest if packing is not None and len(rows) > 1 else counts[0] + padding
+        view = arena.view(max(map(sum, zip(lengths, counts, strict=True))))
         tokens: list[int] = []
         positions: list[int] = []
         slots: list[int] = []
         for row, tree, length in zip(rows, trees, lengths, strict=True):
             tokens.extend(tree.tokens)
             first = length + self.stretches[row]
-            if isinstance(tree, Chunk):
-                positions.extend(range(first, first + len(tree)))
-            else:
-                positions.extend([first + depth for depth in tree.depths] if len(tree) > 1 else (first,))
+            positions.extend([first + depth for depth in tree.depths] if len(tree) > 1 else (first,))
             slots.extend(range(length, length + len(tree)))
-        if padding:
-            tokens.extend(tokens[:1] * padding)
-            positions.extend(positions[:1] * padding)
-            slots.extend(range(slots[-1] + 1, slots[-1] + 1 + padding))
-        if packing is not None and packing.padding:
-            for values in (tokens, positions, slots):
-                values.extend(values[-1:] * packing.padding)
         # One transfer for all three.
-        given = torch.tensor([tokens, positions, slots], device=device)[:, None]
+        padded = [values + values[-1:] * padding for values in (tokens, positions, slots)]
+        given = torch.tensor(padded, device=device)[:, None]
+        written = given[2] if len(rows) > 1 else given[2, :, : counts[0]]
         if by_paths:
-            mask = paths_of(drafted, lengths, counts, max(max(tree.depths) for tree in drafted) + 1).to(device)
+            mask = paths_of(trees, lengths, counts, max(max(tree.depths) for tree in trees) + 1).to(device)
         else:
             mask = tree_mask(trees, lengths, longest, view, device)
-        starts = [0]
-        for count in counts[:-1]:
-            starts.append(starts[-1] + count)
-        wanted: list[int] | None = None
-        if any(isinstance(tree, Chunk) for tree in trees):
-            wanted = []
-            for tree, start in zip(trees, starts, strict=True):
-                first = 0 if isinstance(tree, DraftTree) else len(tree) - tree.ends
-                wanted.extend(range(start + first, start + len(tree)))
-        logits = self._forward(Batch(rows, given[0], given[1], given[2], mask, view, packing), logits=wanted)
+        logits = self._forward(Batch(rows, given[0], given[1], written, mask, view, packing), None)
         return Scores(logits[0], tuple(starts))
+
+    def _in_parts(self, rows: Rows[int], trees: Rows[DraftTree]) -> Scores:
+        """`score` of more nodes than one forward may have: of the first rows that go together, and of the others."""
+        counts = [len(tree) for tree in trees]
+        together = max(1, sum(reached <= self.target.most for reached in accumulate(counts)))
+        ends = sum(counts[:together])
+        first = self.score(rows[:together], trees[:together])
+        features = self.take_features()
+        other = self.score(rows[together:], trees[together:])
+        if features is not None and self._features is not None:
+            self._features = torch.cat((features[:ends], self._features))
+        logits = torch.cat((first.logits[:ends], other.logits))
+        return Scores(logits, (*first.starts, *(ends + start for start in other.starts)))
 
     def _replay(self, graphs: GraphPool, rows: Rows[int], trees: Rows[DraftTree], nodes: int) -> Scores:
         """`score` of neighbouring rows with `nodes` nodes each, by a graph: on a GPU a node more costs next to nothing,

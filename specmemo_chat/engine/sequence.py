@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from specmemo_chat.engine.loops import LoopWatch
+from specmemo_chat.engine.reading import Reading
 from specmemo_chat.events import FinishReason
 from specmemo_chat.settings import GenerationSettings
 
@@ -30,8 +31,9 @@ class Sequence:
     tree) have keys and values in `row` of the arena once `goal` tokens are prefilled: the prompt, or, where the
     sequence was parked, all but the root.
 
-    `prefilled` counts tokens that went into the arena that way. `finished` is set once. `loop` watches the new tokens
-    where loops end the text. A sequence without a row (NO_ROW) waits or is parked.
+    `prefilled` counts tokens that went into the arena that way. `reading`: how a parked text was read. `finished` is
+    set once. `loop` watches the new tokens where loops end the text. A sequence without a row (NO_ROW) waits or is
+    parked.
     """
 
     tokens: list[int]
@@ -42,6 +44,7 @@ class Sequence:
     prompt_length: int
     prefilled: int = 0
     goal: int = 0
+    reading: Reading | None = None
     finished: FinishReason | None = None
     loop: LoopWatch | None = None
     closed: bool = field(default=False)

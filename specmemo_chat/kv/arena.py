@@ -37,9 +37,10 @@ def round_up(value: int, step: int) -> int:
 class Window:
     """Where one forward writes in an arena, and what it sees of it.
 
-    `slots` [R, N], or [1, T] for a packed forward, and `places` [R, 1] or [1, T] (None: one row, `first`) say where
-    the new tokens go; `start` is the first slot of one row's on a CPU, where asking costs nothing. Seen are the first
-    `view` slots of `count` rows from the place `first` on, or of the places `seen` [R] where those are not neighbours.
+    `slots` [R, N], or [1, T] for a packed forward, and `places` [R, 1] or [1, T] (None: one row, `first`) say where the
+    new tokens go: of one row on a CPU perhaps only the first ones, what follows pads the forward and is not stored.
+    `start` is the first slot of one row's on a CPU, where asking costs nothing. Seen are the first `view` slots of
+    `count` rows from the place `first` on, or of the places `seen` [R] where those are not neighbours.
     """
 
     slots: torch.Tensor
@@ -282,7 +283,7 @@ class KVArena:
         if index is not None or self._device.type != "cpu":
             start = None
         elif start is None:
-            start = int(slots[0, 0])
+            start = int(slots[0, 0]) if slots.shape[1] else 0
         return Window(slots, index, first, count, seen, view, start)
 
     def store(
@@ -296,7 +297,10 @@ class KVArena:
         if window.start is not None:
             # The fewest calls: beside a small model's products they are what a step is made of.
             row_keys, row_values = all_keys[first : first + 1], all_values[first : first + 1]
-            end = window.start + keys.shape[2]
+            tokens = window.slots.shape[1]
+            if tokens < keys.shape[2]:
+                keys, values = keys[:, :, :tokens], values[:, :, :tokens]
+            end = window.start + tokens
             row_keys[:, :, window.start : end] = keys
             row_values[:, :, window.start : end] = values
             return row_keys[:, :, :view], row_values[:, :, :view]

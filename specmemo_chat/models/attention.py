@@ -50,6 +50,8 @@ def folded_attention(
         attention_mask = folded(attention_mask, group)
     elif attention_mask.dtype != query.dtype:
         attention_mask = attention_mask.to(query.dtype)
+    if packing is not None and packing.runs:
+        return _attend_runs(query, key, value, attention_mask.view(-1), scaling, packing), None
     if packing is not None and packing.parts:
         return _attend_parts(query, key, value, attention_mask.view(-1), scaling, packing), None
     if packing is not None:
@@ -63,6 +65,85 @@ def folded_attention(
     if group > 1:
         out = out.reshape(rows, heads, nodes, width)
     return out.transpose(1, 2).contiguous(), None
+
+
+def _attend_runs(
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    mask: torch.Tensor,
+    scaling: float | None,
+    packing: Packing,
+) -> torch.Tensor:
+    """Trees that branch; `mask` as `branched_mask` makes it, flat.
+
+    Sums go by slots, so each run of nodes is attended while its path's keys and values stand where they stand in plain
+    decoding: its result is that of plain decoding to the bit. All stand in their own slots again afterwards.
+    """
+    heads, width = query.shape[1], query.shape[3]
+    kv_heads, view = key.shape[1:3]
+    group = heads // kv_heads
+    one = len(packing.counts) == 1
+    tokens = packing.runs[0].begin if one else packing.longest
+    at = len(packing.counts) * group * tokens * view
+    first = query[:, :, :tokens].reshape(1, kv_heads, -1, width) if one else packing.spread(query, kv_heads)
+    attended = functional.scaled_dot_product_attention(
+        first, key, value, attn_mask=mask[:at].view(len(first), 1, -1, view), scale=scaling
+    )
+    if one:
+        # Of what only pads a tree nothing is asked, but that it is finite.
+        out = query.new_zeros(1, query.shape[2], heads, width)
+        out[0, :tokens] = attended.view(heads, tokens, width).transpose(0, 1)
+    else:
+        out = packing.gather(attended, heads)
+    row, seen = -1, (key, value)
+    scratch: tuple[torch.Tensor, ...] = ()
+    kept: tuple[torch.Tensor, ...] = ()
+    for run in packing.runs:
+        if run.row != row:
+            _put_back(scratch, kept)
+            row, own = run.row, slice(run.row, run.row + 1)
+            seen = (key[own], value[own])
+            scratch = tuple(states[:, :, run.length : run.length + run.nodes] for states in seen)
+            kept = tuple(states.clone() for states in scratch)
+        for states, copies in zip(scratch, kept, strict=True):
+            path = copies[:, :, run.sources]
+            states[:, :, run.first : run.first + path.shape[2]] = path
+        begin, end = run.queries
+        size = group * (end - begin) * view
+        attended = functional.scaled_dot_product_attention(
+            query[:, :, begin:end].reshape(1, kv_heads, -1, width),
+            *seen,
+            attn_mask=mask[at : at + size].view(1, 1, -1, view),
+            scale=scaling,
+        )
+        behind = attended.view(heads, end - begin, width)[:, run.begin - begin :]
+        out[0, run.begin : run.end] = behind.transpose(0, 1)
+        at += size
+    _put_back(scratch, kept)
+    return out
+
+
+def _put_back(scratch: tuple[torch.Tensor, ...], kept: tuple[torch.Tensor, ...]) -> None:
+    for states, copies in zip(scratch, kept, strict=True):
+        states.copy_(copies)
+
+
+def branched_mask(
+    mask: torch.Tensor, group: int, dtype: torch.dtype, packing: Packing, window: int = 0
+) -> torch.Tensor:
+    """`folded_mask` of trees of which the runs are attended apart, and what those see, behind each other: [1, 1, 1,
+    all]. Keys stand at their positions then; a `window` (0: none) is so many positions."""
+    if len(packing.counts) == 1:
+        mask = mask[:, :, : packing.runs[0].begin]
+    view, device = mask.shape[-1], mask.device
+    reach = torch.tensor([last for run in packing.runs for last in [*run.reach] * group], device=device)[:, None]
+    slots = torch.arange(view, device=device)
+    hidden = slots > reach
+    if window:
+        hidden |= slots <= reach - window
+    runs = torch.zeros(hidden.shape, dtype=dtype, device=device).masked_fill_(hidden, float("-inf"))
+    return torch.cat((folded_mask(mask, group, dtype).flatten(), runs.flatten()))[None, None, None]
 
 
 def _attend_parts(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from specmemo_chat.kv.arena import KVArena, Window
-from specmemo_chat.models.attention import folded_mask, parted_mask
+from specmemo_chat.models.attention import branched_mask, folded_mask, parted_mask
 from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.llama.model import LlamaModel
@@ -21,6 +21,8 @@ from specmemo_chat.models.matrices.gpu import kernel_problem
 from specmemo_chat.models.packing import Packing
 from specmemo_chat.models.paths import narrowed
 from specmemo_chat.models.rotary import STRETCHED, of_whole_texts, settle
+
+_TILED_ROWS = 32
 
 
 class Target:
@@ -61,6 +63,19 @@ class Target:
         """How many tokens one step may add to a text of `tokens` tokens: up to the first one beyond the boundary,
         because the next is drawn with other factors."""
         return self.rotary_boundary + 1 - tokens if tokens <= self.rotary_boundary else sys.maxsize
+
+    @property
+    def least(self) -> int:
+        """A step computes so many tokens or more: on a CPU products of one row sum in another order than those of
+        several."""
+        return 2 if self.device.type == "cpu" else 1
+
+    @cached_property
+    def most(self) -> int:
+        """A step computes so many tokens or fewer: on a processor with tiles (AMX) products in bf16 of more rows sum in
+        another order."""
+        tiled = self.device.type == "cpu" and self.dtype == torch.bfloat16 and torch.cpu._is_amx_tile_supported()
+        return _TILED_ROWS if tiled else sys.maxsize
 
     @cached_property
     def by_paths(self) -> bool:
@@ -191,7 +206,9 @@ class Target:
     ) -> Any:
         """The folded mask, or one per layer type where some layers see only a window."""
 
-        def fold(seen: torch.Tensor) -> torch.Tensor:
+        def fold(seen: torch.Tensor, window: int = 0) -> torch.Tensor:
+            if packing is not None and packing.runs:
+                return branched_mask(seen, self._group, self.dtype, packing, window)
             if packing is not None and packing.parts:
                 return parted_mask(seen, self._group, self.dtype, packing)
             return folded_mask(seen, self._group, self.dtype)
@@ -210,7 +227,7 @@ class Target:
         # A committed slot holds the token of the same position; a tree node's slot is not its position.
         slot_positions = torch.arange(view, device=mask.device).repeat(mask.shape[0], 1)
         slot_positions.scatter_(1, slots, positions)
-        narrow = fold(within_window(mask, positions, slot_positions, self._window))
+        narrow = fold(within_window(mask, positions, slot_positions, self._window), self._window)
         return self._of_types(folded, narrow)
 
     def _of_types(self, full: torch.Tensor, sliding: torch.Tensor) -> Any:
