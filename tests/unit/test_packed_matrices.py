@@ -17,6 +17,7 @@ from specmemo_chat.memory.matrices import matrix_bytes, tied_bytes
 from specmemo_chat.models.matrices import gpu, q4, q8
 from specmemo_chat.models.matrices.choice import TableBuilder, builder
 from specmemo_chat.models.matrices.products import q8_product
+from specmemo_chat.models.matrices.q4 import Q4Builder
 from specmemo_chat.models.matrices.quantise import from_groups, to_groups, to_rows
 from specmemo_chat.models.norms import FusedNorm
 
@@ -92,6 +93,23 @@ def test_weights_on_a_4_bit_grid_stay_on_it() -> None:
     made.put_groups(slice(0, 50), codes, scales, minima)
     x = random(3, 64).bfloat16()
     assert error(made.finish(None).forward(x), x.float() @ weight.t()) < 0.01
+
+
+@pytest.mark.parametrize("origin", [0, 8])
+def test_a_finer_scale_is_rounded_about_the_middle(origin: int) -> None:
+    """GGUF files have scales in fp16: rounded about code 0, all of a group's values would move the same way."""
+    codes = torch.randint(0, 16, (256, 64), generator=torch.Generator().manual_seed(1), dtype=torch.uint8)
+    scales = random(256, 2).abs().add_(0.01).half().float()
+    minima = -8 * scales
+    made = Q4Builder(256, 64, device=CPU, make=lambda groups, bias: groups, origin=origin)
+    made.put_groups(slice(0, 256), codes, scales, minima)
+    groups: Any = made.finish()
+    assert torch.equal(groups.values(), codes)
+    about = groups.values().view(256, 2, 32).float() - origin
+    values = (about * groups.scales.float()[..., None] + groups.offsets.float()[..., None]).view(256, 64)
+    naive = from_groups(codes, scales.bfloat16().float(), minima)
+    wanted = from_groups(codes, scales, minima)
+    assert error(values, wanted) < 0.7 * error(naive, wanted)
 
 
 @pytest.mark.parametrize("fmt", ["q8", "q4"])

@@ -26,6 +26,7 @@ _CHUNK_ROWS = 48
 # numbers of rows.
 _SLAB_ROWS = 128
 _HALF = GROUP // 2
+_MIDDLE = 8
 # Whether the forward that runs reads a prompt. A step never does: its rows' results would depend on their number.
 _reading = False
 
@@ -144,10 +145,12 @@ class Q4Builder:
         """Rows on a 4-bit grid; the codes stay as they are."""
         assert self._groups is not None
         grouped = codes.view(len(codes), -1, 2, _HALF)
-        device, scales = self._groups.codes.device, scales.bfloat16()
+        device, rounded = self._groups.codes.device, scales.bfloat16()
         self._groups.codes[rows] = (grouped[:, :, 0] | grouped[:, :, 1] << 4).flatten(1).to(device)
-        self._groups.scales[rows] = scales.to(device)
-        self._groups.offsets[rows] = minima.add(scales.float(), alpha=self._origin).bfloat16().to(device)
+        self._groups.scales[rows] = rounded.to(device)
+        # A finer scale than bf16 holds is rounded about the middle of the codes: their values move either way.
+        offsets = minima.add(scales, alpha=_MIDDLE).add_(rounded.float(), alpha=self._origin - _MIDDLE)
+        self._groups.offsets[rows] = offsets.bfloat16().to(device)
 
     def finish(self, bias: torch.Tensor | None = None) -> Matrix:
         """The matrix."""
