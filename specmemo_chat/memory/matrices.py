@@ -7,6 +7,7 @@ has its outputs by 64.
 
 from __future__ import annotations
 
+# Inputs of a group of q4's.
 GROUP = 32
 _ELEMENT = {"fp32": 4, "bf16": 2, "fp16": 2}
 TILE = 64
@@ -14,6 +15,9 @@ TILE = 64
 BLOCK_VALUES = 1 << 20
 # Bytes for each of them: int32 codes while packing; bf16 values and what they are made from while unpacking.
 _BLOCK_BYTES = 10
+# Values that are quantised at once, on a CPU such as stay in its cache, and bytes for each.
+FITTED_VALUES = {"cpu": 1 << 17, "gpu": 1 << 20}
+_FITTED_BYTES = 24
 
 
 def matrix_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
@@ -21,7 +25,7 @@ def matrix_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
     if fmt == "q8":
         if device != "cpu":
             return out * (inputs + 4)
-        return _up(out, TILE) * (_up(inputs, TILE) + 4) + 4 * (out + inputs)
+        return _up(out, TILE) * (_up(inputs, TILE) + 4) + 4 * out
     if fmt == "q4":
         return (_up(out, TILE) if device == "cpu" else out) * (inputs // 2 + 4 * (inputs // GROUP))
     return out * inputs * _ELEMENT[fmt]
@@ -42,13 +46,15 @@ def tied_bytes(words: int, width: int, fmt: str, device: str = "cpu") -> int:
 
 
 def packing_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
-    """Bytes that a matrix takes for a moment while it is packed, beside those that it keeps: for q8 on a CPU its codes
-    as they came, for q4 a block of them and the scales in another order."""
+    """Bytes that a matrix takes for a moment while it is quantised and packed, beside those that it keeps: for q8 on a
+    CPU its codes as they came, for q4 a block of them and the scales in another order."""
+    if fmt not in ("q8", "q4"):
+        return 0
+    fitted = _FITTED_BYTES * min(out * inputs, max(FITTED_VALUES["cpu" if device == "cpu" else "gpu"], inputs))
     if fmt == "q8":
-        return out * inputs if device == "cpu" else 0
-    if fmt == "q4":
-        return _BLOCK_BYTES * min(_up(out, TILE) * inputs, max(BLOCK_VALUES, TILE * inputs)) + out * inputs // 8
-    return 0
+        return max(fitted, out * inputs if device == "cpu" else 0)
+    block = _BLOCK_BYTES * _block_values(out, inputs) if device == "cpu" else 0
+    return max(fitted, block + out * inputs // 8)
 
 
 def product_bytes(rows: int, out: int, inputs: int, fmt: str) -> int:
@@ -57,9 +63,12 @@ def product_bytes(rows: int, out: int, inputs: int, fmt: str) -> int:
     if fmt == "q8":
         return rows * (18 * inputs + 8 * out)
     if fmt == "q4":
-        block = min(_up(out, TILE) * inputs, max(BLOCK_VALUES, TILE * inputs))
-        return rows * (2 * inputs + 2 * out) + _BLOCK_BYTES * block
+        return rows * (2 * inputs + 2 * out) + _BLOCK_BYTES * _block_values(out, inputs)
     return 0
+
+
+def _block_values(out: int, inputs: int) -> int:
+    return min(_up(out, TILE) * inputs, max(BLOCK_VALUES, TILE * inputs))
 
 
 def _up(value: int, multiple: int) -> int:

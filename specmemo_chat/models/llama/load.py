@@ -13,11 +13,12 @@ from typing import Any
 import torch
 
 from specmemo_chat.errors import Flag, ModelError, UsageError
+from specmemo_chat.memory.matrices import GROUP
 from specmemo_chat.models.checkpoint import EMBEDDING, OUTPUT, Part, Weights
 from specmemo_chat.models.llama.config import LlamaConfig
 from specmemo_chat.models.llama.model import LlamaAttention, LlamaBody, LlamaLayer, LlamaMLP, LlamaModel
 from specmemo_chat.models.llama.rotary import paired, paired_outputs
-from specmemo_chat.models.matrices.base import GROUP, Rows
+from specmemo_chat.models.matrices.base import Rows
 from specmemo_chat.models.matrices.choice import TableBuilder, builder
 from specmemo_chat.models.norms import norm_of
 from specmemo_chat.models.parallel import GatheredOutput, Share, SplitEmbedding, SummedOutput

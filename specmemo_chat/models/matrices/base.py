@@ -7,9 +7,6 @@ from typing import Protocol
 
 import torch
 
-# Inputs of a group of q4's.
-GROUP = 32
-
 # Where a block of rows goes: a range, or an index [n].
 Rows = slice | torch.Tensor
 

@@ -14,8 +14,8 @@ from typing import NamedTuple
 import torch
 from torch import nn
 
-from specmemo_chat.memory.matrices import BLOCK_VALUES, TILE
-from specmemo_chat.models.matrices.base import GROUP, Matrix, Rows
+from specmemo_chat.memory.matrices import BLOCK_VALUES, GROUP, TILE
+from specmemo_chat.models.matrices.base import Matrix, Rows
 from specmemo_chat.models.matrices.quantise import check_groups, to_groups
 
 Norm = Callable[[torch.Tensor], torch.Tensor]

@@ -81,13 +81,12 @@ class IntegerProduct(Q8Matrix):
         self._packed = torch.ops.onednn.qlinear_prepack(codes, None)
         self._zero, self._fine = zero, fine
         self._most = torch.tensor(float(self._steps))
-        self._norm: tuple[FusedNorm, torch.Tensor, torch.Tensor] | None = None
+        self._norm: tuple[FusedNorm, torch.Tensor] | None = None
         self._multiply = torch.ops.onednn.qlinear_pointwise.default
 
     def _held(self) -> int:
         size: int = torch.ops.mkldnn._nbytes(self._packed)
-        # And the norm's weight in steps.
-        return size + (4 * self.in_features if self._fine else 0)
+        return size
 
     def _multiplied(self, x: torch.Tensor) -> torch.Tensor:
         exact = x.float()
@@ -102,11 +101,10 @@ class IntegerProduct(Q8Matrix):
         exact = x.float()
         # A value is at most its row's length: fine steps need no look at the largest.
         if self._norm is None or self._norm[0] is not norm:
-            bound = norm.scale.abs().max()
-            self._norm = norm, norm.scale * (self._most / bound), bound
-        _, steps, bound = self._norm
+            self._norm = norm, norm.scale.abs().max()
+        bound = self._norm[1]
         length = torch.hypot(torch.linalg.vector_norm(exact, 2, -1, True), norm.least)
-        out = self._summed(exact.div(length).mul_(steps))
+        out = self._summed(exact.div(length * (bound / self._most)).mul_(norm.scale))
         # Of a row that is not finite the result is none either.
         return self._biased(out.mul_(torch.add(bound, length, alpha=0))).to(x.dtype)
 

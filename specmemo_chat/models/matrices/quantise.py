@@ -7,10 +7,8 @@ from collections.abc import Iterator
 import torch
 
 from specmemo_chat.errors import ModelError, UsageError
-from specmemo_chat.models.matrices.base import GROUP
+from specmemo_chat.memory.matrices import FITTED_VALUES, GROUP
 
-# Values that are worked on at once: they stay in a processor's cache.
-_CPU_BLOCK, _BLOCK = 1 << 17, 1 << 20
 # Shares of a row's or group's range that its codes are first spread over; what lies outside is cut off.
 _ROW_RANGES = (1.0, 0.95, 0.9)
 _GROUP_RANGES = (1.0, 0.93, 0.86)
@@ -119,5 +117,5 @@ def _finite(extremes: torch.Tensor) -> torch.Tensor:
 
 
 def _blocks(weight: torch.Tensor) -> Iterator[slice]:
-    step = max(1, (_CPU_BLOCK if weight.device.type == "cpu" else _BLOCK) // weight.shape[1])
+    step = max(1, FITTED_VALUES["cpu" if weight.device.type == "cpu" else "gpu"] // weight.shape[1])
     return (slice(first, first + step) for first in range(0, len(weight), step))
