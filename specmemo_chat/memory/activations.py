@@ -32,9 +32,11 @@ _KEY_BLOCK = 512
 _QUERY_BLOCKS = ((768, 256), (192, 64), (0, 32))
 # In bf16 a processor with tiles packs keys and values for so many queries and keys or more, in blocks of so many.
 _TILES = 64
-# On a GPU the inputs of a narrow packed matrix are summed in up to so many parts, for so many rows; of wide ones there
-# are enough outputs for all processors (models/matrices/triton_products.py).
-_PARTS, _STEP_ROWS, _SPLIT_OUTPUTS = 8, 64, 1 << 16
+# On a GPU the inputs of a narrow matrix are summed in up to so many parts, for so many rows at the most and so many
+# sums a row (models/matrices/triton_products.py). Keys are in parts of so many slots
+# (models/triton_attention.py).
+_PARTS, _STEP_ROWS, _SPLIT_OUTPUTS = 8, 128, 1 << 15
+_PART_SLOTS = 512
 # Where there is no kernel a block of outputs is unpacked at a time: so many bytes with what it is made from, for so
 # many rows at the least (models/matrices/gpu.py).
 _UNPACKED_BLOCK, _TILE_ROWS = 40 * MIB, 16
@@ -196,9 +198,12 @@ def _copied(forward: Forward) -> int:
 
 def _scratch(forward: Forward) -> int:
     """torch's attention on a CPU: for each thread scores of a block (fp32, and in b where that is smaller), their
-    maxima and sums, and a block of the output; and one sum for each query and head."""
+    maxima and sums, and a block of the output; and one sum for each query and head. On a GPU the sums, maxima and
+    totals of the parts of a step's keys, in fp32."""
     if not forward.threads:
-        return 0
+        parts = -(-forward.view // _PART_SLOTS)
+        split = parts > 1 and forward.count <= _STEP_ROWS and not forward.unpacks
+        return 4 * parts * forward.count * (forward.q + 2 * forward.spec.heads // forward.tp) * split
     queries = forward.group * forward.tokens
     block = min(queries, next(size for least, size in _QUERY_BLOCKS if queries >= least))
     keys = min(_KEY_BLOCK, forward.view)
@@ -238,13 +243,14 @@ def _norm(forward: Forward) -> int:
 
 
 def _packed(forward: Forward, rows: int, outputs: int, inputs: int, dtype: Dtype) -> int:
-    """What a product with a packed weight holds beside its inputs and its result: on a CPU its own scratch and the
-    result in fp32; on a GPU the sums of the parts of its inputs; where there is no kernel the inputs in 8 bits and what
-    they are made from, the sums, and an unpacked block."""
-    if dtype not in QUANTISED:
-        return 0
-    if forward.unpacks:
+    """What a product holds beside its inputs and its result: of a packed weight on a CPU its own scratch and the result
+    in fp32; on a GPU the sums of the parts of its inputs; of a packed weight where there is no kernel the inputs in 8
+    bits and what they are made from, the sums, and an unpacked block."""
+    packed = dtype in QUANTISED
+    if packed and forward.unpacks:
         return max(rows, _TILE_ROWS) * (24 * inputs + 4 * outputs) + _UNPACKED_BLOCK
-    if forward.threads:
+    if packed and forward.threads:
         return product_bytes(rows, outputs, inputs, dtype) + rows * outputs * (4 - forward.value_bytes)
-    return 4 * min(rows, _STEP_ROWS) * min(_PARTS * outputs, _SPLIT_OUTPUTS)
+    if forward.threads or forward.unpacks or rows > _STEP_ROWS:
+        return 0
+    return 4 * rows * min(_PARTS * outputs, _SPLIT_OUTPUTS)

@@ -35,11 +35,10 @@ def tree_attention(
     tokens, heads, width = query.shape
     kv_heads = keys.shape[1]
     group = heads // kv_heads
-    query = query.contiguous()
     # Tiles follow from the model alone. Few nodes each: behind what they share, a tile reads their paths one by one.
     nodes = max(1, min(4, 16 // group))
     parts = triton.cdiv(view, _BLOCK * _PART)
-    out = torch.empty_like(query)
+    out = query.new_empty(query.shape)
     sums, weights = out, out
     if parts > 1:
         sums = query.new_empty((parts, tokens, heads, width), dtype=torch.float32)
@@ -49,7 +48,7 @@ def tree_attention(
     with torch.cuda.device_of(query):
         _attend[triton.cdiv(tokens, nodes), kv_heads, parts](
             *(query, keys, values, paths, sums, weights),
-            *(tokens, keys.stride(0), keys.stride(1), keys.stride(2)),
+            *(tokens, query.stride(0), query.stride(1), keys.stride(0), keys.stride(1), keys.stride(2)),
             *(values.stride(0), values.stride(1), values.stride(2)),
             scale * _LOG2E,
             GROUP=group,
@@ -104,7 +103,7 @@ def _read(acc, top, total, q, keys, values, slots, seen, mine, key_stride, value
 @triton.jit(do_not_specialize=["tokens"])
 def _attend(
     query, keys, values, paths, sums, weights, tokens,
-    key_place, key_head, key_slot, value_place, value_head, value_slot, scale,
+    query_node, query_head, key_place, key_head, key_slot, value_place, value_head, value_slot, scale,
     GROUP: tl.constexpr, NODES: tl.constexpr, ROWS: tl.constexpr, WIDTH: tl.constexpr, WIDE: tl.constexpr,
     BLOCK: tl.constexpr, PART: tl.constexpr, DIRECT: tl.constexpr, DOT: tl.constexpr,
 ):  # fmt: skip
@@ -116,9 +115,9 @@ def _attend(
     node = first + row // GROUP
     exists = (row < NODES * GROUP) & (node < tokens)
     heads = tl.num_programs(1) * GROUP
-    at = node.to(tl.int64) * heads + head * GROUP + row % GROUP
+    at = node.to(tl.int64) * query_node + (head * GROUP + row % GROUP) * query_head
     d = tl.arange(0, WIDE)
-    q = tl.load(query + at[:, None] * WIDTH + d[None, :], mask=exists[:, None] & (d < WIDTH)[None, :], other=0.0)
+    q = tl.load(query + at[:, None] + d[None, :], mask=exists[:, None] & (d < WIDTH)[None, :], other=0.0)
     place = tl.load(paths + node, mask=exists, other=-1)
     # Of all that is read together, those before it are hidden.
     least = tl.load(paths + 3 * tokens + node, mask=exists, other=0)
@@ -160,6 +159,7 @@ def _attend(
                     acc, top, total, q, k_at, v_at, slots, seen[None, :] & (row >= 0)[:, None], row // GROUP == index,
                     key_slot, value_slot, scale, WIDTH, WIDE, DOT,
                 )  # fmt: skip
+    at = node.to(tl.int64) * heads + head * GROUP + row % GROUP
     mask = exists[:, None] & (d < WIDTH)[None, :]
     if DIRECT:
         total = tl.where(exists, total, 1.0)

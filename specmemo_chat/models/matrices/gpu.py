@@ -81,8 +81,10 @@ def has_int_products(device: torch.device) -> bool:
 
 
 def notes(device: torch.device, fmt: str) -> tuple[str, ...]:
-    """What is to be said about weights in the format `fmt` on a GPU without kernels for them."""
-    if device.type == "cpu" or fmt not in ("q8", "q4") or not (problem := kernel_problem(device)):
+    """What is to be said about weights in the format `fmt` on a GPU that should have kernels (a plan says where there
+    are none) and has none."""
+    problem = kernel_problem(device)
+    if fmt not in ("q8", "q4") or "Triton" not in problem:
         return ()
     if fmt == "q8" and has_int_products(device):
         return ()

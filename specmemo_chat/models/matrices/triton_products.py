@@ -43,9 +43,11 @@ class Packed:
 
 def splits(out: int, inputs: int, processors: int) -> int:
     """In how many parts a device with so many multiprocessors sums the inputs: by the matrix alone, never by the rows
-    of a step. Several programs a processor keep its memory busy; a part has at least 1,024 inputs."""
+    of a step. Several programs a processor keep its memory busy; a part has at least 1,024 inputs, and a row at most
+    32,768 sums (memory/activations.py)."""
     parts = 1
-    while parts < 8 and 2 * triton.cdiv(out, 64) * parts < 3 * processors and inputs >= 2048 * parts:
+    most = min(inputs // 1024, (1 << 15) // out, 8)
+    while 2 * parts <= most and 2 * triton.cdiv(out, 64) * parts < 3 * processors:
         parts *= 2
     return parts
 
