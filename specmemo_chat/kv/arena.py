@@ -38,7 +38,7 @@ class Window:
     """Where one forward writes in an arena, and what it sees of it.
 
     `slots` [R, N], or [1, T] for a packed forward, and `places` [R, 1] or [1, T] (None: one row, `first`) say where the
-    new tokens go: of one row on a CPU perhaps only the first ones, what follows pads the forward and is not stored.
+    new tokens go: perhaps only the first ones, what follows pads the forward and is not stored.
     `start` is the first slot of one row's on a CPU, where asking costs nothing. Seen are the first `view` slots of
     `count` rows from the place `first` on, or of the places `seen` [R] where those are not neighbours.
     """
@@ -293,13 +293,12 @@ class KVArena:
         says; returns what it sees of both, [R, kv_heads, view, head_dim]. These share memory with the arena where the
         rows are neighbours."""
         all_keys, all_values = self._keys[layer], self._values[layer]
-        first, view = window.first, window.view
+        first, view, tokens = window.first, window.view, window.slots.shape[1]
+        if tokens < keys.shape[2]:
+            keys, values = keys[:, :, :tokens], values[:, :, :tokens]
         if window.start is not None:
             # The fewest calls: beside a small model's products they are what a step is made of.
             row_keys, row_values = all_keys[first : first + 1], all_values[first : first + 1]
-            tokens = window.slots.shape[1]
-            if tokens < keys.shape[2]:
-                keys, values = keys[:, :, :tokens], values[:, :, :tokens]
             end = window.start + tokens
             row_keys[:, :, window.start : end] = keys
             row_values[:, :, window.start : end] = values

@@ -10,7 +10,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from specmemo_chat.engine.runner import Runner
-from specmemo_chat.kv.arena import ArenaFullError, KVArena
+from specmemo_chat.kv.arena import ArenaFullError, KVArena, Window
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree
 from tests.models import VOCABULARY, target_of
@@ -154,3 +154,15 @@ def test_rows_are_lined_up_and_keep_what_they_hold(fixed: bool) -> None:
                 own, values = arena.committed(layer, row)
                 assert torch.equal(own, keys + layer)
                 assert torch.equal(values, -keys - layer)
+
+
+@pytest.mark.parametrize("start", [3, None])
+def test_what_pads_a_forward_is_not_stored(start: int | None) -> None:
+    """On a CPU, and on a GPU, which is not asked where the first slot is."""
+    arena = KVArena(1, 1, 2, 4, dtype=torch.float32, device="cpu", limit_tokens=8, growth_tokens=4, scratch_tokens=4)
+    arena.view(8)
+    window = Window(torch.tensor([[3, 4]]), None, 0, 1, None, 8, start)
+    states = torch.ones(1, 2, 3, 4)
+    keys, values = arena.store(0, window, states, states)
+    for kept in (keys, values):
+        assert kept[0, 0, :, 0].tolist() == [0, 0, 0, 1, 1, 0, 0, 0]
