@@ -12,7 +12,7 @@ import gc
 import json
 import statistics
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -27,7 +27,7 @@ from specmemo_chat.drafters.eagle_config import HeadConfig, parse
 from specmemo_chat.drafters.model import ModelDrafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.rehearsal import rehearse, warm_up
-from specmemo_chat.memory.contract import Plan, buckets_of
+from specmemo_chat.memory.contract import BYTES_PER_VALUE, Plan, buckets_of
 from specmemo_chat.memory.drafts import DraftShape, head_shape
 from specmemo_chat.memory.footprint import Shape, footprint
 from specmemo_chat.models.llama.drawn import drawn_model
@@ -71,6 +71,11 @@ class Case:
     draft: str = "none"
 
     @property
+    def compute(self) -> str:
+        """The precision of activations."""
+        return self.dtype if self.dtype in BYTES_PER_VALUE else "bf16"
+
+    @property
     def name(self) -> str:
         rows = f", {self.rows} rows" if self.rows > 1 else ""
         draft = f", {self.draft}" if self.draft != "none" else ""
@@ -102,14 +107,27 @@ CASES = (
     Case("110M", "bf16", 2048, 32, 256, draft="eagle3"),
     Case("30M", "fp32", 1024, 16, 128, rows=2, draft="eagle"),
     Case("110M", "fp32", 2048, 16, 128, draft="model"),
+    Case("30M", "q8", 1024, 32, 256),
+    Case("30M", "q4", 1024, 8, 64),
+    Case("30M-qwen3", "q8", 2048, 16, 64),
+    Case("30M-gemma", "q4", 1024, 32, 128),
+    Case("110M", "q8", 2048, 32, 256),
+    Case("110M", "q4", 4096, 64, 512),
+    Case("110M", "q8", 1024, 16, 128, rows=4),
+    Case("300M", "q8", 512, 64, 256),
+    Case("300M", "q4", 512, 16, 256),
+    Case("110M", "q8", 2048, 32, 256, draft="eagle3"),
+    Case("30M", "q4", 1024, 16, 128, draft="eagle"),
 )
 LARGE_CASES = {
     "1.1B": (
         Case("1.1B", "bf16", 2048, 32, 256),
         Case("1.1B", "bf16", 4096, 64, 512),
         Case("1.1B", "fp32", 1024, 16, 128),
+        Case("1.1B", "q8", 2048, 32, 256),
+        Case("1.1B", "q4", 2048, 32, 256),
     ),
-    "7B": (Case("7B", "bf16", 4096, 32, 256),),
+    "7B": (Case("7B", "bf16", 4096, 32, 256), Case("7B", "q8", 4096, 32, 256), Case("7B", "q4", 4096, 32, 256)),
 }
 
 
@@ -151,12 +169,12 @@ def allocated_peak(run: Callable[[], object]) -> int:
 def measure(case: Case, seed: int = 1) -> Result:
     """Build the case's model with random weights and run the worst moments of a conversation."""
     config = SHAPES[case.shape] if case.shape in SHAPES else dict(load_catalog()[LARGE[case.shape]].config)
-    target = _target(config, case.dtype, seed)
+    target = _target(config, case.dtype, case.compute, seed)
     head, make_draft = _draft(case, config, target, seed)
     shape = Shape(
         spec=spec_from_config(case.shape, case.shape, config),
         dtype=case.dtype,  # type: ignore[arg-type]
-        compute=case.dtype,  # type: ignore[arg-type]
+        compute=case.compute,  # type: ignore[arg-type]
         context=case.context,
         nodes=case.nodes,
         chunk=case.chunk,
@@ -200,8 +218,8 @@ def plan_of(shape: Shape) -> Plan:
     )
 
 
-def _target(config: dict[str, Any], dtype: str, seed: int) -> Target:
-    return Target(drawn_model(config, dtype=dtype, device="cpu", seed=seed), frozenset())
+def _target(config: dict[str, Any], dtype: str, compute: str, seed: int) -> Target:
+    return Target(drawn_model(config, dtype=dtype, compute=compute, device="cpu", seed=seed), frozenset())
 
 
 def _draft(
@@ -212,12 +230,13 @@ def _draft(
         return None, lambda _plan: None
     if case.draft == "model":
         small = {**SHAPES["30M"], "vocab_size": config["vocab_size"]}
-        draft = _target(small, case.dtype, seed + 1)
+        draft = _target(small, case.dtype, case.compute, seed + 1)
         shape = DraftShape("model", spec_from_config("draft", "draft", small), case.dtype)  # type: ignore[arg-type]
         return shape, lambda plan: ModelDrafter(draft, target, plan)
     head_config = head_of(config, case.draft)
     head = random_head(head_config, target, case.dtype, seed + 1)
     shape = head_shape(head_config, "head", case.dtype)  # type: ignore[arg-type]
+    shape = replace(shape, computed=case.compute)  # type: ignore[arg-type]
     return shape, lambda plan: EagleDrafter(head, target, plan)
 
 
