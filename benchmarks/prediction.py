@@ -197,7 +197,7 @@ def measure(case: Case, seed: int = 1) -> Result:
 
 
 def plan_of(shape: Shape) -> Plan:
-    """The plan of a shape as it is."""
+    """The plan of a shape as it is, of a conversation alone: loading is over."""
     return Plan(
         model=shape.spec.name,
         target=shape.spec.location,
@@ -205,7 +205,7 @@ def plan_of(shape: Shape) -> Plan:
         dtype=shape.dtype,
         context_tokens=shape.context,
         cap_bytes=0,
-        terms=footprint(shape),
+        terms=footprint(shape, loading=False),
         kv_dtype=shape.compute,
         draft_dtype=shape.draft.dtype if shape.draft is not None else shape.compute,
         rows=shape.rows,

@@ -40,6 +40,8 @@ _PART_SLOTS = 512
 # Where there is no kernel a block of outputs is unpacked at a time: so many bytes with what it is made from, for so
 # many rows at the least (models/matrices/gpu.py).
 _UNPACKED_BLOCK, _TILE_ROWS = 40 * MIB, 16
+# Chunks of a prompt of more rows have q4 weights unpacked (models/matrices/q4.py).
+_CHUNK_ROWS = 48
 # A node's token, its index and its uniform number, and the sums over its distribution.
 _NODE_BYTES = 64
 # The nodes of a tree, the indices of a packing: integers of 8 bytes for each token.
@@ -84,6 +86,11 @@ class Forward:
         return self.spec.kv_heads * self.spec.head_dim // self.tp
 
     @property
+    def chunk(self) -> bool:
+        """It may be a chunk of a prompt that is multiplied otherwise than the nodes of trees."""
+        return self.rows == 1 and self.tokens > _CHUNK_ROWS
+
+    @property
     def group(self) -> int:
         return self.spec.heads // self.spec.kv_heads
 
@@ -107,15 +114,18 @@ def reading_peak(forward: Forward, feature_bytes: int, *, paired: bool) -> int:
     mixed = f * feature_bytes + (f * b if b != feature_bytes else 0) + (h * b if paired else 0)
     normed = (6 * h * b + 2 * h * exact) if paired else 5 * h * b
     rotated = (2 + 2 * paired) * h * b + (q + 2 * kv) * b + (q + kv) * (b + exact)
-    return n * (2 * 8 + max(mixed, 6 * spec.head_dim + max(normed, rotated)))
+    both = 2 * h if paired else h
+    mixing = _packed(forward, n, h, f if paired else 2 * h, forward.dtype) // n + f * b
+    packed = (2 + 2 * paired) * h * b + _packed(forward, n, q + 2 * kv, both, forward.dtype) // n
+    return n * (2 * 8 + max(mixed, mixing, 6 * spec.head_dim + max(normed, rotated, packed)))
 
 
 def logits_peak(forward: Forward, kept: int) -> int:
     """The moment at which the logits of `kept` tokens are computed: kept · V · b beside masks and last states."""
     spec, n, b = forward.spec, forward.count, forward.value_bytes
     words = words_of(spec, forward.tp)
-    made = kept * spec.vocab * b + _packed(forward, kept, words, spec.hidden, ends_dtype(forward.dtype))
-    return _given(forward) + n * (spec.hidden + forward.features) * b + made
+    made = _packed(forward, kept, words, spec.hidden, ends_dtype(forward.dtype))
+    return _given(forward) + n * (spec.hidden + forward.features) * b + max(kept * spec.vocab * b, made)
 
 
 def draw_peak(vocab: int, value_bytes: int, nodes: int, text: int, *, on_cpu: bool) -> int:
@@ -186,9 +196,9 @@ def _attention(forward: Forward) -> int:
     norm = 12 * n * q if spec.qk_norm else 0
     scratch = max(_scratch(forward), n * gathered * b)
     inside = max(n * b * turning, n * b * (q + 2 * kv) + norm, n * b * attending + scratch + _copied(forward))
-    projected = n * (q + 2 * kv) * b + _packed(forward, n, q + 2 * kv, spec.hidden, forward.dtype)
-    summed = n * (q + spec.hidden) * b + _packed(forward, n, spec.hidden, q, forward.dtype)
-    return n * spec.hidden * b + max(inside, projected, summed)
+    projected = _packed(forward, n, q + 2 * kv, spec.hidden, forward.dtype)
+    summed = n * q * b + _packed(forward, n, spec.hidden, q, forward.dtype)
+    return max(n * spec.hidden * b + inside, _normed(forward) + projected, summed)
 
 
 def _copied(forward: Forward) -> int:
@@ -231,9 +241,9 @@ def _mlp(forward: Forward) -> int:
     inner = spec.intermediate // forward.tp
     on_cpu = forward.fused and forward.threads
     values = max(4 * inner, 3 * inner + spec.hidden) if on_cpu else max(3 * inner, inner + spec.hidden)
-    widened = 2 * inner * b + _packed(forward, n, 2 * inner, spec.hidden, forward.dtype) // n
-    narrowed = (inner + spec.hidden) * b + _packed(forward, n, spec.hidden, inner, forward.dtype) // n
-    return n * (2 * spec.hidden * b + max(values * b, widened, narrowed))
+    widened = _normed(forward) + _packed(forward, n, 2 * inner, spec.hidden, forward.dtype)
+    narrowed = n * inner * b + _packed(forward, n, spec.hidden, inner, forward.dtype)
+    return n * spec.hidden * b + max(n * b * (spec.hidden + values), widened, narrowed)
 
 
 def _norm(forward: Forward) -> int:
@@ -242,15 +252,24 @@ def _norm(forward: Forward) -> int:
     return n * h * (12 if b == 4 else 12 + 2 * b)
 
 
+def _normed(forward: Forward) -> int:
+    """The normalised input of a product; q8 on a CPU makes its codes of the input itself."""
+    own = forward.dtype == "q8" and forward.threads
+    return 0 if own else forward.count * forward.spec.hidden * forward.value_bytes
+
+
 def _packed(forward: Forward, rows: int, outputs: int, inputs: int, dtype: Dtype) -> int:
-    """What a product holds beside its inputs and its result: of a packed weight on a CPU its own scratch and the result
-    in fp32; on a GPU the sums of the parts of its inputs; of a packed weight where there is no kernel the inputs in 8
-    bits and what they are made from, the sums, and an unpacked block."""
-    packed = dtype in QUANTISED
-    if packed and forward.unpacks:
-        return max(rows, _TILE_ROWS) * (24 * inputs + 4 * outputs) + _UNPACKED_BLOCK
+    """What a product holds beside its inputs, its result included: of a packed weight on a CPU by memory/matrices.py;
+    on a GPU the sums of the parts of its inputs; of a packed weight where there is no kernel the inputs in 8 bits and
+    what they are made from, the sums, and an unpacked block. 0 for others: their result is counted where it is used."""
+    packed, result = dtype in QUANTISED, rows * outputs * forward.value_bytes
     if packed and forward.threads:
-        return product_bytes(rows, outputs, inputs, dtype) + rows * outputs * (4 - forward.value_bytes)
-    if forward.threads or forward.unpacks or rows > _STEP_ROWS:
+        return product_bytes(
+            rows, outputs, inputs, dtype, forward.value_bytes, threads=forward.threads, chunk=forward.chunk
+        )
+    if packed and forward.unpacks:
+        return result + max(rows, _TILE_ROWS) * (24 * inputs + 4 * outputs) + _UNPACKED_BLOCK
+    if forward.threads or forward.unpacks:
         return 0
-    return 4 * rows * min(_PARTS * outputs, _SPLIT_OUTPUTS)
+    # More rows are summed whole; what fewer take counts on, so that a plan grows with its chunk.
+    return result + 4 * min(rows, _STEP_ROWS) * min(_PARTS * outputs, _SPLIT_OUTPUTS)

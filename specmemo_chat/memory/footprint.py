@@ -118,8 +118,9 @@ class Shape:
         return -(-(self.context + scratch) // self.growth) * self.growth
 
 
-def footprint(shape: Shape, *, greedy: bool = False) -> Terms:
-    """All terms of a plan. `greedy`: of a conversation in which nothing is drawn at random (a plan allows for it).
+def footprint(shape: Shape, *, greedy: bool = False, loading: bool = True) -> Terms:
+    """All terms of a plan. `greedy`: of a conversation in which nothing is drawn at random (a plan allows for it);
+    `loading` False: of a conversation alone.
 
     The moments of a step never come together. So the first of them, the prefill, counts whole, and each later one only
     what it needs beyond those before it: a term of 0 means that the memory is there already. CUDA graphs share no
@@ -145,9 +146,11 @@ def footprint(shape: Shape, *, greedy: bool = False) -> Terms:
         growth_transient=max(before_growth, growth) - before_growth,
         runtime=shape.runtime + (0 if shape.measured else shape.products * PRODUCT_BYTES),
     )
-    loading = loading_bytes(shape.spec, shape.dtype, shape.tp, cpu=cpu) - terms.draft_weights
-    packing = max(loading, head_file_bytes(shape.draft, cpu=cpu)) - terms.generation
-    return replace(terms, growth_transient=terms.growth_transient + max(0, packing))
+    if not loading:
+        return terms
+    packing = loading_bytes(shape.spec, shape.dtype, shape.tp, cpu=cpu) - terms.draft_weights
+    more = max(packing, head_file_bytes(shape.draft, cpu=cpu)) - terms.generation
+    return replace(terms, growth_transient=terms.growth_transient + max(0, more))
 
 
 def total(shape: Shape) -> int:

@@ -13,11 +13,18 @@ _ELEMENT = {"fp32": 4, "bf16": 2, "fp16": 2}
 TILE = 64
 # Values of a q4 matrix that are packed, or unpacked for a chunk of a prompt, at once.
 BLOCK_VALUES = 1 << 20
-# Bytes for each of them: int32 codes while packing; bf16 values and what they are made from while unpacking.
+# Bytes for each of them while they are packed: int32 codes, and what they are made from.
 _BLOCK_BYTES = 10
 # Values that are quantised at once, on a CPU such as stay in its cache, and bytes for each.
 FITTED_VALUES = {"cpu": 1 << 17, "gpu": 1 << 20}
 _FITTED_BYTES = 24
+# Rows of a chunk of a prompt that are multiplied at once, and what a library packs for them; each further thread half
+# of that and (measured) 400 bytes an input.
+SLAB_ROWS, _LIBRARY_BYTES = 128, 640 << 10
+# What a thread of oneDNN keeps for a product of int8; and beyond so many inputs and rows (measured: 200 to 400 kB).
+_THREAD_BYTES, _DIVIDED_BYTES, _UNDIVIDED, _FEW_ROWS = 8 << 10, 416 << 10, 2048, 32
+# Lengths, largest values and scales of a row.
+_ROW_BYTES = 64
 
 
 def matrix_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
@@ -57,14 +64,31 @@ def packing_bytes(out: int, inputs: int, fmt: str, device: str = "cpu") -> int:
     return max(fitted, block + out * inputs // 8)
 
 
-def product_bytes(rows: int, out: int, inputs: int, fmt: str) -> int:
-    """Scratch of a product of `rows` rows on a CPU beside its input and its result: for q8 the input in fp32 and as two
-    int32 and two codes a value, and the sums of both; for q4 the input in bf16, the sums, and an unpacked block."""
+def product_bytes(
+    rows: int, out: int, inputs: int, fmt: str, value_bytes: int, *, threads: int = 1, chunk: bool = False
+) -> int:
+    """The most that a product of `rows` rows holds on a CPU beside its input, its result of `value_bytes` a value
+    included. q8: the input in fp32, in steps, as int32 and as two codes a value, the sums of both codes, and what
+    oneDNN keeps for each thread, more where it divides many inputs. q4: the input in bf16 and the result. q4 for a
+    `chunk` of a prompt: input and result in slabs of rows, and a block of the weight with its codes, what of it is
+    multiplied, its scales, and what a library packs."""
     if fmt == "q8":
-        return rows * (18 * inputs + 8 * out)
-    if fmt == "q4":
-        return rows * (2 * inputs + 2 * out) + _BLOCK_BYTES * _block_values(out, inputs)
-    return 0
+        exact = 4 if value_bytes < 4 else 0
+        each = _THREAD_BYTES + (_DIVIDED_BYTES if inputs > _UNDIVIDED and rows > _FEW_ROWS else 0)
+        return threads * each + rows * (
+            _ROW_BYTES + 8 * out + max((18 + exact) * inputs, value_bytes * out if exact else 0)
+        )
+    wide = 2 if value_bytes == 2 else 4
+    step = rows * max(2 * inputs + 2 * out, (2 + wide) * out) if value_bytes != 2 else rows * 2 * out
+    step += rows * 2 * out if out % TILE else 0
+    if not chunk:
+        return step
+    slabs = _up(rows, SLAB_ROWS) * (inputs + out) * wide
+    block = _block_values(out, inputs)
+    columns = block // inputs
+    made = (1 + wide) * block + 2 * wide * block // GROUP + SLAB_ROWS * columns * wide
+    library = _LIBRARY_BYTES + (threads - 1) * (_LIBRARY_BYTES // 2 + 400 * inputs)
+    return max(step, slabs + made + library)
 
 
 def _block_values(out: int, inputs: int) -> int:
