@@ -35,7 +35,7 @@ _TILES = 64
 # On a GPU the inputs of a narrow matrix are summed in up to so many parts, for so many rows at the most and so many
 # sums a row (models/matrices/triton_products.py). Keys are in parts of so many slots
 # (models/triton_attention.py).
-_PARTS, _STEP_ROWS, _SPLIT_OUTPUTS = 8, 128, 1 << 15
+_PARTS, STEP_ROWS, _SPLIT_OUTPUTS = 8, 128, 1 << 15
 _PART_SLOTS = 512
 # Where there is no kernel a block of outputs is unpacked at a time: so many bytes with what it is made from, for so
 # many rows at the least (models/matrices/gpu.py).
@@ -212,7 +212,7 @@ def _scratch(forward: Forward) -> int:
     totals of the parts of a step's keys, in fp32."""
     if not forward.threads:
         parts = -(-forward.view // _PART_SLOTS)
-        split = parts > 1 and forward.count <= _STEP_ROWS and not forward.unpacks
+        split = parts > 1 and forward.count <= STEP_ROWS and not forward.unpacks
         return 4 * parts * forward.count * (forward.q + 2 * forward.spec.heads // forward.tp) * split
     queries = forward.group * forward.tokens
     block = min(queries, next(size for least, size in _QUERY_BLOCKS if queries >= least))
@@ -271,5 +271,4 @@ def _packed(forward: Forward, rows: int, outputs: int, inputs: int, dtype: Dtype
         return result + max(rows, _TILE_ROWS) * (24 * inputs + 4 * outputs) + _UNPACKED_BLOCK
     if forward.threads or forward.unpacks:
         return 0
-    # More rows are summed whole; what fewer take counts on, so that a plan grows with its chunk.
-    return result + 4 * min(rows, _STEP_ROWS) * min(_PARTS * outputs, _SPLIT_OUTPUTS)
+    return result + (4 * rows * min(_PARTS * outputs, _SPLIT_OUTPUTS) if rows <= STEP_ROWS else 0)

@@ -12,6 +12,7 @@ from specmemo_chat.catalog.spec import ModelSpec
 from specmemo_chat.memory.activations import (
     CPU_VIEW_STEP,
     FUSED_FAMILIES,
+    STEP_ROWS,
     Forward,
     draw_peak,
     layers_peak,
@@ -228,6 +229,9 @@ def prefill_peak(shape: Shape) -> int:
     the same tokens (a head: with those that waited)."""
     chunk = _forward(shape, shape.chunk, 1, shape.context)
     moments = [layers_peak(chunk), logits_peak(chunk, 1), _drawn(shape, 1)]
+    if not shape.threads:
+        # A prompt's last chunk has fewer tokens, and up to so many are summed in parts.
+        moments.append(layers_peak(_forward(shape, min(shape.chunk, STEP_ROWS), 1, shape.context)))
     draft = shape.draft
     if draft is not None and draft.kind == "model":
         moments.append(layers_peak(_draft_forward(shape, draft, shape.chunk, 1)))
