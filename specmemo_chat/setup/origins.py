@@ -11,7 +11,7 @@ from specmemo_chat.device.info import DeviceInfo
 from specmemo_chat.device.probe import probe
 from specmemo_chat.device.select import check_name, select
 from specmemo_chat.memory.request import auto_dtype
-from specmemo_chat.profiles import Profile
+from specmemo_chat.profiles import OLD_PRECISIONS, Profile
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.flags import PREFIX
@@ -55,6 +55,7 @@ def _source(name: str, origin: str) -> str:
 def _row(name: str, value: Any, source: str, device: DeviceInfo, profile: Profile, reason: str) -> Row:
     """The setting's row; None and "auto" mean that nobody chose."""
     chosen = getattr(value, "value", value)
+    chosen = OLD_PRECISIONS.get(chosen, chosen) if name == "dtype" else chosen
     if name == "profile" and chosen is None:
         return Row(name, profile.name, profile.name, f"probe ({reason})")
     if name == "device" and chosen == "auto":

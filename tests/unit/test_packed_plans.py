@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
+from specmemo_chat.bench.asking.shape_case import shape_case
 from specmemo_chat.bench.measuring.shapes import random_head
 from specmemo_chat.catalog.config import spec_from_config
 from specmemo_chat.drafters.eagle_config import parse
@@ -16,6 +19,10 @@ from specmemo_chat.memory.weights import draft_weights, target_weights
 from specmemo_chat.models.llama.drawn import drawn_model
 from specmemo_chat.models.matrices.rates import measure
 from specmemo_chat.models.target import Target
+from specmemo_chat.setup.configuration import read
+from specmemo_chat.setup.flags import ModelChoice
+from specmemo_chat.setup.planning import check_flags
+from specmemo_chat.terminal.console import Screen
 
 CONFIG: dict[str, Any] = {
     "model_type": "llama", "max_position_embeddings": 512, "rope_theta": 10000.0, "hidden_size": 96,
@@ -45,6 +52,25 @@ def test_a_packed_head_takes_the_bytes_that_were_planned(dtype: Any, kind: str) 
     shape = replace(head_shape(head_config, "a head", dtype), computed="fp32")
     assert head.nbytes == draft_weights(shape, cpu=True)
     assert head.dtype == (torch.bfloat16 if dtype == "bf16" else torch.float32)
+
+
+@pytest.mark.parametrize("dtype", ["q8", "q4"])
+def test_a_benchmark_of_a_shape_is_planned_in_it(dtype: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.json"
+    file.write_text(json.dumps(CONFIG))
+    choice = ModelChoice(dtype=dtype, device="cpu", ctx_size=128)
+    plan = shape_case(str(file), None, choice, Screen(quiet=True)).plan()
+    assert plan.dtype == dtype
+    assert plan.draft_dtype == plan.kv_dtype or plan.draft_dtype == "fp32"
+
+
+@pytest.mark.parametrize(("old", "new"), [("int8", "q8"), ("nf4", "q4")])
+def test_old_names_are_taken_from_config_toml_and_said(old: str, new: str, tmp_path: Path) -> None:
+    file = tmp_path / "config.toml"
+    file.write_text(f'dtype = "{old}"\n')
+    assert read(file) == {"dtype": old}
+    request = check_flags(ModelChoice(dtype=read(file)["dtype"]))
+    assert (request.dtype, request.notes) == (new, (f"--dtype {old} is called {new} now",))
 
 
 def test_products_are_measured_in_every_precision() -> None:

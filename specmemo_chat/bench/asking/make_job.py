@@ -178,6 +178,8 @@ def _random_shape(wanted: BenchChoice, choice: ModelChoice, sampling: SamplingCh
     )
     plans = {"plain": shape.plan(draft=False), "eagle": shape.plan(), "adaptive": shape.plan()}
     reasons = dict.fromkeys(("ngram", "chain", "transformers-prompt-lookup", "transformers-assisted"), REPLAYED)
+    if plans["plain"].dtype not in BYTES_PER_VALUE:
+        reasons["transformers"] = f"not compared with {plans['plain'].dtype} weights"
     return _Case(plans, reasons, settings, shape.place, shape)
 
 

@@ -17,10 +17,10 @@ from specmemo_chat.device.select import check_name, select
 from specmemo_chat.drafters.eagle_config import parse
 from specmemo_chat.errors import ModelError, UsageError
 from specmemo_chat.memory.acceptance import first_choice
-from specmemo_chat.memory.contract import BYTES_PER_VALUE, Dtype, Plan
+from specmemo_chat.memory.contract import Dtype, Plan
 from specmemo_chat.memory.drafts import head_shape
 from specmemo_chat.memory.plan import refusal, solve
-from specmemo_chat.memory.request import auto_dtype, in_own_precision
+from specmemo_chat.memory.request import auto_dtype, compute_dtype, in_own_precision
 from specmemo_chat.setup import planning
 from specmemo_chat.setup.draft import published_head
 from specmemo_chat.setup.flags import ModelChoice
@@ -71,10 +71,6 @@ def shape_case(name: str, acceptance: str | None, choice: ModelChoice, screen: S
     profile, reason = planning.choose_profile(choice.profile, device, profiles)
     config, head_config = _configs(name)
     dtype = request.dtype or auto_dtype(device, spec_from_config(name, name, config))
-    if dtype not in BYTES_PER_VALUE:
-        raise UsageError(
-            f"--shape: random weights are not made in {dtype}", f"give --dtype {', '.join(BYTES_PER_VALUE)}"
-        )
     place = planning.plan_context(choice, replace(request, dtype=dtype), device, profile, reason)
     case = replayed_case(name, config, head_config, acceptance, place)
     case.plan()
@@ -90,7 +86,8 @@ def replayed_case(
     head = parse(head_config)
     values, source = acceptance_of(acceptance or head.kind)
     dtype: Dtype = place.request.dtype or auto_dtype(place.device, spec)
-    shape = in_own_precision(head_shape(head, HEAD, dtype), place.device)
+    compute = compute_dtype(dtype, place.device)
+    shape = replace(in_own_precision(head_shape(head, HEAD, compute), place.device), computed=compute)
     random = RandomShape(name, dict(config), dict(head_config), values, source)
     # A head that was named stays: nothing else is replayed.
     place = replace(place, request=replace(place.request, dtype=dtype, draft=HEAD, head=shape))
