@@ -25,7 +25,8 @@ class GenerationSettings:
 
     `temperature` 0 is greedy. `top_k` 0, `top_p` 1, `min_p` 0 and `repeat_penalty` 1 are off. `max_new_tokens` 0: as
     many as the context holds. `stop`: strings that end the reply and are not shown. `speculate` False: plain decoding.
-    `stop_loops`: a reply whose end only repeats itself is stopped.
+    `stop_loops`: a reply whose end only repeats itself is stopped. `exact` False: drafts that branch may change a
+    text in bf16 and fp16 on a CPU.
     """
 
     temperature: float = 0.0
@@ -38,6 +39,7 @@ class GenerationSettings:
     stop: tuple[str, ...] = ()
     speculate: bool = True
     stop_loops: bool = False
+    exact: bool = True
 
     def __post_init__(self) -> None:
         checks = (

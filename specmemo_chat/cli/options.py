@@ -55,7 +55,7 @@ Yes = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 
 MODEL = ("draft", "max_memory", "ctx_size", "profile", "device", "dtype")
 GROUP = ("gpus", "nnodes", "rdzv_endpoint", "node_rank")
-SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed")
+SAMPLING = ("temperature", "top_k", "top_p", "min_p", "repeat_penalty", "seed", "exact")
 _COMPLETED = {"model": completion.models, "draft": completion.drafts, "profile": completion.profiles}
 _DEFAULTS = {field.name: field.default for choice in (ModelChoice, SamplingChoice) for field in fields(choice)}
 

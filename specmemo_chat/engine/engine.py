@@ -315,7 +315,8 @@ class Engine:
     def _score(self, sequences: list[Sequence], trees: list[DraftTree]) -> tuple[list[list[int]], tuple[int, ...]]:
         """For each row the target's token after every node, and where it begins in the forward."""
         nodes = self.controller.bucket(max(len(tree) for tree in trees))
-        scores = self.runner.score([sequence.row for sequence in sequences], trees, nodes)
+        exact = any(sequence.settings.exact for sequence in sequences)
+        scores = self.runner.score([sequence.row for sequence in sequences], trees, nodes, exact=exact)
         return next_tokens(sequences, trees, scores.logits), scores.starts
 
     def _kept(self, sequence: Sequence, verdict: Verdict) -> int:

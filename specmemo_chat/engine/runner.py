@@ -13,7 +13,7 @@ from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.graphs import GraphPool, Tensors
 from specmemo_chat.models.hooks import FeatureTap
 from specmemo_chat.models.masks import chunk_mask, tree_mask
-from specmemo_chat.models.packing import Packing, rounded, runs_of
+from specmemo_chat.models.packing import Packing, Run, rounded, runs_of
 from specmemo_chat.models.paths import paths_of
 from specmemo_chat.models.target import Target
 from specmemo_chat.speculation.tree import DraftTree
@@ -78,11 +78,12 @@ class Runner:
         self.score((row,), (DraftTree(tuple(tokens), tuple(range(-1, many - 1)), (1.0,) * many),))
         self.arena.extend(row, many)
 
-    def score(self, rows: Rows[int], trees: Rows[DraftTree], nodes: int = 0) -> Scores:
+    def score(self, rows: Rows[int], trees: Rows[DraftTree], nodes: int = 0, *, exact: bool = True) -> Scores:
         """The logits after every node of each row's tree, of `target.most` nodes at most; nothing is committed.
 
         Several rows are packed: only nodes that exist are computed. A single row's tree is padded to `nodes`, the
-        bucket, so that shapes repeat; where steps run as graphs, every row's.
+        bucket, so that shapes repeat; where steps run as graphs, every row's. `exact` False: attention of nodes behind
+        a branch may sum in another order than in plain decoding, as it does in fp32, where that is one bit of 24.
         """
         arena, device = self.arena, self.target.device
         for row in rows:
@@ -91,7 +92,7 @@ class Runner:
             return self._replay(self.graphs, rows, trees, nodes)
         counts = [len(tree) for tree in trees]
         if len(rows) > 1 and sum(counts) > self.target.most:
-            return self._in_parts(rows, trees)
+            return self._in_parts(rows, trees, exact)
         lengths = [arena.lengths[row] for row in rows]
         starts = [0, *accumulate(counts[:-1])]
         # On a GPU kernels are launched one by one here: nothing is gained where shapes repeat.
@@ -100,11 +101,10 @@ class Runner:
         if len(rows) > 1:
             total = sum(counts)
             padding = rounded(total, self._most) - total if self.target.shapes_repeat else 0
-        runs = [
-            run
-            for row, (tree, start, length) in enumerate(zip(trees, starts, lengths, strict=True))
-            for run in (() if by_paths else runs_of(tree, row, start, length, device))
-        ]
+        runs: list[Run] = []
+        if exact and not by_paths and self.target.dtype != torch.float32:
+            for row, (tree, start, length) in enumerate(zip(trees, starts, lengths, strict=True)):
+                runs += runs_of(tree, row, start, length, device)
         packing = None
         if len(rows) > 1 or runs:
             packing = Packing.of(counts, device, padding, runs, self.target.least)
@@ -129,14 +129,14 @@ class Runner:
         logits = self._forward(Batch(rows, given[0], given[1], written, mask, view, packing), None)
         return Scores(logits[0], tuple(starts))
 
-    def _in_parts(self, rows: Rows[int], trees: Rows[DraftTree]) -> Scores:
+    def _in_parts(self, rows: Rows[int], trees: Rows[DraftTree], exact: bool) -> Scores:
         """`score` of more nodes than one forward may have: of the first rows that go together, and of the others."""
         counts = [len(tree) for tree in trees]
         together = max(1, sum(reached <= self.target.most for reached in accumulate(counts)))
         ends = sum(counts[:together])
-        first = self.score(rows[:together], trees[:together])
+        first = self.score(rows[:together], trees[:together], exact=exact)
         features = self.take_features()
-        other = self.score(rows[together:], trees[together:])
+        other = self.score(rows[together:], trees[together:], exact=exact)
         if features is not None and self._features is not None:
             self._features = torch.cat((features[:ends], self._features))
         logits = torch.cat((first.logits[:ends], other.logits))

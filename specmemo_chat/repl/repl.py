@@ -264,7 +264,7 @@ class Repl(Desk):
         before = self.prepared, self.settings
         self._use(prepared)
         own = self.settings
-        self.settings = replace(prepared.settings, speculate=own.speculate, stop_loops=own.stop_loops)
+        self.settings = replace(prepared.settings, speculate=own.speculate, stop_loops=own.stop_loops, exact=own.exact)
         try:
             self.ready()
         except BaseException:

@@ -138,6 +138,7 @@ def _settings(sampling: SamplingChoice, temperature: float, seed: int) -> Genera
         min_p=sampling.min_p,
         repeat_penalty=sampling.repeat_penalty,
         seed=sampling.seed if sampling.seed is not None else seed,
+        exact=sampling.exact == "on",
         max_new_tokens=sampling.max_new_tokens,
         stop=sampling.stop,
     )

@@ -20,6 +20,11 @@ class Color(StrEnum):
     never = "never"
 
 
+class Switch(StrEnum):
+    on = "on"
+    off = "off"
+
+
 class Precision(StrEnum):
     auto = "auto"
     bf16 = "bf16"
@@ -96,6 +101,7 @@ _DECLARED = (
     Flag("min_p", float, "0 is off.", SAMPLING_PANEL),
     Flag("repeat_penalty", float, "1 is off.", SAMPLING_PANEL),
     Flag("seed", int, "Same seed, device, dtype and versions: same text.", SAMPLING_PANEL, ("-s",)),
+    Flag("exact", Switch, "off: branches of drafts cost less, and may change a text.", SAMPLING_PANEL),
     Flag("max_new_tokens", int, "0: as many as the context holds.", SAMPLING_PANEL, ("-n",), minimum=0),
     Flag("stop", str, "A text that ends the reply; may be repeated.", SAMPLING_PANEL, key=False),
     Flag("system", str, "System prompt.", SAMPLING_PANEL),
@@ -160,5 +166,6 @@ class SamplingChoice(_Chosen):
     min_p: float = 0.0
     repeat_penalty: float = 1.0
     seed: int | None = None
+    exact: str = "on"
     max_new_tokens: int = 0
     stop: tuple[str, ...] = ()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence as Rows
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -13,6 +14,7 @@ from specmemo_chat.drafters.base import Drafter
 from specmemo_chat.engine.engine import Engine
 from specmemo_chat.engine.scheduler import Scheduler
 from specmemo_chat.engine.sequence import Sequence
+from specmemo_chat.models import attention
 from specmemo_chat.models.target import Target
 from specmemo_chat.settings import GenerationSettings
 from tests.models import own, prompts, random_model, target_of, tiny_plan
@@ -142,3 +144,21 @@ def test_a_reply_made_again_is_the_same() -> None:
         assert finish(engine, again) == tokens
         assert again.statistics.reused_tokens == len(prompt) // 16 * 16
         assert_same_bytes(stands(engine, 0, len(tokens) - 1), before)
+
+
+def test_exact_off_attends_branches_with_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompt = target("bf16"), prompts(1, seed=11)[0]
+    tokens, _ = plain_of(model, prompt, GREEDY)
+    calls: list[int] = []
+    apart = attention._attend_runs
+
+    def counted(*given: Any) -> torch.Tensor:
+        calls.append(1)
+        return apart(*given)
+
+    monkeypatch.setattr(attention, "_attend_runs", counted)
+    for exact in (True, False):
+        calls.clear()
+        engine = engine_of(model, OracleDrafter(tokens, 0))
+        finish(engine, engine.open(prompt, replace(GREEDY, exact=exact)))
+        assert bool(calls) is exact

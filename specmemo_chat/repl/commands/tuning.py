@@ -79,6 +79,7 @@ SETTINGS: dict[str, Setting] = {
     "stop": Setting(_stops, "texts that end a reply", {"off": "none", '"END"': ""}),
     "speculate": Setting(_switch, "draft and verify, or decode plainly", ON_OFF),
     "stop_loops": Setting(_switch, "stop a reply that only repeats itself", ON_OFF),
+    "exact": Setting(_switch, "no draft may change a text", ON_OFF),
     "show_accepted": Setting(_switch, "colour what came from a draft", ON_OFF),
 }
 
