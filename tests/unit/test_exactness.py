@@ -79,6 +79,20 @@ def test_branching_drafts_leave_the_bytes_of_plain_decoding(precision: str, sett
         assert_same_bytes(stands(engine, 0, len(tokens) - 1), expected)
 
 
+def test_branches_behind_long_texts() -> None:
+    """Texts of which keys in other slots change a bit, on a processor with AMX."""
+    model = target_of(own(random_model("llama", head_dim=64, num_hidden_layers=4, **NEAR_TIES).to(torch.bfloat16)))
+    settings = replace(GREEDY, max_new_tokens=70)
+    texts = prompts(24, seed=21, shortest=100, longest=150)
+    for index in (7, 20, 23):
+        plain = engine_of(model, None)
+        tokens = finish(plain, plain.open(texts[index], settings))
+        engine = engine_of(model, OracleDrafter(tokens, index))
+        assert finish(engine, engine.open(texts[index], settings)) == tokens
+        count = len(tokens) - 1
+        assert_same_bytes(stands(engine, 0, count), stands(plain, 0, count))
+
+
 @pytest.mark.parametrize(("model_type", "heads"), [("mistral", 2), ("llama", 4), ("qwen3", 1)])
 def test_windows_and_heads_of_other_groups(model_type: str, heads: int) -> None:
     model = target("bf16", model_type, heads)
