@@ -24,7 +24,7 @@ from specmemo_chat.kv.arena import KVArena
 from specmemo_chat.kv.recording import RecordingArena, replay
 from specmemo_chat.models.batch import Batch
 from specmemo_chat.models.hooks import FeatureTap
-from specmemo_chat.models.packing import Packing
+from specmemo_chat.models.packing import Packing, Run
 from specmemo_chat.models.target import Target
 
 # The first byte of an order, which no JSON message begins with.
@@ -92,7 +92,8 @@ class LeadingTarget(Target):
         packing = batch.packing
         self._order(
             "forward",
-            torch.stack((batch.tokens, batch.positions, batch.slots)).to("cpu", torch.int32),
+            torch.stack((batch.tokens, batch.positions)).to("cpu", torch.int32),
+            batch.slots.to("cpu", torch.int32),
             packed,
             arena=self._numbers[arena],
             rows=list(batch.rows),
@@ -101,6 +102,8 @@ class LeadingTarget(Target):
             logits=logits,
             counts=list(packing.counts) if packing is not None else [],
             padding=packing.padding if packing is not None else 0,
+            runs=[run.told for run in packing.runs] if packing is not None else [],
+            least=self.least,
             mask=list(batch.mask.shape),
             columns=columns,
         )
@@ -160,11 +163,17 @@ class Follower:
         else:
             replay(self._arenas[number], name, args[0])
 
-    def _forward(self, values: dict[str, Any], integers: torch.Tensor, packed: torch.Tensor) -> None:
+    def _forward(
+        self, values: dict[str, Any], integers: torch.Tensor, written: torch.Tensor, packed: torch.Tensor
+    ) -> None:
         target = self._target
-        tokens, positions, slots = integers.to(target.device, torch.int64).unbind(0)
+        tokens, positions = integers.to(target.device, torch.int64).unbind(0)
+        slots = written.to(target.device, torch.int64)
         mask = _unpacked_mask(values["mask"], values["columns"], packed).to(target.device)
-        packing = Packing.of(values["counts"], target.device, values["padding"]) if values["counts"] else None
+        packing = None
+        if values["counts"]:
+            runs = [Run.of(told, target.device) for told in values["runs"]]
+            packing = Packing.of(values["counts"], target.device, values["padding"], runs, values["least"])
         batch = Batch(values["rows"], tokens, positions, slots, mask, values["view"], packing, values["prompt"])
         target.forward(self._arenas[values["arena"]], batch, logits=values["logits"])
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import groupby, pairwise
+from typing import Any
 
 import torch
 
@@ -44,6 +45,21 @@ class Run:
     nodes: int
     first: int
     sources: slice | torch.Tensor
+
+    @property
+    def told(self) -> list[Any]:
+        """The run as an order to another worker has it."""
+        places = self.sources
+        listed = [places.start, places.stop] if isinstance(places, slice) else places.tolist()
+        return [self.row, self.begin, self.end, self.length, self.depth, self.nodes, self.first,
+                isinstance(places, slice), listed]  # fmt: skip
+
+    @classmethod
+    def of(cls, told: Sequence[Any], device: torch.device) -> Run:
+        """The run that was `told`."""
+        row, begin, end, length, depth, nodes, first, near, listed = told
+        sources = slice(*listed) if near else torch.tensor(listed, device=device)
+        return cls(row, begin, end, length, depth, nodes, first, sources)
 
     @property
     def queries(self) -> tuple[int, int]:

@@ -22,6 +22,7 @@ from specmemo_chat.bench.measuring.job import METHODS, Job
 from specmemo_chat.bench.measuring.saving import computed_bytes, savings
 from specmemo_chat.bench.measuring.talks import Talk
 from specmemo_chat.errors import PlanError, SpecmemoError, UsageError, WorkerError
+from specmemo_chat.memory.throughput import DeviceSpeed
 from specmemo_chat.settings import GenerationSettings
 from specmemo_chat.setup.flags import ModelChoice, SamplingChoice
 from specmemo_chat.sizes import MIB
@@ -180,8 +181,8 @@ def test_a_random_shape_is_replayed_and_says_so(tmp_path: Path) -> None:
 
 def test_memory_without_a_head_runs_the_models_shape(tiny_folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     # 10 GB/s and 100 GFLOP/s: measuring this processor takes a second.
-    monkeypatch.setattr(memory_job, "measure_bandwidth", lambda *_: 10 * 10**9)
-    monkeypatch.setattr(memory_job, "measure_compute", lambda: 10**11)
+    speed = DeviceSpeed("cpu", 10 * 10**9, 10**11, "a processor as measured")
+    monkeypatch.setattr(memory_job, "measured_speed", lambda *_: speed)
     job = job_for(tiny_folder, memory=True)
     assert not job.compare
     assert job.not_run == {}

@@ -24,7 +24,7 @@ def test_a_worker_imports_what_it_uses(tmp_path: Path) -> None:
         "from specmemo_chat.models.tokenizer import ChatTokenizer, import_transformers\n"
         "from specmemo_chat.chat.conversation import Conversation\n"
         "from specmemo_chat.engine.engine import Engine\n"
-        "import_transformers()\n"
+        f"import_transformers({str(tmp_path)!r})\n"
         f"load_target({str(tmp_path)!r}, dtype='fp32', device='cpu')\n"
         f"tokenizer = ChatTokenizer({str(bundled_folder())!r})\n"
         "tokenizer.render([{'role': 'user', 'content': 'Hi'}], tokenizer.template, reply=True)\n"

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import torch
 
-from specmemo_chat.errors import ModelError, UsageError
+from specmemo_chat.errors import Flag, ModelError, UsageError
 from specmemo_chat.memory.matrices import FITTED_VALUES, GROUP
 
 # Shares of a row's or group's range that its codes are first spread over; what lies outside is cut off.
@@ -105,7 +105,7 @@ def check_groups(out: int, inputs: int) -> None:
     if inputs % GROUP:
         raise UsageError(
             f"4 bits are for groups of {GROUP} inputs, and the model has a matrix of {out:,} x {inputs:,}",
-            "--dtype q8",
+            Flag("--dtype", "q8"),
         )
 
 
