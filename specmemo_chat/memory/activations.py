@@ -155,12 +155,14 @@ def _given(forward: Forward) -> int:
 
 
 def _masking(forward: Forward) -> int:
-    """While masks are made: the unfolded mask beside the folded one; for a window the distances, 8 bytes a cell."""
+    """While masks are made: the unfolded mask beside the folded one; for a window the slots' positions, and the
+    distances, 8 bytes a cell."""
     truth, added = _mask(forward)
     unfolded = truth * forward.value_bytes if forward.group > 1 else truth
     moment = truth + added + unfolded
     if forward.spec.sliding_window:
-        moment = truth + added + max(10 * truth, truth + added + unfolded)
+        positions = 8 * forward.rows * forward.view
+        moment = positions + truth + added + max(10 * truth, truth + added + unfolded)
     return _TOKEN_IDS * forward.count + moment
 
 
@@ -172,7 +174,7 @@ def _held(forward: Forward) -> int:
 
 
 def _attention(forward: Forward) -> int:
-    """The larger of rotation and attention, beside the layer's normalised input n·h·b.
+    """The larger of rotation and attention; of transformers' own modules beside the normalised input n·h·b.
 
     Fused: q, k and v in one tensor n·(q + 2·kv)·b; rotation has three more of n·(q + kv)·b (four with norms of queries
     and keys), on a GPU of n·q·b and then of the keys; attention has the rotated one, the folded queries and the output.
@@ -198,7 +200,9 @@ def _attention(forward: Forward) -> int:
     inside = max(n * b * turning, n * b * (q + 2 * kv) + norm, n * b * attending + scratch + _copied(forward))
     projected = _packed(forward, n, q + 2 * kv, spec.hidden, forward.dtype)
     summed = n * q * b + _packed(forward, n, spec.hidden, q, forward.dtype)
-    return max(n * spec.hidden * b + inside, _normed(forward) + projected, summed)
+    own = 0 if forward.fused else n * spec.hidden * b
+    projected = max(projected, n * b * (q + 2 * kv))
+    return max(own + inside, _normed(forward) + projected, summed)
 
 
 def _copied(forward: Forward) -> int:
@@ -235,15 +239,14 @@ def _tiled(forward: Forward, queries: int) -> int:
 
 
 def _mlp(forward: Forward) -> int:
-    """Beside the layer's input and the normalised one 2·n·h·b: gate, up, activation and product, 4·n·I·b fused on a
-    CPU, 3 else; or product, its inputs and the output."""
+    """Beside the layer's input n·h·b: the normalised one with gate and up; these with the activation, 3·n·I·b; or that
+    with the output. Of transformers' own modules the normalised input stays."""
     spec, n, b = forward.spec, forward.count, forward.value_bytes
     inner = spec.intermediate // forward.tp
-    on_cpu = forward.fused and forward.threads
-    values = max(4 * inner, 3 * inner + spec.hidden) if on_cpu else max(3 * inner, inner + spec.hidden)
+    values = max(3 * inner, 2 * inner + spec.hidden, inner + spec.hidden) + (0 if forward.fused else spec.hidden)
     widened = _normed(forward) + _packed(forward, n, 2 * inner, spec.hidden, forward.dtype)
     narrowed = n * inner * b + _packed(forward, n, spec.hidden, inner, forward.dtype)
-    return n * spec.hidden * b + max(n * b * (spec.hidden + values), widened, narrowed)
+    return n * spec.hidden * b + max(n * b * values, widened, narrowed)
 
 
 def _norm(forward: Forward) -> int:
