@@ -29,13 +29,17 @@ _PLANS = 8
 _IRRELEVANT = ("cap_bytes", "concessions", "profile", "model", "target", "measured_as")
 
 
-def runtime_key(device: DeviceInfo, spec: ModelSpec, tp: int, dtype: Dtype, draft: DraftShape | None) -> str:
+def runtime_key(
+    device: DeviceInfo, spec: ModelSpec, tp: int, dtype: Dtype, draft: DraftShape | None, products: int = 0
+) -> str:
     """Under which the runtime of a worker is remembered: the device and its threads, the versions of all that is
-    loaded, the shapes and precisions of model and draft, and how many workers share."""
+    loaded, the shapes and precisions of model and draft, how many workers share, and the products that stay prepared:
+    they are a part of it."""
     values = {
         "device": [device.kind, device.name, device.threads, device.tiles, device.native_bf16],
         "versions": _versions(),
         "model": [dtype, tp, _shape_of(spec)],
+        "products": products,
         "draft": [draft.kind, draft.dtype, draft.vocab, draft.feature_count, _shape_of(draft.spec)] if draft else None,
     }
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:32]

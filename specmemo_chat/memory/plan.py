@@ -103,7 +103,7 @@ def _solve(spec: ModelSpec, device: DeviceInfo, profile: Profile, request: PlanR
     taken: list[str] = []
     shape = aim
     for precision in (aim, *other_precisions(aim, device, profile, request)):
-        measured = runtimes(runtime_key(device, spec, request.tp, precision.dtype, request.head))
+        measured = runtimes(_runtime_key(device, precision, request))
         shape = wanted = precision if measured is None else replace(precision, runtime=measured, measured=True)
         taken = [] if precision is aim else [f"weights in {wanted.dtype} instead of {aim.dtype}"]
         fit = fitted(shape, cap)
@@ -162,11 +162,15 @@ def _plan(shape: Shape, device: DeviceInfo, profile: Profile, request: PlanReque
         kv_slots=shape.kv_slots,
         concessions=tuple(taken),
         profile=profile.name,
-        measured_as=runtime_key(device, shape.spec, shape.tp, shape.dtype, request.head),
+        measured_as=_runtime_key(device, shape, request),
         graphs=shape.graphs,
         graph_bytes=shape.graph_bytes,
         products=shape.products,
     )
+
+
+def _runtime_key(device: DeviceInfo, shape: Shape, request: PlanRequest) -> str:
+    return runtime_key(device, shape.spec, shape.tp, shape.dtype, request.head, shape.products)
 
 
 def drafters(shape: Shape, request: PlanRequest) -> tuple[str, ...]:

@@ -131,6 +131,7 @@ def test_the_runtime_belongs_to_what_it_depends_on() -> None:
     head = DraftShape("eagle", replace(spec, layers=1), "fp32")
     others = [
         runtime_key(CPU, spec, 2, "fp32", None),
+        runtime_key(CPU, spec, 1, "fp32", None, 7),
         runtime_key(CPU, spec, 1, "bf16", None),
         runtime_key(CPU, spec, 1, "fp32", head),
         runtime_key(CPU, spec, 1, "fp32", replace(head, dtype="bf16")),
