@@ -323,7 +323,7 @@ class Appended:
         if self.packing is None:
             return chunk_mask(self._lengths[0], self._counts[0], self.view, self._device)
         # Which tokens a chunk holds does not matter to what it sees.
-        chunks = [Chunk((0,) * count, True) for count in self._counts]
+        chunks = [Chunk((0,) * count) for count in self._counts]
         return tree_mask(chunks, self._lengths, self.packing.longest, self.view, self._device)
 
     def ends_see(self, dtype: torch.dtype) -> torch.Tensor:

@@ -25,10 +25,9 @@ def chunk_mask(start: int, tokens: int, view: int, device: torch.device | str) -
 
 @dataclass(frozen=True)
 class Chunk:
-    """Tokens of a prompt that are prefilled beside other rows' trees. `ends`: the logits of the last one are wanted."""
+    """Tokens of a text that a draft reads beside those of other rows."""
 
     tokens: tuple[int, ...]
-    ends: bool
 
     def __len__(self) -> int:
         return len(self.tokens)

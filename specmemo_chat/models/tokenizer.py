@@ -183,7 +183,7 @@ class ChatTokenizer:
 def _light_config(folder: Path) -> Any:
     """What transformers asks a config for when it looks for the class of a tokenizer; None where the folder has none.
     By itself it imports the architecture's own config, and with that a compiler, distributed tensors and a server:
-    1.5 s, and 200 MiB."""
+    1.5 s, and 75 MiB."""
     if not (folder / "config.json").exists():
         return None
     from transformers.configuration_utils import PreTrainedConfig

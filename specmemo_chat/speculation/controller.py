@@ -54,7 +54,7 @@ class Controller:
         self._curves: dict[str, AcceptanceCurve] = {}
         self._rates: dict[str, DepthRates] = {}
         self._largest = self.buckets[-1]
-        self._rows, self._context, self._timed = 1, 1, True
+        self._rows, self._context = 1, 1
         self._tokens, self._time = 1.0, 1.0
         # By the drafter that ran its network in a step; empty: none did.
         self._draft_seconds: dict[str, float] = {}
@@ -77,13 +77,12 @@ class Controller:
         """The smallest bucket that holds `nodes`."""
         return next(bucket for bucket in self.buckets if bucket >= nodes)
 
-    def aim(self, rows: int, context: int, *, timed: bool = True) -> None:
-        """A step of `rows` rows begins; the longest has `context` tokens. `timed` False: its time will tell nothing,
-        because others prefill in it, so no size is taken for the sake of its time."""
-        self._rows, self._context, self._timed = rows, max(1, context), timed
+    def aim(self, rows: int, context: int) -> None:
+        """A step of `rows` rows begins; the longest has `context` tokens."""
+        self._rows, self._context = rows, max(1, context)
         self._step_draft = 0.0
         self._refreshing = 0.0
-        if self._plain_next and timed:
+        if self._plain_next:
             self._refreshing, self._plain_next = 1.0, False
         self.pace.aim(rows, self._context, self.price, 1 if self._refreshing else self._largest)
 
@@ -204,9 +203,9 @@ class Controller:
         # The next larger size, where there are nodes for it.
         larger = min(place + 1, len(found) - 1)
         self._steps += 1
-        self._refresh_in -= self._timed
+        self._refresh_in -= 1
         unknown = self.costs.count(rows, 1) < _PLAIN_KNOWN
-        if self._timed and self._refresh_in <= (_REFRESH_EVERY - _REFRESH_SOON if unknown else 0):
+        if self._refresh_in <= (_REFRESH_EVERY - _REFRESH_SOON if unknown else 0):
             self._refresh_in = _REFRESH_EVERY
             # Beside the neighbours all that would be the best if their time were a little less than thought.
             doubted = {

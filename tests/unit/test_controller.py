@@ -294,23 +294,3 @@ def test_a_time_that_was_taken_in_a_busy_moment_is_found_out() -> None:
     world.rate(controller, 250)
     assert controller.costs.seconds(1, 16, 256) == pytest.approx(0.11, rel=0.1)
     assert world.rate(controller, 400) >= 0.95 * best_fixed(lambda depth: 0.9, costs, 31)
-
-
-def test_steps_in_which_others_prefill_are_not_spent_on_measuring() -> None:
-    """Every other step is one of four rows beside a fifth that enters: its time is never known, and never asked for."""
-    controller = Controller(BUCKETS)
-    for nodes in sizes(5, BUCKETS):
-        controller.costs.learn(5, nodes, 256, [0.01 * (1 + 0.02 * nodes)] * 9)
-    tree = DraftTree.from_paths(0, [list(range(1, 9))], 64, [0.9], "ngram")
-    plain = {True: 0, False: 0}
-    for step in range(400):
-        timed = step % 2 == 0
-        rows = 5 if timed else 4
-        controller.aim(rows, 256, timed=timed)
-        trees = controller.choose([tree] * rows)
-        nodes = sum(len(one) for one in trees) / rows
-        plain[timed] += nodes == 1
-        verdicts = [Verdict(tuple(range(len(one))), (*one.tokens[1:], 9), 9) for one in trees]
-        controller.observe(trees, verdicts, 0.01 * (1 + 0.02 * nodes) if timed else 0.0)
-    assert plain[False] == 0
-    assert 1 <= plain[True] <= 12

@@ -9,7 +9,7 @@ from pathlib import Path
 from specmemo_chat.catalog.aliases import bundled_folder
 from tests.models import random_model
 
-# A compiler, distributed tensors, a server, a computer algebra system, the model classes: seconds, and 200 MiB.
+# A compiler, distributed tensors, a server, a computer algebra system, the model classes: seconds, and 75 MiB.
 UNUSED = (
     "torch._dynamo", "torch.distributed.tensor", "torch.distributed.fsdp", "sympy", "transformers.modeling_utils",
     "transformers.generation.continuous_batching",
